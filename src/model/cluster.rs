@@ -1,0 +1,71 @@
+//! Clusters: one upstream with its policy, named by a pure function of its content.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::key::ServiceKey;
+
+/// The name of a cluster, as metrics and logs show it (Emissary's form:
+/// `cluster_<service>_<namespace>`, with whatever else tells it from others of that service).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClusterName(pub Arc<str>);
+
+impl fmt::Display for ClusterName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One upstream. Equal clusters have equal names and share connections.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// Its name: a pure function of all other fields.
+    pub name: ClusterName,
+    /// The service as the author wrote it, for people to read.
+    pub service: Arc<str>,
+    /// Where its addresses come from.
+    pub upstream: Upstream,
+    /// Limit for establishing a connection.
+    pub connect_timeout: Duration,
+}
+
+/// Where a cluster's addresses come from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Upstream {
+    /// A literal address.
+    Address(SocketAddr),
+    /// A DNS name, all of whose addresses are used in turn.
+    Name {
+        /// The name, qualified by its namespace where the author's was bare.
+        host: Arc<str>,
+        /// The port.
+        port: u16,
+    },
+    /// The ready endpoints of a Service.
+    Service(ServiceRef),
+}
+
+/// One port of one Service.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceRef {
+    /// The Service.
+    pub service: ServiceKey,
+    /// The Service's port number.
+    pub port: u16,
+}
+
+impl Upstream {
+    /// The authority that reaches this upstream: `host:port`, or the address.
+    pub fn authority(&self) -> String {
+        match self {
+            Self::Address(address) => address.to_string(),
+            Self::Name { host, port } => format!("{host}:{port}"),
+            Self::Service(reference) => format!(
+                "{}.{}:{}",
+                reference.service.name, reference.service.namespace, reference.port
+            ),
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The merged meaning of all objects.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::cluster::{Cluster, ClusterName};
+use super::key::ObjectKey;
+use super::route::{Route, RouteMatch};
+
+/// What the gateway should serve.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct GatewayConfig {
+    /// Ports to listen on.
+    pub listeners: Vec<Listener>,
+    /// Route groups, ordered by their match.
+    pub groups: Vec<RouteGroup>,
+    /// Every cluster that a route uses.
+    pub clusters: BTreeMap<ClusterName, Arc<Cluster>>,
+}
+
+/// One port to listen on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// The port.
+    pub port: u16,
+    /// Envoy's `stat_prefix` of this listener, a metric label.
+    pub stat_prefix: Arc<str>,
+}
+
+/// Routes with the same match, each with its share of the requests (a canary set).
+#[derive(Debug, Clone, PartialEq)]
+pub struct RouteGroup {
+    /// The match that all members share.
+    pub matches: Arc<Route>,
+    /// The highest `precedence` of the members.
+    pub precedence: i64,
+    /// When the oldest member was created, in seconds since 1970.
+    pub created: Option<i64>,
+    /// The members, oldest first.
+    pub legs: Vec<Arc<Leg>>,
+}
+
+impl RouteGroup {
+    /// The match that all members share.
+    pub fn matches(&self) -> &RouteMatch {
+        &self.matches.matches
+    }
+}
+
+/// One member of a route group.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Leg {
+    /// The object that asked for it.
+    pub key: ObjectKey,
+    /// Of 100 requests, those with a draw in `from..to` are this leg's.
+    pub share: Share,
+    /// What it asked for.
+    pub route: Arc<Route>,
+}
+
+/// A half-open range of the hundred draws.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// First draw that is this leg's.
+    pub from: u8,
+    /// First draw that no longer is.
+    pub to: u8,
+}
+
+impl Share {
+    /// All requests.
+    pub const ALL: Self = Self { from: 0, to: 100 };
+
+    /// Whether a draw in 0..100 is this leg's.
+    pub fn contains(self, draw: u8) -> bool {
+        (self.from..self.to).contains(&draw)
+    }
+
+    /// The share in percent.
+    pub fn percent(self) -> u8 {
+        self.to.saturating_sub(self.from)
+    }
+}

@@ -1,0 +1,22 @@
+//! Meaning, and nothing else: no IO, no clock, no async.
+//!
+//! ```text
+//! Snapshot ──build──► Build { GatewayConfig, Reports }
+//! ```
+//!
+//! Objects arrive parsed (see `source::parse`); [`build`] merges them. What is wrong becomes a
+//! [`report::Report`], never an error.
+
+pub mod build;
+pub mod cluster;
+pub mod config;
+pub mod key;
+pub mod object;
+pub mod regex;
+pub mod report;
+pub mod route;
+pub mod service;
+pub mod snapshot;
+pub mod template;
+
+pub use build::{Build, build};

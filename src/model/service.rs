@@ -1,0 +1,88 @@
+//! Kubernetes Services and their endpoints, reduced to what routing needs.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use super::cluster::ServiceRef;
+use super::key::ServiceKey;
+
+/// A Service: its ports, and whether anything answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// Its identity.
+    pub key: ServiceKey,
+    /// Its ports.
+    pub ports: Vec<ServicePort>,
+    /// It is an alias of an external name, and so has no endpoints of its own.
+    pub external_name: bool,
+    /// It has a selector, so that its endpoints are Kubernetes' to find.
+    pub has_selector: bool,
+}
+
+/// A port of a Service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServicePort {
+    /// Its name; empty where it has none. EndpointSlices refer to ports by this name.
+    pub name: Arc<str>,
+    /// Its number.
+    pub port: u16,
+}
+
+/// One EndpointSlice: some of the endpoints of one Service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointSlice {
+    /// The Service (label `kubernetes.io/service-name`).
+    pub service: ServiceKey,
+    /// The slice's ports by name; a slice's port is the *target* port.
+    pub ports: Vec<ServicePort>,
+    /// Addresses that are ready to serve.
+    pub ready: Vec<IpAddr>,
+}
+
+/// All ready endpoints, by Service port. A missing key means that there is none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Endpoints {
+    /// Addresses by Service port, sorted and without duplicates.
+    pub by_service: BTreeMap<ServiceRef, Arc<[SocketAddr]>>,
+}
+
+impl Endpoints {
+    /// The ready addresses of a Service port.
+    pub fn get(&self, reference: &ServiceRef) -> &[SocketAddr] {
+        self.by_service.get(reference).map_or(&[], |addresses| addresses)
+    }
+}
+
+/// The addresses of each port of `service` over all its `slices`, empty ones included.
+pub fn build_endpoints<'a>(
+    service: &Service,
+    slices: impl Iterator<Item = &'a EndpointSlice> + Clone,
+) -> Vec<(ServiceRef, Arc<[SocketAddr]>)> {
+    let single = service.ports.len() == 1;
+    service
+        .ports
+        .iter()
+        .map(|port| {
+            let mut addresses: Vec<SocketAddr> = slices
+                .clone()
+                .flat_map(|slice| {
+                    slice
+                        .ports
+                        .iter()
+                        // A Service with one port may name it in the slice or not.
+                        .filter(move |target| {
+                            target.name == port.name || (single && slice.ports.len() == 1)
+                        })
+                        .flat_map(|target| {
+                            slice.ready.iter().map(|ip| SocketAddr::new(*ip, target.port))
+                        })
+                })
+                .collect();
+            addresses.sort_unstable();
+            addresses.dedup();
+            let reference = ServiceRef { service: service.key.clone(), port: port.port };
+            (reference, addresses.into())
+        })
+        .collect()
+}

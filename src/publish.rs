@@ -1,0 +1,103 @@
+//! The one meeting point of those who build and those who serve.
+//!
+//! A value is published whole. A reader keeps its own `Arc` and looks for a newer one with a
+//! single atomic load, so that nothing is shared on a request's path but a counter that is
+//! only written when the configuration changes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::RwLock;
+
+/// The writing end. There is one for each value.
+#[derive(Debug)]
+pub struct Publisher<T> {
+    cell: Arc<Cell<T>>,
+}
+
+/// A reading end; each worker clones one and keeps it for itself.
+#[derive(Debug)]
+pub struct Reader<T> {
+    cell: Arc<Cell<T>>,
+    seen: u64,
+    value: Arc<T>,
+}
+
+#[derive(Debug)]
+struct Cell<T> {
+    generation: AtomicU64,
+    value: RwLock<Arc<T>>,
+}
+
+/// Both ends of a new value.
+pub fn channel<T>(first: T) -> (Publisher<T>, Reader<T>) {
+    let value = Arc::new(first);
+    let cell =
+        Arc::new(Cell { generation: AtomicU64::new(0), value: RwLock::new(Arc::clone(&value)) });
+    (Publisher { cell: Arc::clone(&cell) }, Reader { cell, seen: 0, value })
+}
+
+impl<T> Publisher<T> {
+    /// Publishes a value: every read that begins after this returns sees it or a later one.
+    /// Returns the value's generation, counted from 1.
+    pub fn publish(&self, value: Arc<T>) -> u64 {
+        let mut current = self.cell.value.write();
+        *current = value;
+        // Under the lock, so that a reader who sees the generation finds its value. Release pairs
+        // with the reader's Acquire.
+        self.cell.generation.fetch_add(1, Ordering::Release) + 1
+    }
+}
+
+impl<T> Reader<T> {
+    /// The newest value.
+    pub fn get(&mut self) -> &Arc<T> {
+        if self.cell.generation.load(Ordering::Acquire) != self.seen {
+            let current = self.cell.value.read();
+            self.seen = self.cell.generation.load(Ordering::Acquire);
+            self.value = Arc::clone(&current);
+        }
+        &self.value
+    }
+}
+
+impl<T> Clone for Reader<T> {
+    fn clone(&self) -> Self {
+        Self { cell: Arc::clone(&self.cell), seen: self.seen, value: Arc::clone(&self.value) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_sees_what_was_published_before() {
+        let (publisher, mut reader) = channel(0);
+        let mut other = reader.clone();
+        assert_eq!(**reader.get(), 0);
+        assert_eq!(publisher.publish(Arc::new(7)), 1);
+        assert_eq!((**reader.get(), **other.get()), (7, 7));
+    }
+
+    #[test]
+    fn readers_never_go_back_while_a_writer_runs() {
+        let (publisher, reader) = channel(0_u64);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                let mut reader = reader.clone();
+                scope.spawn(move || {
+                    let mut last = 0;
+                    while last < 10_000 {
+                        let now = **reader.get();
+                        assert!(now >= last);
+                        last = now;
+                    }
+                });
+            }
+            for value in 1..=10_000 {
+                publisher.publish(Arc::new(value));
+            }
+        });
+    }
+}

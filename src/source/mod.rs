@@ -1,0 +1,95 @@
+//! How statements reach the gateway: Kubernetes or files → [`Event`]s → [`store::Store`] →
+//! `model::snapshot::Snapshot`.
+//!
+//! Every raw object (a Mapping, a Service, a file …) is converted at once into a [`Statement`],
+//! the compact form of all that it says; nothing else of it is kept.
+
+pub mod parse;
+pub mod store;
+
+use std::sync::Arc;
+
+use crate::model::object::Object;
+use crate::model::service::{EndpointSlice, Service};
+
+/// A collection that is listed and then watched as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Collection {
+    /// `mappings.getambassador.io`.
+    Mappings,
+    /// `services`.
+    Services,
+    /// `ingresses.networking.k8s.io`.
+    Ingresses,
+    /// `endpointslices.discovery.k8s.io`.
+    EndpointSlices,
+    /// A directory of files; ids are paths, with an empty namespace.
+    Files,
+}
+
+/// The identity of a statement.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StatementId {
+    /// The collection.
+    pub collection: Collection,
+    /// The namespace.
+    pub namespace: Arc<str>,
+    /// The name, or the path of a file.
+    pub name: Arc<str>,
+}
+
+/// Everything that one raw object says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Statement {
+    /// Whose statement it is.
+    pub id: StatementId,
+    /// The objects that it holds, rejected ones included.
+    pub objects: Vec<Arc<Object>>,
+    /// The Services that it defines.
+    pub services: Vec<Arc<Service>>,
+    /// The EndpointSlices that it defines.
+    pub endpoints: Vec<EndpointSlice>,
+    /// The status that is written at the raw object now, for Mappings only.
+    pub observed: Option<Arc<ObservedStatus>>,
+}
+
+/// A status as it stands in the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ObservedStatus {
+    /// Emissary's `state`.
+    pub state: Option<String>,
+    /// Emissary's `reason`.
+    pub reason: Option<String>,
+    /// Conditions, other writers' included.
+    pub conditions: Vec<ObservedCondition>,
+}
+
+/// A condition as it stands in the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedCondition {
+    /// Its type.
+    pub kind: String,
+    /// `True`, `False` or `Unknown`.
+    pub status: String,
+    /// A word for programs.
+    pub reason: String,
+    /// A sentence for people.
+    pub message: String,
+    /// The generation that it speaks of.
+    pub observed_generation: Option<i64>,
+    /// When the status last flipped, RFC 3339.
+    pub last_transition_time: String,
+}
+
+/// What a source says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A collection is being listed anew: what isn't put again until [`Event::Listed`] is gone.
+    Init(Collection),
+    /// This statement holds now; it replaces the one of the same id.
+    Put(Statement),
+    /// The raw object is gone.
+    Delete(StatementId),
+    /// The list is complete.
+    Listed(Collection),
+}

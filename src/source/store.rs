@@ -1,0 +1,1 @@
+//! Holds the latest statement of every raw object and derives the snapshot from them.

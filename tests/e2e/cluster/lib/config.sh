@@ -1,0 +1,124 @@
+# Keys, tokens and configuration files of one run, all below the state directory.
+
+write_config() {
+  write_certificates
+  write_kubeconfig admin
+  write_kubeconfig node
+  write_cni_config
+  write_containerd_config
+  write_kubelet_config
+}
+
+# signed NAME SUBJECT [EXTENSIONS]: a key and a certificate by the cluster's authority
+signed() {
+  local file=$dir/pki/$1
+  openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$file.key" -out "$file.csr" -subj "$2" 2>/dev/null
+  openssl x509 -req -in "$file.csr" -CA "$dir/pki/ca.crt" -CAkey "$dir/pki/ca.key" -CAcreateserial -days 30 \
+    -out "$file.crt" -extfile <(echo "${3:-}") 2>/dev/null
+}
+
+write_certificates() {
+  local names="IP:127.0.0.1,IP:$node_address,IP:$kubernetes_address,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc"
+  mkdir -p "$dir/pki"
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=test-cluster \
+    -keyout "$dir/pki/ca.key" -out "$dir/pki/ca.crt" 2>/dev/null
+  signed api /CN=kube-apiserver "subjectAltName=$names"
+  signed kubelet-client /O=system:masters/CN=kube-apiserver # with which it asks the kubelet for logs
+  openssl ecparam -genkey -name prime256v1 -noout -out "$dir/pki/accounts.key"
+  openssl ec -in "$dir/pki/accounts.key" -pubout -out "$dir/pki/accounts.pub" 2>/dev/null
+  printf '%s\n' 'admin-token,admin,admin,"system:masters"' 'node-token,system:node:node-1,node-1,"system:nodes"' \
+    >"$dir/pki/tokens.csv"
+}
+
+# The authority's certificate stands in the file itself, so that a copy of it works too.
+write_kubeconfig() {
+  cat >"$dir/$1.kubeconfig" <<END
+apiVersion: v1
+kind: Config
+clusters:
+- name: $name
+  cluster:
+    server: https://$node_address:6443
+    certificate-authority-data: $(base64 -w0 "$dir/pki/ca.crt")
+users: [{name: $1, user: {token: $1-token}}]
+contexts: [{name: $name, context: {cluster: $name, user: $1}}]
+current-context: $name
+END
+}
+
+# ptp, not bridge: traffic between two pods then always passes the node's own
+# routing, where answers are translated back, with or without br_netfilter.
+write_cni_config() {
+  mkdir -p "$dir/cni"
+  cat >"$dir/cni/10-pods.conflist" <<END
+{
+  "cniVersion": "0.4.0",
+  "name": "pods",
+  "plugins": [
+    {
+      "type": "ptp",
+      "ipam": {
+        "type": "host-local",
+        "dataDir": "$dir/ipam",
+        "ranges": [[{"subnet": "$node_pods"}]],
+        "routes": [{"dst": "0.0.0.0/0"}]
+      }
+    },
+    {"type": "portmap", "capabilities": {"portMappings": true}}
+  ]
+}
+END
+}
+
+write_containerd_config() {
+  cat >"$dir/containerd.toml" <<END
+version = 3
+root = "$dir/containerd/root"
+state = "$dir/containerd/state"
+
+[grpc]
+  address = "$dir/containerd.sock"
+
+[plugins.'io.containerd.cri.v1.images'.pinned_images]
+  sandbox = "localhost/pause:1"
+
+[plugins.'io.containerd.cri.v1.runtime']
+  restrict_oom_score_adj = true # the parent may not be allowed a lower score
+
+[plugins.'io.containerd.cri.v1.runtime'.cni]
+  bin_dirs = ["/usr/lib/cni"]
+  conf_dir = "$dir/cni"
+
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
+  runtime_type = "io.containerd.runc.v2"
+
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]
+  SystemdCgroup = false
+END
+}
+
+# Tests need no defence against a full disk: an image that is collected as garbage
+# could not be pulled again.
+write_kubelet_config() {
+  cat >"$dir/kubelet.yaml" <<END
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+failCgroupV1: false
+cgroupDriver: cgroupfs
+cgroupRoot: /$name
+containerRuntimeEndpoint: unix://$dir/containerd.sock
+volumePluginDir: $dir/kubelet/volumeplugins
+authentication:
+  anonymous: {enabled: false}
+  webhook: {enabled: false}
+  x509: {clientCAFile: "$dir/pki/ca.crt"}
+authorization: {mode: AlwaysAllow}
+clusterDNS: ["$dns_address"]
+clusterDomain: cluster.local
+resolvConf: ""
+failSwapOn: false
+localStorageCapacityIsolation: false
+imageGCHighThresholdPercent: 100
+evictionHard: {memory.available: 100Mi, nodefs.available: 50Mi, imagefs.available: 50Mi}
+END
+}

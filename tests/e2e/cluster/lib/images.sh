@@ -1,0 +1,26 @@
+# Images come from files of this machine; there is no registry.
+
+import_image() { ctr -a "$dir/containerd.sock" -n k8s.io images import "$1" >/dev/null; }
+
+# make_and_load ARGUMENTS OF image.py...
+make_and_load() (
+  sandbox_pid >/dev/null || fail "not up"
+  archive=$(mktemp "$dir/image.XXXXXX")
+  trap 'rm -f "$archive"' EXIT
+  python3 "$here/image.py" --out "$archive" "$@"
+  import_image "$archive"
+)
+
+load() {
+  (($# >= 3)) || fail "load REF ENTRYPOINT CONTENT..."
+  local ref=$1 entrypoint=$2
+  shift 2
+  make_and_load --ref "$ref" --entrypoint "$entrypoint" "$@"
+}
+
+load_binary() {
+  (($# == 2)) || fail "load-binary REF BINARY"
+  local path
+  path=/usr/local/bin/$(basename "$2")
+  make_and_load --ref "$1" --entrypoint "$path" --libraries "$2:$path"
+}

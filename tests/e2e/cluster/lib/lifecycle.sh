@@ -1,0 +1,46 @@
+# From nothing to a working cluster and back.
+
+up() {
+  require_tools
+  build
+  if is_whole; then
+    say "$name is up already"
+    return
+  fi
+  down # whatever an `up` that was broken off, or a crash, has left
+  mkdir -p "$dir"/{log,pid}
+  create_sandbox
+  write_config
+  start_etcd
+  start_apiserver
+  start_containerd # meanwhile: it needs no API server
+  wait_for containerd is_up containerd
+  local image component
+  for image in "$cache"/images/*.tar; do import_image "$image"; done
+  wait_for apiserver is_up apiserver
+  for component in controllers scheduler load-balancer kubelet kube-proxy; do "start_$component"; done
+  in_network kubectl apply -f "$here/dns.yaml" >/dev/null
+  wait_for kubelet is_up kubelet
+  wait_for "the cluster's DNS" in_network kubectl -n kube-system wait --for=condition=Available deployment/coredns --timeout=5s
+  touch "$dir/complete"
+  say "$name is up; try: $0 run kubectl get pods -A"
+}
+
+# `up` was finished and nothing has died since
+is_whole() {
+  local component
+  [ -e "$dir/complete" ] && sandbox_pid >/dev/null || return 1
+  for component in "${components[@]}"; do is_running "$component" || return 1; done
+}
+
+down() {
+  local pid deadline=$((SECONDS + 30))
+  if pid=$(sandbox_pid); then kill -9 "$pid"; fi
+  while sandbox_pid >/dev/null; do sleep 0.05; done
+  # A group can be removed when the last of its processes is gone for good.
+  until remove_cgroups 2>/dev/null; do
+    ((SECONDS < deadline)) || { remove_cgroups; fail "cannot remove the control groups of $name"; }
+    sleep 0.1
+  done
+  rm -rf --one-file-system "$dir"
+}
