@@ -19,7 +19,6 @@ use crate::source::{Collection, Statement, StatementId};
 pub fn parse_file(path: &str, text: &str, settings: &ParseSettings) -> Statement {
     let mut reader = Reader {
         path: path.into(),
-        text,
         settings,
         labels: Arc::default(),
         index: 0,
@@ -55,7 +54,6 @@ pub(in crate::source) fn empty_statement(path: &str) -> Statement {
 /// Reads the documents of one file.
 struct Reader<'a> {
     path: Arc<str>,
-    text: &'a str,
     settings: &'a ParseSettings,
     labels: Arc<BTreeMap<String, String>>,
     /// Position of the next document; items of a `List` count each.
@@ -121,7 +119,7 @@ impl Reader<'_> {
             return;
         };
         let text = node.as_text().unwrap_or_default();
-        let shift = Shift::new(node, text, self.text);
+        let shift = Shift::new(node, text);
         for mut object in parse_objects(text, &meta, self.settings) {
             object.location = object.location.and_then(|location| shift.apply(location));
             for problem in &mut object.problems {
@@ -163,22 +161,19 @@ enum Shift {
 }
 
 impl Shift {
-    fn new(node: &Node, text: &str, file: &str) -> Self {
+    fn new(node: &Node, text: &str) -> Self {
         let is_literal = matches!(node.value, Value::Scalar { style: Style::Literal, .. });
         let (Some(location), true) = (node.location, is_literal) else {
             return Self::Whole(node.location);
         };
-        // The block begins on the line after its `|`; the first line with something on it tells
-        // how far it is indented.
-        let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
-        let line = usize::try_from(location.line).unwrap_or(usize::MAX);
-        let outer = file.lines().skip(line).find(|line| !line.trim().is_empty());
-        let inner = text.lines().find(|line| !line.trim().is_empty());
-        let columns = match (outer, inner) {
-            (Some(outer), Some(inner)) => indent(outer).saturating_sub(indent(inner)),
-            _ => 0,
-        };
-        Self::Block { lines: location.line, columns: u32::try_from(columns).unwrap_or(0) }
+        // A block's location is that of its first character that isn't blank; the empty lines
+        // before it belong to the text.
+        let empty = text.bytes().take_while(|byte| *byte == b'\n').count();
+        let lines = location.line.saturating_sub(1);
+        Self::Block {
+            lines: lines.saturating_sub(u32::try_from(empty).unwrap_or(u32::MAX)),
+            columns: location.column.saturating_sub(1),
+        }
     }
 
     fn apply(&self, location: Location) -> Option<Location> {

@@ -22,6 +22,9 @@ mod service;
 mod suggest;
 pub(super) mod yaml;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
