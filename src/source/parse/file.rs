@@ -11,7 +11,7 @@ use super::node::{Node, Style, Value};
 use super::yaml::parse_documents;
 use super::{ParseSettings, annotation_of, parse_endpoint_slice, parse_service};
 use crate::model::key::{CarrierKind, Origin};
-use crate::model::object::{Location, Object};
+use crate::model::object::{Location, Object, Problem};
 use crate::source::annotation::{CONFIG_ANNOTATION, parse_objects};
 use crate::source::{Collection, Statement, StatementId};
 
@@ -36,8 +36,15 @@ pub fn parse_file(path: &str, text: &str, settings: &ParseSettings) -> Statement
     reader.statement
 }
 
+/// The statement of a file that can't be read, with a rejected object that says why.
+pub(in crate::source) fn unreadable_file(path: &str, message: String) -> Statement {
+    let place = place(&path.into(), 0, &Arc::default());
+    let object = broken_document(Problem::error("", message), &place);
+    Statement { objects: vec![Arc::new(object)], ..empty_statement(path) }
+}
+
 /// The statement of a file that says nothing.
-pub(in crate::source) fn empty_statement(path: &str) -> Statement {
+fn empty_statement(path: &str) -> Statement {
     Statement {
         id: StatementId {
             collection: Collection::Files,
@@ -132,18 +139,23 @@ impl Reader<'_> {
     fn next_place(&mut self) -> Place {
         let index = self.index;
         self.index += 1;
-        Place {
-            origin: Origin::File { path: Arc::clone(&self.path), index },
-            index,
-            namespace: DEFAULT_NAMESPACE.into(),
-            generation: None,
-            created: None,
-            labels: Arc::clone(&self.labels),
-        }
+        place(&self.path, index, &self.labels)
     }
 
     fn add(&mut self, object: Object) {
         self.statement.objects.push(Arc::new(object));
+    }
+}
+
+/// The place of a document that inherits nothing.
+fn place(path: &Arc<str>, index: u32, labels: &Arc<BTreeMap<String, String>>) -> Place {
+    Place {
+        origin: Origin::File { path: Arc::clone(path), index },
+        index,
+        namespace: DEFAULT_NAMESPACE.into(),
+        generation: None,
+        created: None,
+        labels: Arc::clone(labels),
     }
 }
 

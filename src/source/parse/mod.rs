@@ -32,6 +32,7 @@ use crate::model::key::{Carrier, Kind};
 use crate::model::object::Object;
 
 pub use self::file::parse_file;
+pub(super) use self::file::unreadable_file;
 pub(super) use self::kubernetes::{created_of, labels_of};
 pub use self::kubernetes::{parse_endpoint_slice, parse_service};
 pub use super::annotation::{annotation_of, parse_annotation};
