@@ -1,9 +1,24 @@
 //! From a [`Snapshot`] to what should be served and what is to be said about each object.
+//!
+//! The steps, each in a file of its own:
+//!
+//! 1. [`select`]: of the objects that speak to this gateway, which are candidates, and which are
+//!    rejected, shadowed by another of their name, or attached by nothing;
+//! 2. [`groups`]: candidates with the same match become one route group with exact shares, and
+//!    those that can't live in theirs are told so;
+//! 3. [`references`]: whether the Services exist that an object names.
+
+mod groups;
+mod references;
+mod select;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
-use super::config::GatewayConfig;
-use super::report::Report;
+use super::config::{GatewayConfig, Listener};
+use super::object::Object;
+use super::report::{Report, Verdict};
 use super::snapshot::Snapshot;
 
 /// The result of a build.
@@ -15,8 +30,53 @@ pub struct Build {
     pub reports: Vec<Arc<Report>>,
 }
 
+/// An object on its way through the build.
+struct Candidate<'a> {
+    object: &'a Arc<Object>,
+    verdict: Verdict,
+}
+
 /// Merges all objects. Deterministic, infallible, independent of the order of events.
-pub fn build(snapshot: &Snapshot) -> Build {
-    let _ = snapshot;
-    Build::default()
+///
+/// `previous` only lends its parts where they came out equal, so that those who follow can see
+/// by their address what did not change; the result equals that of a build without it.
+pub fn build(snapshot: &Snapshot, previous: &Build) -> Build {
+    let mut candidates = select::select(snapshot);
+    let groups = groups::build_groups(&mut candidates, &previous.config.groups);
+    let config = GatewayConfig { listeners: listeners(snapshot), groups };
+    let config = match config == *previous.config {
+        true => Arc::clone(&previous.config),
+        false => Arc::new(config),
+    };
+    Build { config, reports: reports(snapshot, candidates, &previous.reports) }
+}
+
+/// Without a Listener object there is one plain port.
+fn listeners(snapshot: &Snapshot) -> Vec<Listener> {
+    vec![Listener { port: snapshot.defaults.http_port, stat_prefix: "ingress_http".into() }]
+}
+
+fn reports(
+    snapshot: &Snapshot,
+    candidates: Vec<Candidate<'_>>,
+    previous: &[Arc<Report>],
+) -> Vec<Arc<Report>> {
+    let mut previous = previous.iter().peekable();
+    candidates
+        .into_iter()
+        .map(|Candidate { object, verdict }| {
+            let references = references::resolve(object, &verdict, snapshot);
+            while previous.next_if(|old| old.object.key < object.key).is_some() {}
+            match previous.next_if(|old| old.object.key == object.key) {
+                Some(old)
+                    if Arc::ptr_eq(&old.object, object)
+                        && old.verdict == verdict
+                        && old.references == references =>
+                {
+                    Arc::clone(old)
+                }
+                _ => Arc::new(Report { object: Arc::clone(object), verdict, references }),
+            }
+        })
+        .collect()
 }

@@ -29,7 +29,7 @@ build_changed() {
 
 # go_build MODULE OUTPUT PACKAGE [LDFLAGS]
 go_build() {
-  (cd "$1" && CGO_ENABLED=0 go build -trimpath -tags "no_btrfs no_zfs no_devmapper" -ldflags "-s -w ${4:-}" -o "$bin/$2" "$3")
+  (cd "$1" && CGO_ENABLED=0 go build -tags "no_btrfs no_zfs no_devmapper" -ldflags "-s -w ${4:-}" -o "$bin/$2" "$3")
 }
 
 build_pause() { cc -static -Os -s -Wall -o "$bin/pause" "$here/pause.c"; }

@@ -23,6 +23,7 @@ start_apiserver() {
     --secure-port=6443 --advertise-address="$node_address" \
     --tls-cert-file="$dir/pki/api.crt" --tls-private-key-file="$dir/pki/api.key" \
     --kubelet-client-certificate="$dir/pki/kubelet-client.crt" --kubelet-client-key="$dir/pki/kubelet-client.key" \
+    --kubelet-preferred-address-types=InternalIP \
     --token-auth-file="$dir/pki/tokens.csv" --authorization-mode=Node,RBAC \
     --service-account-issuer=https://kubernetes.default.svc \
     --service-account-signing-key-file="$dir/pki/accounts.key" --service-account-key-file="$dir/pki/accounts.pub" \
@@ -70,7 +71,7 @@ is_up() {
   esac
 }
 
-is_running() { in_sandbox kill -0 "$(cat "$dir/pid/$1")" 2>/dev/null; }
+is_running() { { in_sandbox kill -0 "$(cat "$dir/pid/$1")"; } 2>/dev/null; }
 
 require_component() {
   [[ " ${components[*]} " == *" ${1:-none} "* ]] || fail "components: ${components[*]}"

@@ -21,7 +21,5 @@ require_tools() {
   [ "$(id -u)" = 0 ] || fail "needs root rights"
   command -v go >/dev/null || fail "needs Go, see https://go.dev/dl"
   [ -z "$(missing_tools)" ] || install
-  local missing
-  missing=$(missing_tools)
-  [ -z "$missing" ] || fail "still missing after install:" $missing
+  [ -z "$(missing_tools)" ] || fail "still missing after install:" "$(missing_tools | tr '\n' ' ')"
 }
