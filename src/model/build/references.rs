@@ -27,7 +27,8 @@ pub(super) fn resolve(object: &Object, verdict: &Verdict, snapshot: &Snapshot) -
 }
 
 /// The Service that a DNS name means, if it is one of the cluster's. `a.b` may also be a name
-/// of the outside: it counts as the cluster's where namespace `b` holds any Service at all.
+/// of the outside: it counts as the cluster's where `b` is the object's own namespace, or one
+/// that holds any Service at all.
 fn service_of_name(host: &str, object: &Object, snapshot: &Snapshot) -> Option<ServiceKey> {
     let key =
         |namespace: &str, name: &str| ServiceKey { namespace: namespace.into(), name: name.into() };
@@ -37,7 +38,9 @@ fn service_of_name(host: &str, object: &Object, snapshot: &Snapshot) -> Option<S
         (None, _, _) if name == "localhost" => None,
         (None, _, _) => Some(key(&object.key.namespace, name)),
         (Some(namespace), Some("svc"), None | Some("cluster.local")) => Some(key(namespace, name)),
-        (Some(namespace), None, _) if has_services(namespace, snapshot) => {
+        (Some(namespace), None, _)
+            if *namespace == *object.key.namespace || has_services(namespace, snapshot) =>
+        {
             Some(key(namespace, name))
         }
         _ => None,

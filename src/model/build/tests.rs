@@ -18,8 +18,16 @@ use crate::model::route::{
 use crate::model::service::{Service, ServicePort};
 use crate::model::snapshot::{Defaults, Snapshot};
 
+fn mapping_to(host: &str) -> Object {
+    mapping("m", 1, forward_to(host, "/", None))
+}
+
 fn forward(prefix: &str, weight: Option<u8>) -> Route {
-    let upstream = Upstream::Name { host: "web.default".into(), port: 80 };
+    forward_to("web.default", prefix, weight)
+}
+
+fn forward_to(host: &str, prefix: &str, weight: Option<u8>) -> Route {
+    let upstream = Upstream::Name { host: host.into(), port: 80 };
     let cluster = Cluster {
         name: ClusterName("cluster_web".into()),
         service: "web".into(),
@@ -231,14 +239,11 @@ fn missing_services_are_told() {
     assert_eq!(references(&snapshot), References::Resolved, "nobody knows");
 
     snapshot.defaults = Defaults { services_known: true, ..Defaults::default() };
-    let neighbour = ServiceKey { namespace: "default".into(), name: "other".into() };
     let service = |key: &ServiceKey, port| {
         let ports = vec![ServicePort { name: "".into(), port }];
         let key = key.clone();
         Arc::new(Service { key, ports, external_name: false, has_selector: true })
     };
-    assert_eq!(references(&snapshot), References::Resolved, "may be a name of the outside");
-    snapshot.services.insert(neighbour.clone(), service(&neighbour, 80));
     assert_eq!(references(&snapshot), References::ServiceNotFound(key.clone()));
     snapshot.services.insert(key.clone(), service(&key, 81));
     assert_eq!(references(&snapshot), References::PortNotFound(reference(80), vec![81]));
@@ -246,6 +251,21 @@ fn missing_services_are_told() {
     assert_eq!(references(&snapshot), References::NoEndpoints(key.clone()));
     snapshot.services_with_endpoints.insert(key);
     assert_eq!(references(&snapshot), References::Resolved);
+}
+
+#[test]
+fn a_name_with_a_dot_is_the_clusters_where_its_namespace_is() {
+    let mut snapshot = snapshot(vec![mapping_to("httpbin.org")]);
+    snapshot.defaults = Defaults { services_known: true, ..Defaults::default() };
+    let references =
+        |snapshot: &Snapshot| build(snapshot, &Build::default()).reports[0].references.clone();
+    assert_eq!(references(&snapshot), References::Resolved);
+    let neighbour = ServiceKey { namespace: "org".into(), name: "other".into() };
+    let service =
+        Service { key: neighbour.clone(), ports: vec![], external_name: false, has_selector: true };
+    snapshot.services.insert(neighbour, Arc::new(service));
+    let missing = ServiceKey { namespace: "org".into(), name: "httpbin".into() };
+    assert_eq!(references(&snapshot), References::ServiceNotFound(missing));
 }
 
 #[test]

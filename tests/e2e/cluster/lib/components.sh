@@ -63,13 +63,18 @@ start_kube-proxy() {
 # is_up COMPONENT: it answers, as far as it can be asked
 is_up() {
   case $1 in
-    etcd) in_network curl -sf http://127.0.0.1:2379/health ;;
+    etcd) healthy http://127.0.0.1:2379/health ;;
     apiserver) in_network kubectl get --raw /readyz ;;
     containerd) ctr -a "$dir/containerd.sock" version ;;
-    kubelet) in_network kubectl wait --for=condition=Ready node/node-1 --timeout=1s ;;
+    controllers) healthy https://127.0.0.1:10257/healthz ;;
+    scheduler) healthy https://127.0.0.1:10259/healthz ;;
+    kubelet) healthy http://127.0.0.1:10248/healthz ;;
+    kube-proxy) healthy http://127.0.0.1:10256/healthz ;;
     *) is_running "$1" ;;
   esac
 }
+
+healthy() { in_network curl --silent --fail --insecure "$1"; }
 
 is_running() { { in_sandbox kill -0 "$(cat "$dir/pid/$1")"; } 2>/dev/null; }
 

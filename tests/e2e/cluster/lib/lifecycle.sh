@@ -1,6 +1,7 @@
 # From nothing to a working cluster and back.
 
 up() {
+  local image component
   require_tools
   build
   if is_whole; then
@@ -15,13 +16,12 @@ up() {
   start_apiserver
   start_containerd # meanwhile: it needs no API server
   wait_for containerd is_up containerd
-  local image component
   for image in "$cache"/images/*.tar; do import_image "$image"; done
   wait_for apiserver is_up apiserver
   for component in controllers scheduler load-balancer kubelet kube-proxy; do "start_$component"; done
   in_network kubectl apply -f "$here/dns.yaml" >/dev/null
-  wait_for kubelet is_up kubelet
   wait_for "the cluster's DNS" in_network kubectl -n kube-system wait --for=condition=Available deployment/coredns --timeout=5s
+  for component in "${components[@]}"; do wait_for "$component" is_up "$component"; done
   touch "$dir/complete"
   say "$name is up; try: $0 run kubectl get pods -A"
 }
