@@ -4,6 +4,7 @@
 //! asked, and precedence decides among their answers.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -34,8 +35,8 @@ struct Affixes {
 impl HostIndex {
     /// Adds a group under its host.
     pub(super) fn insert(&mut self, precedence: Precedence) {
-        let host = precedence.group().matches().host.clone();
-        let paths = match &host {
+        let group = Arc::clone(precedence.group());
+        let paths = match &group.matches().host {
             Some(HostMatch::Exact(name)) => {
                 self.ports |= name.len() != without_port(name).len();
                 self.exact.entry(Box::from(&**name)).or_default()
