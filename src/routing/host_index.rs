@@ -14,10 +14,13 @@ use super::path_index::PathIndex;
 use super::precedence::Precedence;
 use crate::model::route::HostMatch;
 
+/// Routes by the fixed text of their hosts.
+type ByText = HashMap<Box<str>, PathIndex, RandomState>;
+
 /// Routes by host.
 #[derive(Debug, Default)]
 pub(super) struct HostIndex {
-    exact: HashMap<Box<str>, PathIndex, RandomState>,
+    exact: ByText,
     suffixes: Affixes,
     prefixes: Affixes,
     /// Routes of any host, and those whose host is a regular expression.
@@ -29,7 +32,7 @@ pub(super) struct HostIndex {
 /// Wildcard hosts, by the length of their fixed part.
 #[derive(Debug, Default)]
 struct Affixes {
-    by_length: Vec<(usize, HashMap<Box<str>, PathIndex, RandomState>)>,
+    by_length: Vec<(usize, ByText)>,
 }
 
 impl HostIndex {
@@ -95,7 +98,7 @@ impl Affixes {
         let position = match self.by_length.iter().position(|(length, _)| *length == part.len()) {
             Some(position) => position,
             None => {
-                self.by_length.push((part.len(), HashMap::default()));
+                self.by_length.push((part.len(), ByText::default()));
                 self.by_length.len() - 1
             }
         };

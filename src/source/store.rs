@@ -185,7 +185,7 @@ impl Store {
         let none = BTreeMap::new();
         let slices = self.slices.get(key).unwrap_or(&none);
         let new = match self.snapshot.services.by_key.get(key) {
-            Some(service) => build_endpoints(service, slices.values()),
+            Some(service) => build_endpoints(service, &slices.values()),
             None => Vec::new(),
         };
         let any = new.iter().any(|(_, addresses)| !addresses.is_empty());
