@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod controller;
+pub mod crd;
 pub mod model;
 pub mod proxy;
 pub mod publish;
