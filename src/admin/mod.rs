@@ -30,7 +30,7 @@ use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::controller::rebuild::Built;
-use crate::telemetry::logging::{Level, LogLevel};
+use crate::telemetry::logging::{Level, LevelError, LogLevel};
 use crate::telemetry::timings::Timings;
 
 pub use health::{Health, NotReady};
@@ -191,8 +191,8 @@ async fn diag(
         if !is_local(peer, &headers) {
             return (StatusCode::FORBIDDEN, "Forbidden\n").into_response();
         }
-        if let Err(refusal) = change_level(&admin, level) {
-            return refusal;
+        if let Err(error) = change_level(&admin, level) {
+            return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response();
         }
     }
     let page = diagnostics::build_page(&admin);
@@ -206,14 +206,12 @@ async fn diag(
 async fn set_log_level(State(admin): Shared, parameters: Parameters) -> Response {
     match change_level(&admin, parameter(&parameters, "level").unwrap_or_default()) {
         Ok(()) => format!("{}\n", admin.log_level.get()).into_response(),
-        Err(refusal) => refusal,
+        Err(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
     }
 }
 
-fn change_level(admin: &Admin, level: &str) -> Result<(), Response> {
-    let level: Level = level
-        .parse()
-        .map_err(|error| (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response())?;
+fn change_level(admin: &Admin, level: &str) -> Result<(), LevelError> {
+    let level: Level = level.parse()?;
     admin.log_level.set(level);
     tracing::info!(%level, "log level changed");
     Ok(())
