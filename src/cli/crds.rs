@@ -26,9 +26,11 @@ pub(super) fn execute(arguments: &Arguments, context: &mut Context<'_>) -> Resul
         return Ok(OK);
     };
     fs::create_dir_all(directory).with_context(|| format!("can't make {}", directory.display()))?;
-    for (name, yaml) in crd::files() {
-        let path = directory.join(name);
-        fs::write(&path, yaml).with_context(|| format!("can't write {}", path.display()))?;
+    for definition in crd::all() {
+        let spec = &definition.spec;
+        let path = directory.join(format!("{}_{}.yaml", spec.group, spec.names.plural));
+        fs::write(&path, crd::document(&definition))
+            .with_context(|| format!("can't write {}", path.display()))?;
         writeln!(context.out, "{}", path.display())?;
     }
     Ok(OK)
