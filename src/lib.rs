@@ -8,3 +8,4 @@ pub mod proxy;
 pub mod publish;
 pub mod routing;
 pub mod source;
+pub mod telemetry;

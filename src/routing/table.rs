@@ -25,18 +25,33 @@ pub struct RequestHead<'a> {
 
 /// The routes, compiled for matching. Immutable; a request sees one from beginning to end.
 #[derive(Debug, Default)]
-pub struct RouteTable {}
+pub struct RouteTable {
+    groups: Vec<crate::model::config::RouteGroup>,
+    clusters: std::collections::BTreeMap<
+        crate::model::cluster::ClusterName,
+        Arc<crate::model::cluster::Cluster>,
+    >,
+}
 
 impl RouteTable {
     /// Compiles a configuration.
     pub fn compile(config: &GatewayConfig) -> Self {
-        let _ = config;
-        Self {}
+        Self { groups: config.groups.clone(), clusters: config.clusters.clone() }
+    }
+
+    /// The clusters of the routes.
+    pub fn clusters(&self) -> impl Iterator<Item = &Arc<crate::model::cluster::Cluster>> {
+        self.clusters.values()
     }
 
     /// The route that answers a request.
     pub fn find(&self, head: &RequestHead<'_>) -> Option<&Arc<Leg>> {
-        let _ = head;
-        None
+        use crate::model::route::PathMatchKind;
+        let group = self.groups.iter().find(|group| match &group.matches().path.kind {
+            PathMatchKind::Prefix(text) => head.path.starts_with(&**text),
+            PathMatchKind::Exact(text) => head.path == &**text,
+            PathMatchKind::Regex(_) => false,
+        })?;
+        group.legs.iter().find(|leg| leg.share.contains(head.draw))
     }
 }
