@@ -4,8 +4,20 @@
 #![forbid(unsafe_code)]
 
 pub mod crd;
-pub mod model;
-pub mod proxy;
-pub mod publish;
-pub mod routing;
 pub mod source;
+
+pub mod model;
+pub mod routing;
+
+pub mod publish;
+
+pub mod proxy;
+
+pub mod controller;
+
+pub mod admin;
+pub mod telemetry;
+
+pub mod app;
+pub mod cli;
+pub mod settings;

@@ -25,17 +25,13 @@ use super::status::ObjectStatus;
     status = "ObjectStatus",
     doc = "Requests for a host and path go to a service.",
     derive = "PartialEq",
-    printcolumn(name = "Source Host", type_ = "string", json_path = ".spec.host"),
-    printcolumn(name = "Source Prefix", type_ = "string", json_path = ".spec.prefix"),
-    printcolumn(name = "Dest Service", type_ = "string", json_path = ".spec.service"),
-    printcolumn(name = "State", type_ = "string", json_path = ".status.state"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.reason"),
-    printcolumn(
-        name = "Ready",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
-    ),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn = r#"{"name": "Source Host", "type": "string", "jsonPath": ".spec.host"}"#,
+    printcolumn = r#"{"name": "Source Prefix", "type": "string", "jsonPath": ".spec.prefix"}"#,
+    printcolumn = r#"{"name": "Dest Service", "type": "string", "jsonPath": ".spec.service"}"#,
+    printcolumn = r#"{"name": "State", "type": "string", "jsonPath": ".status.state"}"#,
+    printcolumn = r#"{"name": "Reason", "type": "string", "jsonPath": ".status.reason"}"#,
+    printcolumn = r#"{"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 pub struct MappingSpec {
     /// The gateways that this Mapping speaks to, by their AMBASSADOR_ID. Default `["default"]`;

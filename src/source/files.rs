@@ -33,15 +33,6 @@ const MAX_DELAY: Duration = Duration::from_secs(1);
 /// How often directories are read without an event: some file systems send none.
 const POLL: Duration = Duration::from_secs(30);
 
-/// A file as it was read.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SourceFile {
-    /// What it says; its id's name is the path.
-    pub statement: Statement,
-    /// Its text; empty where it couldn't be read.
-    pub text: String,
-}
-
 /// Why a file or directory can't be read.
 #[derive(Debug, thiserror::Error)]
 enum FileError {
@@ -55,13 +46,8 @@ enum FileError {
 
 /// Reads files and directories once, in the order of their paths. What can't be read is a
 /// statement with a rejected object.
-pub fn read(paths: &[PathBuf], settings: &ParseSettings) -> Vec<SourceFile> {
-    let scan = Scan::new(paths);
-    let files = scan.files.into_iter().map(|(path, text)| {
-        let statement = parse(&path, &text, settings);
-        SourceFile { statement, text: text.unwrap_or_default() }
-    });
-    files.collect()
+pub fn read(paths: &[PathBuf], settings: &ParseSettings) -> Vec<Statement> {
+    Scan::new(paths).files.iter().map(|(path, text)| parse(path, text, settings)).collect()
 }
 
 /// Follows files and directories: sends all that they say, and then every change, until the
