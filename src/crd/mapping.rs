@@ -51,7 +51,6 @@ pub struct MappingSpec {
     /// The upstream, as `[scheme://]host[:port]`, such as `quote`, `quote.shop:8080` or
     /// `10.0.0.1:80`. A name without a dot is looked up in the Mapping's namespace. Default port
     /// 80. With host_redirect, the host to redirect to.
-    #[schemars(length(min = 1))]
     pub service: String,
     /// The hosts that requests must be for: a name, `*.example.com` (any name that ends so),
     /// `example.*` (any that begins so) or `*` (all). Without hostname and host the Mapping takes
