@@ -3,6 +3,7 @@
 //! Modules in the order of the data's flow; see ARCHITECTURE.md for the picture.
 #![forbid(unsafe_code)]
 
+pub mod controller;
 pub mod model;
 pub mod proxy;
 pub mod publish;

@@ -40,6 +40,14 @@ impl ObservedStatuses {
         self.shared.changed.notify_one();
     }
 
+    /// Replaces the status at `key` by what a write has answered. Nothing that the cluster hasn't
+    /// shown, or has taken away, is added.
+    pub fn refresh(&self, key: &ObjectKey, status: ObservedStatus) {
+        if let Some(standing) = self.shared.inner.lock().statuses.get_mut(key) {
+            *standing = Arc::new(status);
+        }
+    }
+
     /// Forgets a resource that is gone.
     pub fn remove(&self, key: &ObjectKey) {
         let mut inner = self.shared.inner.lock();

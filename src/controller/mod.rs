@@ -1,0 +1,6 @@
+//! Kubernetes' write side: what the gateway says about the objects it serves.
+
+mod apply;
+pub mod status;
+#[cfg(test)]
+pub(crate) mod testing;
