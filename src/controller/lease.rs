@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use k8s_openapi::jiff::Timestamp;
 use kube::api::PostParams;
 use kube::{Api, Client};
 use tokio::sync::watch;
@@ -98,10 +99,10 @@ impl Candidate {
     /// Tries for the lease, and holds it, until `shutdown`; then gives it back. `leader` is true
     /// exactly while the lease is held.
     pub async fn run(mut self, leader: watch::Sender<bool>, shutdown: CancellationToken) {
-        while shutdown.run_until_cancelled(self.acquire()).await.is_some() {
+        while let Some(acquired) = shutdown.run_until_cancelled(self.acquire()).await {
             tracing::info!(lease = self.options.name, "leading: this replica writes status");
             leader.send_replace(true);
-            let lost = shutdown.run_until_cancelled(self.hold()).await;
+            let lost = shutdown.run_until_cancelled(self.hold(acquired)).await;
             // At once, before anything else happens to the lease.
             leader.send_replace(false);
             let Some(error) = lost else {
@@ -112,12 +113,13 @@ impl Candidate {
         }
     }
 
-    /// Returns once the lease is ours.
-    async fn acquire(&mut self) {
+    /// Returns once the lease is ours, and when we began to take it.
+    async fn acquire(&mut self) -> Instant {
         let mut trouble = false;
         loop {
+            let begun = Instant::now();
             match self.attempt().await {
-                Ok(()) => return,
+                Ok(()) => return begun,
                 Err(LeaseError::HeldByAnother | LeaseError::Conflict) => trouble = false,
                 Err(error) => {
                     if !std::mem::replace(&mut trouble, true) {
@@ -131,8 +133,8 @@ impl Candidate {
     }
 
     /// Renews until that has failed for too long or another holds the lease; says why.
-    async fn hold(&mut self) -> LeaseError {
-        let mut renewed = Instant::now();
+    async fn hold(&mut self, acquired: Instant) -> LeaseError {
+        let mut renewed = acquired;
         loop {
             tokio::time::sleep_until(renewed + RETRY_PERIOD).await;
             let deadline = renewed + RENEW_DEADLINE;
@@ -148,7 +150,9 @@ impl Candidate {
                     Ok(Err(LeaseError::Conflict)) => continue,
                     Ok(Err(error)) => last = error,
                 }
-                if tokio::time::timeout_at(deadline, tokio::time::sleep(RETRY_PERIOD)).await.is_err()
+                if tokio::time::timeout_at(deadline, tokio::time::sleep(RETRY_PERIOD))
+                    .await
+                    .is_err()
                 {
                     return last;
                 }
@@ -164,12 +168,12 @@ impl Candidate {
         let lease = match decide(self.observed.as_ref(), now, &self.options.identity) {
             Step::Wait => return Err(LeaseError::HeldByAnother),
             Step::Create => {
-                let lease = self.record(None, MicroTime(k8s_openapi::jiff::Timestamp::now()));
+                let lease = self.record(None, MicroTime(Timestamp::now()));
                 timed(self.api.create(&params, &lease)).await?
             }
             Step::Take | Step::Renew => {
                 let before = self.observed.as_ref().map(|observed| &observed.record);
-                let lease = self.record(before, MicroTime(k8s_openapi::jiff::Timestamp::now()));
+                let lease = self.record(before, MicroTime(Timestamp::now()));
                 timed(self.api.replace(&self.options.name, &params, &lease)).await?
             }
         };
@@ -220,17 +224,27 @@ impl Candidate {
 
     /// Gives the lease back, so that the next one needn't wait for it to run out.
     async fn release(&mut self) {
-        let Some(observed) = self.observed.clone() else { return };
-        let mut lease =
-            self.record(Some(&observed.record), MicroTime(k8s_openapi::jiff::Timestamp::now()));
+        let lease = self.options.name.clone();
+        match self.try_release().await {
+            Ok(()) => tracing::info!(lease, "gave the lease back"),
+            Err(error) => tracing::warn!(lease, %error, "can't give the lease back; it runs out"),
+        }
+    }
+
+    async fn try_release(&mut self) -> Result<(), LeaseError> {
+        // A renewal that was cut off may have arrived.
+        self.look().await?;
+        let record = self.observed.as_ref().map(|observed| &observed.record);
+        let Some(record) = record.filter(|record| record.holder == self.options.identity) else {
+            return Ok(());
+        };
+        let mut lease = self.record(Some(record), MicroTime(Timestamp::now()));
         if let Some(spec) = &mut lease.spec {
             spec.holder_identity = Some(String::new());
             spec.lease_duration_seconds = Some(1);
         }
-        match timed(self.api.replace(&self.options.name, &PostParams::default(), &lease)).await {
-            Ok(_) => tracing::info!(lease = self.options.name, "gave the lease back"),
-            Err(error) => tracing::warn!(lease = self.options.name, %error, "can't give the lease back; it runs out"),
-        }
+        timed(self.api.replace(&self.options.name, &PostParams::default(), &lease)).await?;
+        Ok(())
     }
 }
 

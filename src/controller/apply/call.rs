@@ -32,7 +32,12 @@ pub(in crate::controller) enum Operation {
     /// Server-side apply of these fields of `status`.
     Status(Value),
     /// Server-side apply of these fields (`metadata` and `spec`), creating the object.
-    Apply(Value),
+    Apply {
+        /// The fields.
+        body: Value,
+        /// Comes back with the answer, so that the caller knows what was applied.
+        fingerprint: u64,
+    },
     /// Deletion of the object with this uid, and of no other.
     Delete {
         /// `metadata.uid`.
@@ -93,13 +98,16 @@ async fn send(
                 second
             }
         }
-        Operation::Apply(body) => {
+        Operation::Apply { body, fingerprint } => {
             let mut body = body.clone();
             body["apiVersion"] = json!(resource.api_version);
             body["kind"] = json!(resource.kind);
             body["metadata"]["name"] = json!(&*write.name);
             body["metadata"]["namespace"] = json!(&*write.namespace);
-            api.patch(&write.name, &params, &Patch::Apply(body)).await
+            return match api.patch(&write.name, &params, &Patch::Apply(body)).await {
+                Ok(object) => Ok(Written::Applied(Box::new(object), *fingerprint)),
+                Err(error) => read_error(&write.operation, resource, error),
+            };
         }
         Operation::Delete { uid } => {
             let only = Preconditions { uid: Some(uid.clone()), resource_version: None };
@@ -111,7 +119,7 @@ async fn send(
         }
     };
     match result {
-        Ok(object) => Ok(Written::Object(Box::new(object))),
+        Ok(object) => Ok(Written::Status(Box::new(object))),
         Err(error) => read_error(&write.operation, resource, error),
     }
 }
@@ -153,7 +161,7 @@ fn is_of_namespace(status: &Status) -> bool {
 fn permission(operation: &Operation, resource: &ApiResource) -> String {
     let (verbs, part) = match operation {
         Operation::Status(_) => ("patch", "/status"),
-        Operation::Apply(_) => ("create and patch", ""),
+        Operation::Apply { .. } => ("create and patch", ""),
         Operation::Delete { .. } => ("delete", ""),
     };
     format!("{verbs} on {}{part} in group {}", resource.plural, resource.group)
@@ -166,15 +174,25 @@ mod tests {
     #[test]
     fn an_error_means_what_to_do_next() {
         let status = || Operation::Status(json!({}));
-        let apply = || Operation::Apply(json!({}));
+        let apply = || Operation::Apply { body: json!({}), fingerprint: 0 };
         let delete = || Operation::Delete { uid: "u".to_owned() };
         let cases = [
             (404, "mappings \"x\" not found", delete(), "gone"),
             (409, "uid mismatch", delete(), "gone"),
             (404, "the server could not find the requested resource", apply(), "unsupported"),
-            (403, "unable to create new content in namespace x because it is being terminated", apply(), "gone"),
+            (
+                403,
+                "unable to create new content in namespace x because it is being terminated",
+                apply(),
+                "gone",
+            ),
             (403, "mappings is forbidden", status(), "forbidden"),
-            (500, "failed to create typed patch object: .status.conditions: field not declared in schema", status(), "undeclared"),
+            (
+                500,
+                "failed to create typed patch object: .status.conditions: field not declared in schema",
+                status(),
+                "undeclared",
+            ),
             (500, "etcdserver: request timed out", status(), "unreachable"),
             (429, "slow down", apply(), "unreachable"),
             (422, "spec.index: Invalid value", apply(), "rejected"),
@@ -185,7 +203,7 @@ mod tests {
             let got = match result {
                 Ok(Written::Gone) => "gone",
                 Ok(Written::Undeclared) => "undeclared",
-                Ok(Written::Object(_)) => "object",
+                Ok(Written::Status(_) | Written::Applied(..)) => "object",
                 Err(Failure::Unreachable(_)) => "unreachable",
                 Err(Failure::Forbidden(text)) => {
                     assert!(text.ends_with("patch on mappings/status in group g"), "{text}");

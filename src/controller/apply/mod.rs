@@ -18,7 +18,7 @@ use kube::core::{ApiResource, DynamicObject};
 use tokio::time::Instant;
 
 use call::Failure;
-pub(super) use call::{FIELD_MANAGER, Operation, Write};
+pub(super) use call::{Operation, Write};
 use pace::Pace;
 
 /// Writes under way at once. Enough to hide the API server's latency, and a share of it that
@@ -38,8 +38,10 @@ const LONGEST_RETRY: Duration = Duration::from_secs(60);
 /// How a write ended.
 #[derive(Debug)]
 pub(super) enum Written {
-    /// The object as it stands now.
-    Object(Box<DynamicObject>),
+    /// Its status was written; the object as it stands now.
+    Status(Box<DynamicObject>),
+    /// It was applied; the object as it stands now, and the fingerprint of what was applied.
+    Applied(Box<DynamicObject>, u64),
     /// The object is gone; there is nothing to write to.
     Gone,
     /// The kind's definition doesn't know a field of it.
@@ -101,10 +103,7 @@ impl<K: Hash + Eq + Clone + Send + 'static> Applier<K> {
 
     /// Writes what is enqueued until a write has ended, and says how. Waits while there is
     /// nothing to write. Cancel-safe: a write under way goes on at the next call.
-    pub(super) async fn next(
-        &mut self,
-        mut plan: impl FnMut(&K) -> Option<Write>,
-    ) -> (K, Written) {
+    pub(super) async fn next(&mut self, mut plan: impl FnMut(&K) -> Option<Write>) -> (K, Written) {
         loop {
             let wake = self.start(&mut plan);
             tokio::select! {
@@ -173,7 +172,9 @@ impl<K: Hash + Eq + Clone + Send + 'static> Applier<K> {
             Failure::Unreachable(error) => {
                 // To the end, so that an object that alone causes this holds up no other.
                 self.urgent.push_back(key);
-                self.pause(FIRST_PAUSE.saturating_mul(1 << self.failures.min(8)).min(LONGEST_PAUSE));
+                self.pause(
+                    FIRST_PAUSE.saturating_mul(1 << self.failures.min(8)).min(LONGEST_PAUSE),
+                );
                 self.note("unreachable", "can't write to the API server; trying again", &error);
             }
             Failure::Forbidden(error) => {
@@ -225,7 +226,12 @@ impl<K: Hash + Eq + Clone + Send + 'static> Applier<K> {
     /// Logs a trouble when it is new.
     fn note(&mut self, trouble: &'static str, message: &'static str, error: &str) {
         if self.trouble.replace(trouble) != Some(trouble) {
-            tracing::warn!(kind = self.resource.kind, group = self.resource.group, error, "{message}");
+            tracing::warn!(
+                kind = self.resource.kind,
+                group = self.resource.group,
+                error,
+                "{message}"
+            );
         }
     }
 }

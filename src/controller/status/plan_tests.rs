@@ -75,7 +75,14 @@ fn only_differences_are_written() {
         ("rejected now", accepted(), |_| (), rejected(), 1, true),
         ("reference lost", accepted(), |_| (), no_service(), 1, true),
         ("state taken away", accepted(), |o| o.state = None, accepted(), 1, true),
-        ("an empty reason is none", accepted(), |o| o.reason = Some(String::new()), accepted(), 1, false),
+        (
+            "an empty reason is none",
+            accepted(),
+            |o| o.reason = Some(String::new()),
+            accepted(),
+            1,
+            false,
+        ),
         ("a condition taken away", accepted(), |o| drop(o.conditions.pop()), accepted(), 1, true),
         (
             "foreign conditions are nobody's business",

@@ -96,7 +96,7 @@ impl StatusWriter {
 
     fn fold(&mut self, key: ObjectKey, written: Written) {
         match written {
-            Written::Object(object) => {
+            Written::Status(object) | Written::Applied(object, _) => {
                 let status = observed_status(&object.data["status"]);
                 self.observed.refresh(&key, status);
             }
@@ -127,7 +127,7 @@ fn plan_write(
     observed: &ObservedStatuses,
     form: StatusForm,
 ) -> Option<Write> {
-    let report = find(build?, key)?;
+    let report = find(build?, key).filter(|report| has_status(report))?;
     let standing = observed.get(key)?;
     let now = jiff::Timestamp::now();
     let patch = plan(report, Some(&standing), report.object.generation, form, now)?;

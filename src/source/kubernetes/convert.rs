@@ -196,7 +196,12 @@ fn carrier_meta(metadata: &Value, kind: CarrierKind) -> CarrierMeta {
         .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
         .collect();
     CarrierMeta {
-        carrier: Carrier { kind, namespace: text("namespace"), name: text("name"), uid: text("uid") },
+        carrier: Carrier {
+            kind,
+            namespace: text("namespace"),
+            name: text("name"),
+            uid: text("uid"),
+        },
         generation: metadata["generation"].as_i64(),
         created: created
             .and_then(|text| text.parse::<jiff::Timestamp>().ok())

@@ -9,6 +9,7 @@ mod state;
 mod watch;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kube::core::ApiResource;
 use kube::{Api, Client};
@@ -25,6 +26,12 @@ use super::{Collection, Event};
 use convert::Converter;
 use raw::Raw;
 use watch::Watch;
+
+/// The API server ends a watch after this many seconds, and the watcher leaves one that is silent
+/// for five more: the limit for a half-open connection.
+const WATCH_SECONDS: u32 = 290;
+/// How long a connection to the API server may take.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Which part of the cluster is watched, and how it is read.
 #[derive(Debug, Clone, Default)]
@@ -131,6 +138,18 @@ pub async fn run(
     }
 }
 
+/// A client whose requests and watches can't hang on a connection that is half open.
+///
+/// # Errors
+/// If the configuration of TLS or authentication can't be used.
+pub fn client(mut config: kube::Config) -> kube::Result<Client> {
+    config.connect_timeout = Some(CONNECT_DEADLINE);
+    // Longer than a watch lasts, so that it never ends a healthy one.
+    config.read_timeout = Some(Duration::from_secs(u64::from(WATCH_SECONDS) + 10));
+    config.reset_reader_on_write = true;
+    Client::try_from(config)
+}
+
 fn api(client: &Client, options: &KubernetesOptions, watched: &Watched) -> Api<Raw> {
     let api_version = match watched.group {
         "" => watched.version.to_owned(),
@@ -153,9 +172,7 @@ fn config(options: &KubernetesOptions, watched: &Watched) -> Config {
     Config {
         label_selector: options.label_selector.clone(),
         field_selector: options.field_selector.clone(),
-        // The API server ends a watch after this many seconds, and the watcher leaves one that is
-        // silent for five more: the limit for a half-open connection.
-        timeout: Some(290),
+        timeout: Some(WATCH_SECONDS),
         page_size: Some(watched.page),
         ..Config::default()
     }

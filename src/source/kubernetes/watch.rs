@@ -276,6 +276,7 @@ fn trouble(error: &Error, collection: Collection) -> Trouble {
 /// The delay after `failures` errors in a row: doubling, and of that at least half, by `jitter`
 /// in 0..1, so that replicas don't return in step.
 fn delay(failures: u32, jitter: f64) -> Duration {
-    let doubled = FIRST_DELAY.saturating_mul(1_u32.checked_shl(failures.min(16)).unwrap_or(u32::MAX));
+    let doubled =
+        FIRST_DELAY.saturating_mul(1_u32.checked_shl(failures.min(16)).unwrap_or(u32::MAX));
     doubled.min(LONGEST_DELAY).mul_f64(0.5 + jitter / 2.0)
 }
