@@ -8,6 +8,7 @@ use kube::client::Body;
 use serde_json::{Value, json};
 use tower_test::mock;
 
+use crate::controller::rebuild::Built;
 use crate::model::Build;
 use crate::model::key::{Carrier, CarrierKind, Kind, ObjectKey, Origin};
 use crate::model::object::{Content, Location, Object, Problem};
@@ -59,6 +60,12 @@ pub(crate) fn build(reports: Vec<Report>) -> Arc<Build> {
     let mut reports: Vec<Arc<Report>> = reports.into_iter().map(Arc::new).collect();
     reports.sort_by(|a, b| a.object.key.cmp(&b.object.key));
     Arc::new(Build { reports, ..Build::default() })
+}
+
+/// The first build, as it is served; `None` is none yet.
+pub(crate) fn built(build: Option<Arc<Build>>) -> Arc<Built> {
+    let generation = u64::from(build.is_some());
+    Arc::new(Built { generation, build: build.unwrap_or_default(), ..Built::default() })
 }
 
 /// The API server's side of a client.
