@@ -73,7 +73,11 @@ impl Converter {
             }
             Collection::Files => return None,
         };
-        let news = !said.is_some_and(|said| is_same(&said, &now));
+        let news = match said {
+            Some(said) => !is_same(&said, &now),
+            // Most Ingresses have nothing to say to us.
+            None => !now.objects.is_empty() || now.service.is_some() || now.observed.is_some(),
+        };
         let statement = news.then(|| Statement {
             objects: now.objects.clone(),
             services: now.service.iter().cloned().collect(),
