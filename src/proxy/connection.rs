@@ -293,9 +293,10 @@ pub(crate) fn build_http1(limits: &Limits) -> http1::Builder {
         .header_read_timeout(None)
         .max_headers(limits.headers)
         .max_header_size(limits.header_bytes)
-        .max_buf_size(limits.header_bytes.max(8 * 1024) + 4 * 1024)
-        // A client may close its sending half and still wait for the response.
-        .half_close(true);
+        // A client that closes its half is taken to be gone, as Envoy does: one that went away
+        // looks the same, and must not keep an upstream busy.
+        .half_close(false)
+        .max_buf_size(limits.header_bytes.max(8 * 1024) + 4 * 1024);
     builder
 }
 
