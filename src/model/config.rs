@@ -5,17 +5,31 @@ use std::sync::Arc;
 
 use super::cluster::{Cluster, ClusterName};
 use super::key::ObjectKey;
-use super::route::{Route, RouteMatch};
+use super::route::{Action, Route, RouteMatch};
 
 /// What the gateway should serve.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct GatewayConfig {
     /// Ports to listen on.
     pub listeners: Vec<Listener>,
-    /// Route groups, ordered by their match.
-    pub groups: Vec<RouteGroup>,
-    /// Every cluster that a route uses.
-    pub clusters: BTreeMap<ClusterName, Arc<Cluster>>,
+    /// Route groups, ordered by the smallest key of their members.
+    pub groups: Vec<Arc<RouteGroup>>,
+}
+
+impl GatewayConfig {
+    /// Every cluster that a route uses, by name. Collected on demand: only people and metrics
+    /// ask, and a build should not pay for it.
+    pub fn clusters(&self) -> BTreeMap<ClusterName, Arc<Cluster>> {
+        self.groups
+            .iter()
+            .flat_map(|group| &group.legs)
+            .filter_map(|leg| match &leg.route.action {
+                Action::Forward(forward) => Some(&forward.cluster),
+                Action::Redirect(_) | Action::Probe(_) => None,
+            })
+            .map(|cluster| (cluster.name.clone(), Arc::clone(cluster)))
+            .collect()
+    }
 }
 
 /// One port to listen on.
@@ -30,20 +44,33 @@ pub struct Listener {
 /// Routes with the same match, each with its share of the requests (a canary set).
 #[derive(Debug, Clone, PartialEq)]
 pub struct RouteGroup {
-    /// The match that all members share.
-    pub matches: Arc<Route>,
     /// The highest `precedence` of the members.
     pub precedence: i64,
-    /// When the oldest member was created, in seconds since 1970.
-    pub created: Option<i64>,
-    /// The members, oldest first.
+    /// The members, oldest first. Never empty.
     pub legs: Vec<Arc<Leg>>,
 }
 
 impl RouteGroup {
+    /// The oldest member, which names the group.
+    pub fn first(&self) -> &Leg {
+        self.legs.first().expect("a group is made of at least one member")
+    }
+
+    /// The smallest key of its members, by which groups are ordered.
+    pub fn smallest_key(&self) -> &ObjectKey {
+        let rest = self.legs.iter().skip(1).map(|leg| &leg.key);
+        rest.fold(&self.first().key, |least, key| least.min(key))
+    }
+
     /// The match that all members share.
     pub fn matches(&self) -> &RouteMatch {
-        &self.matches.matches
+        &self.first().route.matches
+    }
+
+    /// The member whose share holds the draw; `None` where the shares leave it to lower routes
+    /// (weights below 100 fall through, as in Emissary).
+    pub fn pick(&self, draw: u8) -> Option<&Arc<Leg>> {
+        self.legs.iter().find(|leg| leg.share.contains(draw))
     }
 }
 
@@ -52,6 +79,8 @@ impl RouteGroup {
 pub struct Leg {
     /// The object that asked for it.
     pub key: ObjectKey,
+    /// When that object was created, in seconds since 1970.
+    pub created: Option<i64>,
     /// Of 100 requests, those with a draw in `from..to` are this leg's.
     pub share: Share,
     /// What it asked for.
@@ -59,7 +88,7 @@ pub struct Leg {
 }
 
 /// A half-open range of the hundred draws.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Share {
     /// First draw that is this leg's.
     pub from: u8,

@@ -52,15 +52,26 @@ impl Endpoints {
     pub fn get(&self, reference: &ServiceRef) -> &[SocketAddr] {
         self.by_service.get(reference).map_or(&[], |addresses| addresses)
     }
+
+    /// All ports of one Service with their addresses, in port order.
+    pub fn of_service(
+        &self,
+        service: &ServiceKey,
+    ) -> impl Iterator<Item = (&ServiceRef, &Arc<[SocketAddr]>)> {
+        let from = ServiceRef { service: service.clone(), port: 0 };
+        let service = service.clone();
+        self.by_service.range(from..).take_while(move |(reference, _)| reference.service == service)
+    }
 }
 
-/// The addresses of each port of `service` over all its `slices`, empty ones included.
+/// The addresses of each port of `service` over all its `slices`, empty ones included, in port
+/// order.
 pub fn build_endpoints<'a>(
     service: &Service,
-    slices: impl Iterator<Item = &'a EndpointSlice> + Clone,
+    slices: &(impl Iterator<Item = &'a EndpointSlice> + Clone),
 ) -> Vec<(ServiceRef, Arc<[SocketAddr]>)> {
     let single = service.ports.len() == 1;
-    service
+    let mut endpoints: Vec<_> = service
         .ports
         .iter()
         .map(|port| {
@@ -84,5 +95,7 @@ pub fn build_endpoints<'a>(
             let reference = ServiceRef { service: service.key.clone(), port: port.port };
             (reference, addresses.into())
         })
-        .collect()
+        .collect();
+    endpoints.sort_unstable();
+    endpoints
 }

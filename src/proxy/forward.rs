@@ -19,7 +19,7 @@ use super::upstream::connect::{Answered, exchange_with};
 use super::upstream::target::Target;
 use crate::model::config::Leg;
 use crate::model::route::{Action, Forward, HostRewrite, Route};
-use crate::routing::rewrite::rewrite_path;
+use crate::routing::rewrite_path;
 
 const ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path");
 const EXPECTED_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");

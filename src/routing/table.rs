@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Method};
 
-use crate::model::config::{GatewayConfig, Leg};
+use super::condition::{host_holds, residual_holds};
+use super::host_index::HostIndex;
+use super::precedence::Precedence;
+use crate::model::config::{GatewayConfig, Leg, RouteGroup};
+use crate::model::route::HostMatch;
 
 /// What a request shows to the matchers.
 #[derive(Debug, Clone, Copy)]
@@ -26,32 +30,42 @@ pub struct RequestHead<'a> {
 /// The routes, compiled for matching. Immutable; a request sees one from beginning to end.
 #[derive(Debug, Default)]
 pub struct RouteTable {
-    groups: Vec<crate::model::config::RouteGroup>,
-    clusters: std::collections::BTreeMap<
-        crate::model::cluster::ClusterName,
-        Arc<crate::model::cluster::Cluster>,
-    >,
+    config: Arc<GatewayConfig>,
+    hosts: HostIndex,
 }
 
 impl RouteTable {
     /// Compiles a configuration.
-    pub fn compile(config: &GatewayConfig) -> Self {
-        Self { groups: config.groups.clone(), clusters: config.clusters.clone() }
+    pub fn compile(config: &Arc<GatewayConfig>) -> Self {
+        let mut hosts = HostIndex::default();
+        for group in &config.groups {
+            hosts.insert(Precedence::of(group));
+        }
+        hosts.seal();
+        Self { config: Arc::clone(config), hosts }
     }
 
-    /// The clusters of the routes.
-    pub fn clusters(&self) -> impl Iterator<Item = &Arc<crate::model::cluster::Cluster>> {
-        self.clusters.values()
+    /// What it was compiled from.
+    pub fn config(&self) -> &Arc<GatewayConfig> {
+        &self.config
     }
 
-    /// The route that answers a request.
+    /// The route that answers a request: of all groups whose match holds and whose shares leave
+    /// the draw to one of their members, the one with the greatest [`Precedence`].
     pub fn find(&self, head: &RequestHead<'_>) -> Option<&Arc<Leg>> {
-        use crate::model::route::PathMatchKind;
-        let group = self.groups.iter().find(|group| match &group.matches().path.kind {
-            PathMatchKind::Prefix(text) => head.path.starts_with(&**text),
-            PathMatchKind::Exact(text) => head.path == &**text,
-            PathMatchKind::Regex(_) => false,
-        })?;
-        group.legs.iter().find(|leg| leg.share.contains(head.draw))
+        let mut best: Option<&Precedence> = None;
+        let accepts = |group: &RouteGroup| answers(group, head);
+        self.hosts.visit(head.host, |paths| paths.search(head.path, &mut best, &accepts));
+        best.and_then(|precedence| precedence.group().pick(head.draw))
     }
+}
+
+/// Whether a group that host and path have led to answers the request.
+fn answers(group: &RouteGroup, head: &RequestHead<'_>) -> bool {
+    let matches = group.matches();
+    let host_regex_holds = match &matches.host {
+        Some(host @ HostMatch::Regex(_)) => host_holds(host, head.host),
+        _ => true,
+    };
+    host_regex_holds && residual_holds(matches, head) && group.pick(head.draw).is_some()
 }

@@ -1,1 +1,294 @@
 //! Holds the latest statement of every raw object and derives the snapshot from them.
+//!
+//! Pure bookkeeping: no IO and no clock.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use super::{Collection, Event, Statement, StatementId};
+use crate::model::cluster::ServiceRef;
+use crate::model::key::{ObjectKey, ServiceKey};
+use crate::model::object::Object;
+use crate::model::service::{EndpointSlice, Endpoints, Service, build_endpoints};
+use crate::model::snapshot::{Defaults, Services, Snapshot};
+
+/// The latest statement of every raw object.
+#[derive(Debug)]
+pub struct Store {
+    statements: HashMap<StatementId, Entry>,
+    /// Statements that this store waits to be put again, for collections that are being listed.
+    unconfirmed: BTreeMap<Collection, HashSet<StatementId>>,
+    /// Collections whose first list is not complete yet.
+    awaited: BTreeSet<Collection>,
+    snapshot: Snapshot,
+    /// Slices by Service, under the statement and position that they came in.
+    slices: HashMap<ServiceKey, BTreeMap<(StatementId, usize), EndpointSlice>>,
+    endpoints: Arc<Endpoints>,
+    changes: Changes,
+}
+
+/// What has changed since it was last asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Changes {
+    /// The snapshot: a build is due.
+    pub snapshot: bool,
+    /// The endpoints: they are to be published.
+    pub endpoints: bool,
+}
+
+/// What a statement contributed, to be taken back when it goes.
+#[derive(Debug, Default)]
+struct Entry {
+    objects: Vec<Arc<Object>>,
+    services: Vec<Arc<Service>>,
+    sliced: Vec<ServiceKey>,
+}
+
+impl Store {
+    /// An empty store that waits for the lists of `collections`.
+    pub fn new(defaults: Defaults, collections: impl IntoIterator<Item = Collection>) -> Self {
+        Self {
+            statements: HashMap::new(),
+            unconfirmed: BTreeMap::new(),
+            awaited: collections.into_iter().collect(),
+            snapshot: Snapshot { defaults, ..Snapshot::default() },
+            slices: HashMap::new(),
+            endpoints: Arc::default(),
+            // The first build is always due, even of nothing.
+            changes: Changes { snapshot: true, endpoints: true },
+        }
+    }
+
+    /// Whether every collection has been listed once.
+    pub fn is_synced(&self) -> bool {
+        self.awaited.is_empty()
+    }
+
+    /// The collections whose first list is not complete yet.
+    pub fn awaited(&self) -> impl Iterator<Item = Collection> {
+        self.awaited.iter().copied()
+    }
+
+    /// The inputs of a build.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// All ready endpoints.
+    pub fn endpoints(&self) -> &Arc<Endpoints> {
+        &self.endpoints
+    }
+
+    /// What has changed since the last call.
+    pub fn take_changes(&mut self) -> Changes {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// Takes one event in.
+    pub fn apply(&mut self, event: Event) {
+        match event {
+            Event::Init(collection) => {
+                let ids = self.statements.keys().filter(|id| id.collection == collection);
+                let ids = ids.cloned().collect();
+                self.unconfirmed.insert(collection, ids);
+            }
+            Event::Put(statement) => {
+                if let Some(ids) = self.unconfirmed.get_mut(&statement.id.collection) {
+                    ids.remove(&statement.id);
+                }
+                self.put(statement);
+            }
+            Event::Delete(id) => self.remove(&id),
+            Event::Listed(collection) => {
+                for id in self.unconfirmed.remove(&collection).unwrap_or_default() {
+                    self.remove(&id);
+                }
+                self.awaited.remove(&collection);
+            }
+        }
+    }
+
+    fn put(&mut self, statement: Statement) {
+        let Statement { id, objects, services, endpoints, observed: _ } = statement;
+        let old = self.statements.remove(&id).unwrap_or_default();
+        self.replace_objects(&old.objects, &objects);
+        self.replace_services(&old.services, &services);
+        let sliced = endpoints.iter().map(|slice| slice.service.clone()).collect();
+        self.replace_slices(&id, &old.sliced, endpoints);
+        self.statements.insert(id, Entry { objects, services, sliced });
+    }
+
+    fn remove(&mut self, id: &StatementId) {
+        if let Some(old) = self.statements.remove(id) {
+            self.replace_objects(&old.objects, &[]);
+            self.replace_services(&old.services, &[]);
+            self.replace_slices(id, &old.sliced, Vec::new());
+        }
+    }
+
+    fn replace_objects(&mut self, old: &[Arc<Object>], new: &[Arc<Object>]) {
+        let kept: HashSet<&ObjectKey> = new.iter().map(|object| &object.key).collect();
+        for object in old.iter().filter(|object| !kept.contains(&object.key)) {
+            self.changes.snapshot |= self.snapshot.objects.remove(&object.key).is_some();
+        }
+        for object in new {
+            let known = self.snapshot.objects.get(&object.key);
+            if known.is_none_or(|known| !Arc::ptr_eq(known, object) && known != object) {
+                self.snapshot.objects.insert(object.key.clone(), Arc::clone(object));
+                self.changes.snapshot = true;
+            }
+        }
+    }
+
+    fn replace_services(&mut self, old: &[Arc<Service>], new: &[Arc<Service>]) {
+        for service in old.iter().filter(|old| !new.iter().any(|new| new.key == old.key)) {
+            self.services().by_key.remove(&service.key);
+            self.changes.snapshot = true;
+            self.rebuild_endpoints(&service.key);
+        }
+        for service in new {
+            if self.snapshot.services.by_key.get(&service.key) != Some(service) {
+                self.services().by_key.insert(service.key.clone(), Arc::clone(service));
+                self.changes.snapshot = true;
+                self.rebuild_endpoints(&service.key);
+            }
+        }
+    }
+
+    fn replace_slices(&mut self, id: &StatementId, old: &[ServiceKey], new: Vec<EndpointSlice>) {
+        let mut touched: BTreeSet<ServiceKey> = old.iter().cloned().collect();
+        for key in old {
+            if let Some(slices) = self.slices.get_mut(key) {
+                slices.retain(|(owner, _), _| owner != id);
+            }
+        }
+        for (position, slice) in new.into_iter().enumerate() {
+            touched.insert(slice.service.clone());
+            let of_service = self.slices.entry(slice.service.clone()).or_default();
+            of_service.insert((id.clone(), position), slice);
+        }
+        for key in touched {
+            if self.slices.get(&key).is_some_and(BTreeMap::is_empty) {
+                self.slices.remove(&key);
+            }
+            self.rebuild_endpoints(&key);
+        }
+    }
+
+    /// The Services, to be changed: copied where a build still holds them.
+    fn services(&mut self) -> &mut Services {
+        Arc::make_mut(&mut self.snapshot.services)
+    }
+
+    /// Derives the endpoints of one Service anew.
+    fn rebuild_endpoints(&mut self, key: &ServiceKey) {
+        let none = BTreeMap::new();
+        let slices = self.slices.get(key).unwrap_or(&none);
+        let new = match self.snapshot.services.by_key.get(key) {
+            Some(service) => build_endpoints(service, &slices.values()),
+            None => Vec::new(),
+        };
+        let any = new.iter().any(|(_, addresses)| !addresses.is_empty());
+        if any != self.snapshot.services.with_endpoints.contains(key) {
+            let with_endpoints = &mut self.services().with_endpoints;
+            let _ = match any {
+                true => with_endpoints.insert(key.clone()),
+                false => with_endpoints.remove(key),
+            };
+            self.changes.snapshot = true;
+        }
+        let old: Vec<(&ServiceRef, _)> = self.endpoints.of_service(key).collect();
+        if old.len() == new.len() && old.iter().zip(&new).all(|(a, b)| (a.0, a.1) == (&b.0, &b.1)) {
+            return;
+        }
+        let stale: Vec<ServiceRef> =
+            old.into_iter().map(|(reference, _)| reference.clone()).collect();
+        let endpoints = Arc::make_mut(&mut self.endpoints);
+        for reference in stale {
+            endpoints.by_service.remove(&reference);
+        }
+        endpoints.by_service.extend(new);
+        self.changes.endpoints = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::service::ServicePort;
+
+    fn id(collection: Collection, name: &str) -> StatementId {
+        StatementId { collection, namespace: "default".into(), name: name.into() }
+    }
+
+    fn key() -> ServiceKey {
+        ServiceKey { namespace: "default".into(), name: "web".into() }
+    }
+
+    fn service() -> Statement {
+        let port = ServicePort { name: "".into(), port: 80 };
+        let service =
+            Service { key: key(), ports: vec![port], external_name: false, has_selector: true };
+        statement(id(Collection::Services, "web"), vec![service], vec![])
+    }
+
+    fn statement(
+        id: StatementId,
+        services: Vec<Service>,
+        endpoints: Vec<EndpointSlice>,
+    ) -> Statement {
+        let services = services.into_iter().map(Arc::new).collect();
+        Statement { id, objects: vec![], services, endpoints, observed: None }
+    }
+
+    fn slice(name: &str, ready: &[&str]) -> Statement {
+        let slice = EndpointSlice {
+            service: key(),
+            ports: vec![ServicePort { name: "".into(), port: 8080 }],
+            ready: ready.iter().map(|ip| ip.parse().unwrap()).collect(),
+        };
+        statement(id(Collection::EndpointSlices, name), vec![], vec![slice])
+    }
+
+    fn addresses(store: &Store) -> Vec<String> {
+        let reference = ServiceRef { service: key(), port: 80 };
+        store.endpoints().get(&reference).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn endpoints_follow_slices_and_services_in_any_order() {
+        let mut store = Store::new(Defaults::default(), [Collection::Services]);
+        store.apply(Event::Put(slice("a", &["10.0.0.2", "10.0.0.1"])));
+        assert!(addresses(&store).is_empty(), "no Service yet");
+        store.apply(Event::Put(service()));
+        store.apply(Event::Put(slice("b", &["10.0.0.3"])));
+        assert_eq!(addresses(&store), ["10.0.0.1:8080", "10.0.0.2:8080", "10.0.0.3:8080"]);
+        assert!(store.snapshot().services.with_endpoints.contains(&key()));
+
+        store.take_changes();
+        store.apply(Event::Put(slice("b", &["10.0.0.4"])));
+        assert_eq!(store.take_changes(), Changes { snapshot: false, endpoints: true });
+        store.apply(Event::Put(slice("b", &["10.0.0.4"])));
+        assert_eq!(store.take_changes(), Changes::default());
+
+        store.apply(Event::Put(slice("a", &[])));
+        store.apply(Event::Delete(id(Collection::EndpointSlices, "b")));
+        assert!(addresses(&store).is_empty());
+        assert_eq!(store.take_changes(), Changes { snapshot: true, endpoints: true });
+    }
+
+    #[test]
+    fn a_new_list_removes_what_it_does_not_repeat() {
+        let mut store = Store::new(Defaults::default(), [Collection::EndpointSlices]);
+        store.apply(Event::Put(service()));
+        store.apply(Event::Put(slice("a", &["10.0.0.1"])));
+        store.apply(Event::Put(slice("b", &["10.0.0.2"])));
+        assert!(!store.is_synced());
+        store.apply(Event::Init(Collection::EndpointSlices));
+        store.apply(Event::Put(slice("b", &["10.0.0.2"])));
+        assert_eq!(addresses(&store).len(), 2, "nothing goes before the list is complete");
+        store.apply(Event::Listed(Collection::EndpointSlices));
+        assert_eq!(addresses(&store), ["10.0.0.2:8080"]);
+        assert!(store.is_synced());
+    }
+}

@@ -1,4 +1,7 @@
-//! What the gateway tells about itself: metric names and labels in one place.
+//! What the process says about itself.
 
+pub mod logging;
 pub mod metrics;
+pub mod process;
 mod render;
+pub mod timings;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::metrics::{BOUNDS_MS, ClusterStats, Count, Histogram, Metrics};
-use crate::model::cluster::{Cluster, Upstream};
+use crate::model::cluster::Upstream;
 use crate::model::service::Endpoints;
 
 /// Envoy's label of Emissary's HTTP listener.
@@ -167,20 +167,18 @@ fn render_codes(out: &mut String, series: &[Series]) {
 
 /// The clusters of the newest table, with what the workers have counted of them.
 fn collect(metrics: &Metrics) -> Vec<Series> {
-    let (mut tables, mut endpoints) = (metrics.tables.clone(), metrics.endpoints.clone());
-    let (table, endpoints) = (tables.get(), endpoints.get());
-    let mut seen: BTreeMap<&str, &Arc<Cluster>> = BTreeMap::new();
-    for cluster in table.clusters() {
-        seen.insert(&cluster.name.0, cluster);
-    }
-    seen.into_iter()
+    let (table, endpoints) = metrics.newest();
+    table
+        .config()
+        .clusters()
+        .iter()
         .map(|(name, cluster)| Series {
-            labels: format!("envoy_cluster_name=\"{}\"", escape(name)),
-            total: count_members(&cluster.upstream, endpoints),
+            labels: format!("envoy_cluster_name=\"{}\"", escape(&name.0)),
+            total: count_members(&cluster.upstream, &endpoints),
             parts: metrics
                 .workers
                 .iter()
-                .filter_map(|worker| worker.clusters.lock().get(name).cloned())
+                .filter_map(|worker| worker.clusters.lock().get(&name.0).cloned())
                 .collect(),
         })
         .collect()

@@ -1,6 +1,5 @@
 //! A gateway with a hand-made table, backends that are raw sockets, a client that is one.
 
-use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -253,27 +252,23 @@ pub(crate) fn route_to(prefix: &str, action: Action) -> Route {
 }
 
 pub(crate) fn table(routes: Vec<Route>) -> RouteTable {
-    let mut clusters = BTreeMap::new();
     let groups = routes
         .into_iter()
         .enumerate()
         .map(|(index, route)| {
-            if let Action::Forward(forward) = &route.action {
-                clusters.insert(forward.cluster.name.clone(), Arc::clone(&forward.cluster));
-            }
-            let route = Arc::new(route);
             let key = ObjectKey {
                 kind: Kind::Mapping,
                 namespace: "ns".into(),
                 name: format!("route-{index}").into(),
                 origin: Origin::Resource,
             };
-            let leg = Arc::new(Leg { key, share: Share::ALL, route: Arc::clone(&route) });
-            RouteGroup { matches: route, precedence: 0, created: None, legs: vec![leg] }
+            let leg =
+                Arc::new(Leg { key, created: None, share: Share::ALL, route: Arc::new(route) });
+            Arc::new(RouteGroup { precedence: 0, legs: vec![leg] })
         })
         .collect();
     let listeners = vec![Listener { port: 8080, stat_prefix: "ingress_http".into() }];
-    RouteTable::compile(&GatewayConfig { listeners, groups, clusters })
+    RouteTable::compile(&Arc::new(GatewayConfig { listeners, groups }))
 }
 
 /// A current-thread runtime for what is easier to say in async.

@@ -182,8 +182,8 @@ fn resolver_search() -> Vec<String> {
 
 /// The last `search` line counts (resolv.conf(5)).
 fn parse_search(text: &str) -> Vec<String> {
-    let lines = text.lines().filter_map(|line| line.trim().strip_prefix("search"));
-    let last = lines.filter(|rest| rest.starts_with([' ', '\t'])).next_back();
+    let mut lines = text.lines().filter_map(|line| line.trim().strip_prefix("search"));
+    let last = lines.rfind(|rest| rest.starts_with([' ', '\t']));
     last.unwrap_or("").split_whitespace().map(|name| name.trim_matches('.').to_owned()).collect()
 }
 

@@ -9,16 +9,14 @@ import (
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
-	listers "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 )
 
-// A failed write is tried again with the next list, at the latest after this.
+// What has failed is tried again after this, if nothing changes sooner.
 const resync = 5 * time.Second
 
 // loadBalancer does a cloud's part for Services of type LoadBalancer: it writes an
@@ -26,7 +24,6 @@ const resync = 5 * time.Second
 type loadBalancer struct {
 	addresses netip.Prefix
 	client    kubernetes.Interface
-	services  listers.ServiceLister
 }
 
 func newLoadBalancerCommand() *cobra.Command {
@@ -56,9 +53,7 @@ func runLoadBalancer(ctx context.Context, kubeconfig, addresses string) error {
 		return err
 	}
 	factory := informers.NewSharedInformerFactory(client, resync)
-	services := factory.Core().V1().Services()
-	balancer := &loadBalancer{addresses: prefix, client: client, services: services.Lister()}
-
+	balancer := &loadBalancer{addresses: prefix, client: client}
 	wake := make(chan struct{}, 1)
 	changed := func(any) {
 		select {
@@ -66,7 +61,7 @@ func runLoadBalancer(ctx context.Context, kubeconfig, addresses string) error {
 		default: // one is waiting already
 		}
 	}
-	_, err = services.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
+	_, err = factory.Core().V1().Services().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    changed,
 		UpdateFunc: func(_, service any) { changed(service) },
 		DeleteFunc: changed,
@@ -89,34 +84,34 @@ func runLoadBalancer(ctx context.Context, kubeconfig, addresses string) error {
 }
 
 // assign gives an address to every Service that waits for one. What is taken is
-// read from the Services themselves, so a restart forgets nothing.
+// read from the Services themselves, so a restart forgets nothing; and from the API
+// server, since the informer may not yet know what was assigned a moment ago.
 func (b *loadBalancer) assign(ctx context.Context) error {
-	services, err := b.services.List(labels.Everything())
+	services, err := b.client.CoreV1().Services(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return err
 	}
 	taken := map[string]bool{}
-	for _, service := range services {
+	for _, service := range services.Items {
 		for _, ingress := range service.Status.LoadBalancer.Ingress {
 			taken[ingress.IP] = true
 		}
 	}
-	for _, service := range services {
-		if !waits(service) {
+	for _, service := range services.Items {
+		if !waits(&service) {
 			continue
 		}
 		address, err := b.free(taken)
 		if err != nil {
 			return err
 		}
-		service = service.DeepCopy()
 		service.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: address}}
-		_, err = b.client.CoreV1().Services(service.Namespace).UpdateStatus(ctx, service, metav1.UpdateOptions{})
+		_, err = b.client.CoreV1().Services(service.Namespace).UpdateStatus(ctx, &service, metav1.UpdateOptions{})
 		if err != nil {
 			return err
 		}
 		taken[address] = true
-		klog.InfoS("address assigned", "service", klog.KObj(service), "address", address)
+		klog.InfoS("address assigned", "service", klog.KObj(&service), "address", address)
 	}
 	return nil
 }

@@ -23,6 +23,7 @@ start_apiserver() {
     --secure-port=6443 --advertise-address="$node_address" \
     --tls-cert-file="$dir/pki/api.crt" --tls-private-key-file="$dir/pki/api.key" \
     --kubelet-client-certificate="$dir/pki/kubelet-client.crt" --kubelet-client-key="$dir/pki/kubelet-client.key" \
+    --kubelet-preferred-address-types=InternalIP \
     --token-auth-file="$dir/pki/tokens.csv" --authorization-mode=Node,RBAC \
     --service-account-issuer=https://kubernetes.default.svc \
     --service-account-signing-key-file="$dir/pki/accounts.key" --service-account-key-file="$dir/pki/accounts.pub" \
@@ -62,15 +63,20 @@ start_kube-proxy() {
 # is_up COMPONENT: it answers, as far as it can be asked
 is_up() {
   case $1 in
-    etcd) in_network curl -sf http://127.0.0.1:2379/health ;;
+    etcd) healthy http://127.0.0.1:2379/health ;;
     apiserver) in_network kubectl get --raw /readyz ;;
     containerd) ctr -a "$dir/containerd.sock" version ;;
-    kubelet) in_network kubectl wait --for=condition=Ready node/node-1 --timeout=1s ;;
+    controllers) healthy https://127.0.0.1:10257/healthz ;;
+    scheduler) healthy https://127.0.0.1:10259/healthz ;;
+    kubelet) healthy http://127.0.0.1:10248/healthz ;;
+    kube-proxy) healthy http://127.0.0.1:10256/healthz ;;
     *) is_running "$1" ;;
   esac
 }
 
-is_running() { in_sandbox kill -0 "$(cat "$dir/pid/$1")" 2>/dev/null; }
+healthy() { in_network curl --silent --fail --insecure "$1"; }
+
+is_running() { { in_sandbox kill -0 "$(cat "$dir/pid/$1")"; } 2>/dev/null; }
 
 require_component() {
   [[ " ${components[*]} " == *" ${1:-none} "* ]] || fail "components: ${components[*]}"

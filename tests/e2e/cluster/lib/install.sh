@@ -1,10 +1,10 @@
 # What the cluster takes from the system. Go is expected to be there.
 
-packages=(containernetworking-plugins gcc iproute2 libc6-dev nftables openssl procps python3 runc util-linux)
+packages=(containernetworking-plugins curl gcc iproute2 libc6-dev nftables openssl procps python3 runc util-linux)
 
 missing_tools() {
   local tool
-  for tool in cc ip nft nsenter openssl pgrep python3 runc setsid unshare; do
+  for tool in cc curl ip nft nsenter openssl pgrep python3 runc setsid unshare; do
     command -v "$tool" >/dev/null || echo "$tool"
   done
   [ -x /usr/lib/cni/ptp ] || echo /usr/lib/cni/ptp
@@ -21,7 +21,5 @@ require_tools() {
   [ "$(id -u)" = 0 ] || fail "needs root rights"
   command -v go >/dev/null || fail "needs Go, see https://go.dev/dl"
   [ -z "$(missing_tools)" ] || install
-  local missing
-  missing=$(missing_tools)
-  [ -z "$missing" ] || fail "still missing after install:" $missing
+  [ -z "$(missing_tools)" ] || fail "still missing after install:" "$(missing_tools | tr '\n' ' ')"
 }

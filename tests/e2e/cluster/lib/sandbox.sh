@@ -3,14 +3,9 @@
 # others and takes the mounts and interfaces with them. What is left then is the
 # state directory and empty control groups.
 
-# The host's id of the sandbox's first process; fails when there is none. Its
-# arguments tell it from a stranger that has the same id after a reboot.
-sandbox_pid() {
-  local pid
-  pid=$(cat "$dir/sandbox.pid" 2>/dev/null) || return 1
-  tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -qxF "pause $dir " || return 1
-  echo "$pid"
-}
+# The host's id of the sandbox's first process, known by its arguments; fails when
+# there is none.
+sandbox_pid() { pgrep --full --exact "pause $dir"; }
 
 in_sandbox() { nsenter --target "$(sandbox_pid)" --net --mount --pid "$@"; }
 
@@ -24,18 +19,12 @@ run() {
 }
 
 create_sandbox() {
-  local unshare_pid
   # shellcheck disable=SC2016 # expanded by the inner shell
   setsid unshare --net --mount --pid --fork --kill-child --mount-proc \
     bash -c 'exec -a pause "$0" "$1"' "$bin/pause" "$dir" </dev/null >/dev/null 2>&1 &
-  unshare_pid=$!
-  wait_for "the sandbox" write_sandbox_pid "$unshare_pid"
+  wait_for "the sandbox" sandbox_pid
   create_cgroups
   in_sandbox bash -euc "$(declare -f hide_host_state shadow_sysctl create_network); hide_host_state '$dir'; create_network $node_address $node_network"
-}
-
-write_sandbox_pid() {
-  pgrep --parent "$1" >"$dir/sandbox.pid" && sandbox_pid
 }
 
 # Runs inside: places that the components write to whatever their flags say.
@@ -58,13 +47,15 @@ shadow_sysctl() {
   mount --bind "$1/sysctl/${2##*/}" "/proc/sys/$2"
 }
 
-# Runs inside: the node's own address, and a default route that leads nowhere, so
-# that addresses of Services have a route until they are translated.
+# Runs inside: the node's own address, on one end of a pair (not every kernel has
+# dummy interfaces), and a default route that leads nowhere, so that addresses of
+# Services have a route until they are translated.
 create_network() {
   ip link set lo up
-  ip link add node0 type dummy
+  ip link add node0 type veth peer name node1
   ip addr add "$1/${2#*/}" dev node0
   ip link set node0 up
+  ip link set node1 up
   ip route add default dev node0
   echo 1 >/proc/sys/net/ipv4/ip_forward
 }
@@ -82,6 +73,6 @@ create_cgroups() { cgroup_parents | while read -r parent; do mkdir -p "$parent/$
 
 remove_cgroups() {
   cgroup_parents | while read -r parent; do
-    [ ! -d "$parent/$name" ] || find "$parent/$name" -depth -type d -exec rmdir {} +
+    [ ! -d "$parent/$name" ] || find "$parent/$name" -depth -type d -exec rmdir {} + || exit 1
   done
 }

@@ -1,0 +1,178 @@
+//! Route groups: routes with the same match, and their shares of the requests.
+//!
+//! Emissary's weights (IR/irbasemappinggroup): a single route takes all; weighted ones take their
+//! weight; weightless ones divide the rest evenly; what nobody takes falls through to lower
+//! routes. Where Emissary drops a whole group whose weights exceed 100, here the older members
+//! keep theirs and the one that is too much is told (docs/differences.md).
+
+use std::iter::Peekable;
+use std::slice;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
+use smallvec::SmallVec;
+
+use super::Candidate;
+use crate::model::config::{Leg, RouteGroup, Share};
+use crate::model::object::Content;
+use crate::model::report::{Conflict, Verdict};
+use crate::model::route::{Action, Route, RouteMatch};
+
+const WHOLE: u8 = 100;
+
+/// Merges the accepted candidates by match; those that don't fit get their verdict changed.
+/// Groups come in the order of their members' smallest key, and are `previous`' own where equal.
+pub(super) fn build_groups(
+    candidates: &mut [Candidate<'_>],
+    previous: &[Arc<RouteGroup>],
+) -> Vec<Arc<RouteGroup>> {
+    let mut lender = Lender { previous: previous.iter().peekable() };
+    group_by_match(candidates)
+        .into_iter()
+        .filter_map(|mut set| {
+            set.sort_by_key(|index| {
+                let object = candidates[*index].object;
+                (object.created.unwrap_or(i64::MAX), &object.key)
+            });
+            let members = admit(candidates, &set);
+            lender.lend(candidates, &members).or_else(|| build_group(candidates, &members))
+        })
+        .collect()
+}
+
+/// Indices of accepted candidates of equal match. Most matches are asked for once.
+type Set = SmallVec<[usize; 2]>;
+
+/// The sets in the order of their smallest key, which is the order of the candidates.
+fn group_by_match(candidates: &[Candidate<'_>]) -> Vec<Set> {
+    let mut sets: Vec<Set> = Vec::with_capacity(candidates.len());
+    let mut by_match: HashMap<&RouteMatch, usize, RandomState> =
+        HashMap::with_capacity_and_hasher(candidates.len(), RandomState::default());
+    for (index, candidate) in candidates.iter().enumerate() {
+        if let Some(route) = accepted_route(candidate) {
+            match by_match.entry(&route.matches) {
+                Entry::Occupied(set) => sets[*set.get()].push(index),
+                Entry::Vacant(vacant) => {
+                    vacant.insert(sets.len());
+                    sets.push(SmallVec::from_slice(&[index]));
+                }
+            }
+        }
+    }
+    sets
+}
+
+fn accepted_route<'a>(candidate: &Candidate<'a>) -> Option<&'a Arc<Route>> {
+    match (&candidate.verdict, &candidate.object.content) {
+        (Verdict::Accepted, Content::Route(route)) => Some(route),
+        _ => None,
+    }
+}
+
+/// The members of a set (oldest first) that can live together.
+fn admit(candidates: &mut [Candidate<'_>], set: &[usize]) -> Set {
+    let mut members = Set::new();
+    let mut left = WHOLE;
+    for index in set {
+        let Some(route) = accepted_route(&candidates[*index]) else { continue };
+        let conflict = match members.first().and_then(|first| accepted_route(&candidates[*first])) {
+            Some(first) => conflict(first, route, left),
+            None => None,
+        };
+        if let (Some(conflict), Some(last)) = (conflict, members.last()) {
+            let with = match conflict {
+                Conflict::Redirect => candidates[members[0]].object.key.clone(),
+                Conflict::Weight { .. } => candidates[*last].object.key.clone(),
+            };
+            candidates[*index].verdict = Verdict::Conflicted { with, conflict };
+            continue;
+        }
+        left = left.saturating_sub(route.weight.unwrap_or(0));
+        members.push(*index);
+    }
+    members
+}
+
+/// Why `route` can't join a group that began with `first` and has `left` percent to give.
+fn conflict(first: &Route, route: &Route, left: u8) -> Option<Conflict> {
+    let redirects = |route: &Route| matches!(route.action, Action::Redirect(_));
+    if redirects(first) || redirects(route) {
+        return Some(Conflict::Redirect);
+    }
+    let own = route.weight.unwrap_or(0);
+    (own > left).then_some(Conflict::Weight { own, left })
+}
+
+fn build_group(candidates: &[Candidate<'_>], members: &[usize]) -> Option<Arc<RouteGroup>> {
+    let routes: Vec<(&Candidate<'_>, &Arc<Route>)> = members
+        .iter()
+        .filter_map(|index| Some((&candidates[*index], accepted_route(&candidates[*index])?)))
+        .collect();
+    let precedence = routes.iter().map(|(_, route)| route.precedence).max()?;
+    let weights: Vec<Option<u8>> = routes.iter().map(|(_, route)| route.weight).collect();
+    let legs = routes
+        .into_iter()
+        .zip(shares(&weights))
+        .map(|((candidate, route), share)| {
+            Arc::new(Leg {
+                key: candidate.object.key.clone(),
+                created: candidate.object.created,
+                share,
+                route: Arc::clone(route),
+            })
+        })
+        .collect();
+    Some(Arc::new(RouteGroup { precedence, legs }))
+}
+
+/// The ranges of the hundred draws for members with these weights, whose sum is at most 100.
+pub(super) fn shares(weights: &[Option<u8>]) -> Vec<Share> {
+    if weights.len() == 1 {
+        return vec![Share::ALL]; // a single route takes all, whatever its weight
+    }
+    let given: u8 = weights.iter().flatten().fold(0, |sum, weight| sum.saturating_add(*weight));
+    let rest = u16::from(WHOLE.saturating_sub(given));
+    let weightless = weights.iter().filter(|weight| weight.is_none()).count().max(1);
+    let weightless = u16::try_from(weightless).unwrap_or(u16::MAX);
+    let (mut from, mut nth) = (0_u8, 0_u16);
+    weights
+        .iter()
+        .map(|weight| {
+            let size = weight.unwrap_or_else(|| {
+                // Cut points at n-ths of the rest: shares differ by one at most and sum exactly.
+                let cut = |n: u16| u32::from(rest) * u32::from(n) / u32::from(weightless);
+                let size = cut(nth + 1) - cut(nth);
+                nth += 1;
+                u8::try_from(size).unwrap_or(WHOLE)
+            });
+            let share = Share { from, to: from.saturating_add(size).min(WHOLE) };
+            from = share.to;
+            share
+        })
+        .collect()
+}
+
+/// Lends groups of the previous build, walking it beside the new one: both are in the order of
+/// their smallest keys.
+struct Lender<'a> {
+    previous: Peekable<slice::Iter<'a, Arc<RouteGroup>>>,
+}
+
+impl Lender<'_> {
+    /// The previous group, if it was made of the same members.
+    fn lend(&mut self, candidates: &[Candidate<'_>], members: &[usize]) -> Option<Arc<RouteGroup>> {
+        let smallest = &candidates[*members.iter().min()?].object.key;
+        while self.previous.next_if(|old| old.smallest_key() < smallest).is_some() {}
+        let old = self.previous.peek()?;
+        let same = old.legs.len() == members.len()
+            && old.legs.iter().zip(members).all(|(leg, index)| {
+                let candidate = &candidates[*index];
+                accepted_route(candidate).is_some_and(|route| Arc::ptr_eq(route, &leg.route))
+                    && candidate.object.created == leg.created
+                    && candidate.object.key == leg.key
+            });
+        same.then(|| Arc::clone(old))
+    }
+}

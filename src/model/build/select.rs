@@ -1,0 +1,87 @@
+//! Which objects take part.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use super::Candidate;
+use crate::model::key::{ObjectKey, Origin};
+use crate::model::object::{Content, Object};
+use crate::model::report::{ShadowRule, Verdict};
+use crate::model::snapshot::Snapshot;
+
+/// The objects that speak to this gateway, in key order, with the verdicts that can be told
+/// of each without looking at other matches.
+pub(super) fn select(snapshot: &Snapshot) -> Vec<Candidate<'_>> {
+    let id = &snapshot.defaults.ambassador_id;
+    let mut candidates: Vec<Candidate<'_>> = snapshot
+        .objects
+        .values()
+        .filter(|object| object.selects(id))
+        .map(|object| Candidate { object, verdict: own_verdict(object) })
+        .collect();
+    // Keys sort by kind, namespace and name before origin, so rivals for a name are neighbours.
+    for rivals in candidates.chunk_by_mut(|a, b| same_name(&a.object.key, &b.object.key)) {
+        if rivals.len() > 1 {
+            shadow(rivals);
+        }
+    }
+    candidates
+}
+
+fn own_verdict(object: &Object) -> Verdict {
+    match &object.content {
+        Content::Rejected => Verdict::Rejected,
+        Content::Route(route) if route.matches.host.is_none() => Verdict::NotAttached,
+        Content::Route(_) => Verdict::Accepted,
+    }
+}
+
+fn same_name(a: &ObjectKey, b: &ObjectKey) -> bool {
+    (a.kind, &a.namespace, &a.name) == (b.kind, &b.namespace, &b.name)
+}
+
+/// Leaves one of several objects of a name standing. A rejected one still holds its name: were
+/// the next to take over, a typing error would silently bring an old route back to life.
+fn shadow(rivals: &mut [Candidate<'_>]) {
+    let winner: Arc<Object> = rivals
+        .iter()
+        .map(|rival| rival.object)
+        .min_by_key(|object| claim(object))
+        .map(Arc::clone)
+        .expect("there are several rivals");
+    for rival in rivals.iter_mut().filter(|rival| rival.object.key != winner.key) {
+        let rule = rule(&winner, rival.object);
+        rival.verdict = Verdict::Shadowed { winner: winner.key.clone(), rule };
+    }
+}
+
+/// How good an object's claim to its name is; the smallest wins. The order of the fields is
+/// the order of the [`ShadowRule`]s.
+fn claim(object: &Object) -> (Reverse<bool>, Reverse<bool>, i64, &ObjectKey) {
+    (
+        Reverse(object.key.origin == Origin::Resource),
+        Reverse(in_own_namespace(&object.key)),
+        object.created.unwrap_or(i64::MAX),
+        &object.key,
+    )
+}
+
+fn in_own_namespace(key: &ObjectKey) -> bool {
+    match &key.origin {
+        Origin::Annotation { carrier, .. } => carrier.namespace == key.namespace,
+        Origin::Resource | Origin::File { .. } => true,
+    }
+}
+
+fn rule(winner: &Object, loser: &Object) -> ShadowRule {
+    let (won, lost) = (claim(winner), claim(loser));
+    if won.0 != lost.0 {
+        ShadowRule::ResourceFirst
+    } else if won.1 != lost.1 {
+        ShadowRule::OwnNamespaceFirst
+    } else if won.2 != lost.2 {
+        ShadowRule::OlderFirst
+    } else {
+        ShadowRule::KeyOrder
+    }
+}

@@ -1,0 +1,119 @@
+//! Routes by host, each host with its own [`PathIndex`].
+//!
+//! A request may be answered by routes of several hosts (its own name, wildcards, any); each is
+//! asked, and precedence decides among their answers.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+
+use super::condition::without_port;
+use super::path_index::PathIndex;
+use super::precedence::Precedence;
+use crate::model::route::HostMatch;
+
+/// Routes by the fixed text of their hosts.
+type ByText = HashMap<Box<str>, PathIndex, RandomState>;
+
+/// Routes by host.
+#[derive(Debug, Default)]
+pub(super) struct HostIndex {
+    exact: ByText,
+    suffixes: Affixes,
+    prefixes: Affixes,
+    /// Routes of any host, and those whose host is a regular expression.
+    any: PathIndex,
+    /// Some host names a port, so that the request's port may matter.
+    ports: bool,
+}
+
+/// Wildcard hosts, by the length of their fixed part.
+#[derive(Debug, Default)]
+struct Affixes {
+    by_length: Vec<(usize, ByText)>,
+}
+
+impl HostIndex {
+    /// Adds a group under its host.
+    pub(super) fn insert(&mut self, precedence: Precedence) {
+        let group = Arc::clone(precedence.group());
+        let paths = match &group.matches().host {
+            Some(HostMatch::Exact(name)) => {
+                self.ports |= name.len() != without_port(name).len();
+                self.exact.entry(Box::from(&**name)).or_default()
+            }
+            Some(HostMatch::Suffix(end)) => {
+                self.ports |= end.len() != without_port(end).len();
+                self.suffixes.entry(end)
+            }
+            Some(HostMatch::Prefix(start)) => {
+                self.ports |= start.contains(':');
+                self.prefixes.entry(start)
+            }
+            Some(HostMatch::Any | HostMatch::Regex(_)) | None => &mut self.any,
+        };
+        paths.insert(precedence);
+    }
+
+    /// To be called once, after the last insertion.
+    pub(super) fn seal(&mut self) {
+        let Self { exact, suffixes, prefixes, any, ports: _ } = self;
+        any.seal();
+        exact.values_mut().for_each(PathIndex::seal);
+        for affixes in [suffixes, prefixes] {
+            affixes.by_length.iter_mut().for_each(|(_, table)| {
+                table.values_mut().for_each(PathIndex::seal);
+            });
+        }
+    }
+
+    /// Calls `visit` with the routes of every host that the request's host matches, regular
+    /// expressions excepted: those stand among the routes of any host.
+    pub(super) fn visit<'t>(&'t self, host: &str, mut visit: impl FnMut(&'t PathIndex)) {
+        let host = match host.bytes().any(|b| b.is_ascii_uppercase()) {
+            true => Cow::Owned(host.to_ascii_lowercase()),
+            false => Cow::Borrowed(host),
+        };
+        let bare = without_port(&host);
+        self.visit_name(bare, &mut visit);
+        if self.ports && bare.len() != host.len() {
+            self.visit_name(&host, &mut visit);
+        }
+        visit(&self.any);
+    }
+
+    fn visit_name<'t>(&'t self, name: &str, visit: &mut impl FnMut(&'t PathIndex)) {
+        if !self.exact.is_empty() {
+            self.exact.get(name).into_iter().for_each(&mut *visit);
+        }
+        self.suffixes.visit(name, |name, length| name.get(name.len() - length..), visit);
+        self.prefixes.visit(name, |name, length| name.get(..length), visit);
+    }
+}
+
+impl Affixes {
+    fn entry(&mut self, part: &str) -> &mut PathIndex {
+        let position = match self.by_length.iter().position(|(length, _)| *length == part.len()) {
+            Some(position) => position,
+            None => {
+                self.by_length.push((part.len(), ByText::default()));
+                self.by_length.len() - 1
+            }
+        };
+        self.by_length[position].1.entry(Box::from(part)).or_default()
+    }
+
+    /// At least one character must stand for the star.
+    fn visit<'t>(
+        &'t self,
+        name: &str,
+        cut: impl Fn(&str, usize) -> Option<&str>,
+        visit: &mut impl FnMut(&'t PathIndex),
+    ) {
+        for (length, table) in self.by_length.iter().filter(|(length, _)| *length < name.len()) {
+            cut(name, *length).and_then(|part| table.get(part)).into_iter().for_each(&mut *visit);
+        }
+    }
+}
