@@ -68,6 +68,30 @@ fn h2_with_prior_knowledge() {
 }
 
 #[test]
+fn a_quiet_h2_connection_stays() {
+    let backend = Backend::echo();
+    let mut options = options();
+    options.limits.header_timeout = Duration::from_millis(200);
+    options.limits.first_byte_timeout = Duration::from_millis(200);
+    let gateway = Gateway::with(options, vec![route("/", Upstream::Address(backend.address))]);
+    block_on(async {
+        let stream = tokio::net::TcpStream::connect(gateway.address()).await.expect("connects");
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+                .await
+                .expect("speaks HTTP/2");
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(connection);
+        for _ in 0..2 {
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            let request = http::Request::get("http://a/").body(Full::new(bytes::Bytes::new()));
+            let response = sender.send_request(request.expect("valid")).await.expect("answered");
+            assert_eq!(response.status(), 200);
+        }
+    });
+}
+
+#[test]
 fn the_log_says_what_happened() {
     let backend = Backend::echo();
     let gateway = Gateway::start(vec![route("/", Upstream::Address(backend.address))]);
