@@ -5,6 +5,7 @@
 //! the compact form of all that it says; nothing else of it is kept.
 
 pub mod annotation;
+pub mod files;
 pub mod parse;
 pub mod store;
 

@@ -1,0 +1,109 @@
+//! What the pure core costs: one build, one compile, one lookup.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use divan::{Bencher, black_box};
+use http::{HeaderMap, Method};
+use nuncio::model::cluster::{Cluster, ClusterName, Upstream};
+use nuncio::model::key::{Kind, ObjectKey, Origin};
+use nuncio::model::object::{Content, Object};
+use nuncio::model::route::{
+    Action, Forward, HeaderEdits, HostMatch, HostRewrite, PathMatch, PathMatchKind, PathRewrite,
+    Route, RouteMatch,
+};
+use nuncio::model::snapshot::Snapshot;
+use nuncio::model::{Build, build};
+use nuncio::routing::{RequestHead, RouteTable};
+
+const SIZES: [usize; 3] = [1, 1_000, 10_000];
+
+fn main() {
+    divan::main();
+}
+
+fn object(n: usize, prefix: &str) -> Arc<Object> {
+    let cluster = Cluster {
+        name: ClusterName(format!("cluster_web_{n}").into()),
+        service: format!("web-{n}").into(),
+        upstream: Upstream::Name { host: format!("web-{n}.team").into(), port: 80 },
+        connect_timeout: Duration::from_secs(3),
+    };
+    let route = Route {
+        matches: RouteMatch {
+            host: Some(HostMatch::Any),
+            path: PathMatch { kind: PathMatchKind::Prefix(prefix.into()), case_sensitive: true },
+            method: None,
+            headers: vec![],
+            query: vec![],
+        },
+        precedence: 0,
+        weight: None,
+        action: Action::Forward(Forward {
+            cluster: Arc::new(cluster),
+            path: PathRewrite::Matched("/".into()),
+            host: HostRewrite::Keep,
+        }),
+        request_headers: HeaderEdits::default(),
+        response_headers: HeaderEdits::default(),
+        timeout: Some(Duration::from_secs(3)),
+        idle_timeout: None,
+    };
+    Arc::new(Object {
+        key: ObjectKey {
+            kind: Kind::Mapping,
+            namespace: format!("team-{}", n % 50).into(),
+            name: format!("mapping-{n}").into(),
+            origin: Origin::Resource,
+        },
+        generation: Some(1),
+        created: Some(n as i64),
+        labels: Arc::default(),
+        ambassador_id: ["default".to_owned()].into(),
+        location: None,
+        content: Content::Route(Arc::new(route)),
+        problems: vec![],
+        document: None,
+    })
+}
+
+fn snapshot(size: usize) -> Snapshot {
+    let objects: BTreeMap<_, _> = (0..size)
+        .map(|n| object(n, &format!("/route-{n}/")))
+        .map(|object| (object.key.clone(), object))
+        .collect();
+    Snapshot { objects, ..Snapshot::default() }
+}
+
+/// A build after one of the objects has changed, which is what every change costs.
+#[divan::bench(args = SIZES)]
+fn build_after_one_change(bencher: Bencher<'_, '_>, size: usize) {
+    let mut snapshot = snapshot(size);
+    let previous = build(&snapshot, &Build::default());
+    let changed = object(size / 2, "/changed/");
+    snapshot.objects.insert(changed.key.clone(), changed);
+    bencher.bench_local(|| build(black_box(&snapshot), &previous));
+}
+
+#[divan::bench(args = SIZES)]
+fn compile(bencher: Bencher<'_, '_>, size: usize) {
+    let config = build(&snapshot(size), &Build::default()).config;
+    bencher.bench_local(|| RouteTable::compile(black_box(&config)));
+}
+
+#[divan::bench(args = SIZES)]
+fn find(bencher: Bencher<'_, '_>, size: usize) {
+    let table = RouteTable::compile(&build(&snapshot(size), &Build::default()).config);
+    let path = format!("/route-{}/some/page", size / 2);
+    let headers = HeaderMap::new();
+    let head = RequestHead {
+        host: "shop.example.com",
+        path: &path,
+        query: None,
+        method: &Method::GET,
+        headers: &headers,
+        draw: 7,
+    };
+    bencher.bench_local(|| table.find(black_box(&head)).is_some());
+}
