@@ -93,7 +93,12 @@ const BORDERS: &[Border] = &[
         crates: ALL,
         never: &["kube", "hyper", "axum"],
     },
-    Border { module: "settings", ours: &["model", "source", "proxy", "telemetry"], crates: ALL, never: &["std::env"] },
+    Border {
+        module: "settings",
+        ours: &["model", "source", "proxy", "telemetry"],
+        crates: ALL,
+        never: &["std::env"],
+    },
     Border { module: "app", ours: ALL, crates: ALL, never: &[] },
     Border { module: "cli", ours: ALL, crates: ALL, never: &[] },
 ];
