@@ -11,13 +11,17 @@ use crate::assert_generated;
 
 const PATH: &str = "docs/reference/mapping.md";
 
+/// Fields that make a Mapping unusable, because to ignore them would do harm.
+const REFUSED: &[&str] = &["shadow", "tls"];
+
 const HEAD: &str = "\
 # Mapping
 
 <!-- Generated from src/crd/mapping.rs by `make docs`. -->
 
 The fields of `spec`, as `kubectl explain mapping.spec` shows them. \"No effect yet\" marks what this
-version reads, reports in the object's status (`NotSupported`) and passes over.
+version reads, reports in the object's status (`NotSupported`) and passes over; a Mapping with a
+field that is \"refused in this version\" is not served.
 
 In annotations and files the older API versions are read too; see
 [differences](../differences.md#api-versions).
@@ -37,8 +41,12 @@ fn the_reference_is_the_schema() {
         if required.contains(&name.as_str()) {
             notes.push("required".to_owned());
         }
-        if !has_effect(name, field) {
-            notes.push("**no effect yet**".to_owned());
+        match worst(name, field) {
+            Some(Severity::NoEffect) => notes.push("**no effect yet**".to_owned()),
+            Some(Severity::Error) if REFUSED.contains(&name.as_str()) => {
+                notes.push("**refused in this version**".to_owned());
+            }
+            other => assert!(!REFUSED.contains(&name.as_str()), "{name}: {other:?}"),
         }
         let _ = write!(text, "\n## `{name}`\n\n{}\n\n{}\n", notes.join(", "), description(field));
         nested(field, "", &mut text);
@@ -93,9 +101,9 @@ fn description(field: &Value) -> String {
     text.replace('<', "\\<").trim().to_owned()
 }
 
-/// Whether the parser does anything with a field: it is asked, with values of the field's type.
-fn has_effect(name: &str, field: &Value) -> bool {
-    samples(field).into_iter().all(|sample| {
+/// The worst that the parser says of a field: it is asked, with values of the field's type.
+fn worst(name: &str, field: &Value) -> Option<Severity> {
+    let problems = samples(field).into_iter().flat_map(|sample| {
         let mut spec = Map::new();
         for (key, value) in [("hostname", "*"), ("prefix", "/"), ("service", "web")] {
             spec.insert(key.to_owned(), value.into());
@@ -108,8 +116,9 @@ fn has_effect(name: &str, field: &Value) -> bool {
             "spec": spec,
         });
         let statement = parse_file("sample.json", &object.to_string(), &ParseSettings::default());
-        statement.objects[0].problems.iter().all(|problem| problem.severity != Severity::NoEffect)
-    })
+        statement.objects[0].problems.iter().map(|problem| problem.severity).collect::<Vec<_>>()
+    });
+    problems.min()
 }
 
 fn samples(field: &Value) -> Vec<Value> {
