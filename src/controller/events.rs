@@ -2,7 +2,6 @@
 //! with the configuration in them.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -16,6 +15,7 @@ use tokio::time::Instant;
 
 use super::annotated::stable_hash;
 use super::status::plan::shorten;
+use super::{Builds, published};
 use crate::model::Build;
 use crate::model::key::{Carrier, CarrierKind, Origin};
 use crate::model::report::{ConditionKind, Report};
@@ -130,17 +130,13 @@ impl EventWriter {
         Self { client, identity, planner, waiting, is_failing: false }
     }
 
-    /// Writes until one of the senders is gone; `builds` holds what is published.
-    pub async fn run(
-        mut self,
-        mut builds: watch::Receiver<Option<Arc<Build>>>,
-        mut leader: watch::Receiver<bool>,
-    ) {
+    /// Writes until one of the senders is gone.
+    pub async fn run(mut self, mut builds: Builds, mut leader: watch::Receiver<bool>) {
         loop {
             if leader.wait_for(|leads| *leads).await.is_err() {
                 return;
             }
-            let build = builds.borrow_and_update().clone();
+            let build = published(&mut builds);
             self.take(build.as_deref());
             let ended = self.lead(&mut builds, &mut leader).await;
             self.waiting.clear();
@@ -151,11 +147,7 @@ impl EventWriter {
     }
 
     /// Returns when the lease is lost, and whether a sender is gone.
-    async fn lead(
-        &mut self,
-        builds: &mut watch::Receiver<Option<Arc<Build>>>,
-        leader: &mut watch::Receiver<bool>,
-    ) -> bool {
+    async fn lead(&mut self, builds: &mut Builds, leader: &mut watch::Receiver<bool>) -> bool {
         loop {
             let next = self.waiting.front();
             tokio::select! {
@@ -165,7 +157,7 @@ impl EventWriter {
                     if changed.is_err() {
                         return true;
                     }
-                    let build = builds.borrow_and_update().clone();
+                    let build = published(builds);
                     self.take(build.as_deref());
                 }
                 result = publish(&self.client, &self.identity, next), if next.is_some() => {

@@ -2,7 +2,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::controller::testing::{build, document, mapping, report, server};
+use crate::controller::testing::{build, built, document, mapping, report, server};
 use crate::model::report::Verdict;
 
 fn bad(carrier: &str, index: u32, name: &str) -> Report {
@@ -67,7 +67,7 @@ fn notes_fit_and_names_tell_them_apart() {
 #[tokio::test(start_paused = true)]
 async fn events_are_created_on_the_carrier_by_the_leader() {
     let (client, mut server) = server();
-    let (_builds, builds) = watch::channel(Some(build(vec![bad("svc", 0, "a")])));
+    let (_builds, builds) = watch::channel(built(Some(build(vec![bad("svc", 0, "a")]))));
     let (leader, leads) = watch::channel(false);
     let mut task = JoinSet::new();
     task.spawn(EventWriter::new(client, "pod-1".to_owned()).run(builds, leads));

@@ -1,8 +1,7 @@
-//! Kubernetes' write side: what the gateway says about the objects it serves.
+//! Kubernetes' write side, and the loop between events and what is served.
 //!
 //! One replica, the holder of a Lease, writes; see [`run`]. What is written follows the last
-//! *published* build, so that it is the truth about what is served. The loop that publishes it,
-//! between events and tables, is [`rebuild`].
+//! *published* build, so that it is the truth about what is served.
 
 pub mod annotated;
 mod apply;
@@ -25,6 +24,7 @@ use crate::source::observed::ObservedStatuses;
 use annotated::AnnotatedWriter;
 use events::EventWriter;
 use lease::{Candidate, LeaseOptions};
+use rebuild::Built;
 use status::writer::StatusWriter;
 
 /// Who we are, and what is ours.
@@ -42,11 +42,20 @@ pub struct ControllerOptions {
 /// What the controller follows.
 #[derive(Debug, Clone)]
 pub struct ControllerInputs {
-    /// The last build that was published to the workers; `None` before the first. Reports that
-    /// didn't change must be the same `Arc`s, in key order.
-    pub builds: watch::Receiver<Option<Arc<Build>>>,
+    /// The last build, after it was published to the workers.
+    pub builds: Builds,
     /// The statuses that stand in the cluster, as the Kubernetes source sees them.
     pub observed: ObservedStatuses,
+}
+
+/// Follows what is being served.
+pub type Builds = watch::Receiver<Arc<Built>>;
+
+/// The build that is being served now, marked as seen; `None` before the first is published.
+/// Before that nothing may be written: an empty build would take everything away.
+fn published(builds: &mut Builds) -> Option<Arc<Build>> {
+    let built = builds.borrow_and_update();
+    (built.generation > 0).then(|| Arc::clone(&built.build))
 }
 
 /// Runs for the lease and, while it is held, writes status, AnnotatedResources and events. Ends

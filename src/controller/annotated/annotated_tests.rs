@@ -2,7 +2,8 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::controller::testing::{Call, Server, build, document, report, server};
+use crate::controller::rebuild::Built;
+use crate::controller::testing::{Call, Server, build, built, document, report, server};
 use crate::model::report::{Report, Verdict};
 
 const LIST: &str = "/apis/nuncio.dev/v1alpha1/annotatedresources";
@@ -88,14 +89,14 @@ impl Kept {
 struct Scene {
     server: Server,
     kept: Kept,
-    builds: watch::Sender<Option<Arc<Build>>>,
+    builds: watch::Sender<Arc<Built>>,
     leader: watch::Sender<bool>,
     _task: JoinSet<()>,
 }
 
 fn scene(first: Option<Arc<Build>>) -> Scene {
     let (client, server) = server();
-    let (builds, reader) = watch::channel(first);
+    let (builds, reader) = watch::channel(built(first));
     let (leader, leads) = watch::channel(true);
     let mut task = JoinSet::new();
     task.spawn(AnnotatedWriter::new(client, None, "default").run(reader, leads));
@@ -108,7 +109,7 @@ impl Scene {
     }
 
     fn publish(&self, reports: Vec<Report>) {
-        self.builds.send_replace(Some(build(reports)));
+        self.builds.send_replace(built(Some(build(reports))));
     }
 }
 
@@ -131,10 +132,9 @@ async fn each_document_gets_an_object_and_then_its_status() {
     let mut changed = document("svc", 0, "a");
     changed.document =
         Some(json!({"kind": "Mapping", "name": "a", "prefix": "/x"}).to_string().into());
-    let old = scene.builds.borrow().clone().expect("a build");
-    let mut reports = old.reports.clone();
+    let mut reports = scene.builds.borrow().build.reports.clone();
     reports[0] = Arc::new(report(changed, Verdict::Accepted));
-    scene.builds.send_replace(Some(Arc::new(Build { reports, ..Build::default() })));
+    scene.builds.send_replace(built(Some(Arc::new(Build { reports, ..Build::default() }))));
     scene.serve().await;
     assert_eq!(scene.kept.statuses(), [(2, 2, "ready"), (1, 1, "not ready")]);
     assert_eq!(scene.kept.log.len(), 2, "{:?}", scene.kept.log);
@@ -143,14 +143,14 @@ async fn each_document_gets_an_object_and_then_its_status() {
     // It goes, and its object with it; the other is left alone.
     scene.kept.log.clear();
     let reports = reports_without_first(&scene);
-    scene.builds.send_replace(Some(Arc::new(Build { reports, ..Build::default() })));
+    scene.builds.send_replace(built(Some(Arc::new(Build { reports, ..Build::default() }))));
     scene.serve().await;
     assert_eq!(scene.kept.log.len(), 1);
     assert!(scene.kept.log[0].starts_with("delete service-svc-a-"), "{:?}", scene.kept.log);
 }
 
 fn reports_without_first(scene: &Scene) -> Vec<Arc<Report>> {
-    scene.builds.borrow().as_ref().expect("a build").reports[1..].to_vec()
+    scene.builds.borrow().build.reports[1..].to_vec()
 }
 
 #[tokio::test(start_paused = true)]

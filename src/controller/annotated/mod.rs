@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::apply::{Applier, Written};
+use super::{Builds, published};
 use crate::model::Build;
 use crate::model::key::Origin;
 use crate::model::report::Report;
@@ -66,18 +67,13 @@ impl AnnotatedWriter {
         }
     }
 
-    /// Writes until one of the senders is gone. `builds` holds what is *published*, `None` before
-    /// that. When `leader` turns false, writes under way are dropped at once.
-    pub async fn run(
-        mut self,
-        mut builds: watch::Receiver<Option<Arc<Build>>>,
-        mut leader: watch::Receiver<bool>,
-    ) {
+    /// Writes until one of the senders is gone. When `leader` turns false, writes under way are dropped at once.
+    pub async fn run(mut self, mut builds: Builds, mut leader: watch::Receiver<bool>) {
         loop {
             if leader.wait_for(|leads| *leads).await.is_err() {
                 return;
             }
-            let build = builds.borrow_and_update().clone();
+            let build = published(&mut builds);
             self.take_build(build);
             let ended = self.lead(&mut builds, &mut leader).await;
             self.applier.clear();
@@ -91,11 +87,7 @@ impl AnnotatedWriter {
     }
 
     /// Returns when the lease is lost, and whether a sender is gone.
-    async fn lead(
-        &mut self,
-        builds: &mut watch::Receiver<Option<Arc<Build>>>,
-        leader: &mut watch::Receiver<bool>,
-    ) -> bool {
+    async fn lead(&mut self, builds: &mut Builds, leader: &mut watch::Receiver<bool>) -> bool {
         let mut watch = std::pin::pin!(watcher(self.api(), self.watch_config()));
         let mut resume = Instant::now();
         loop {
@@ -112,7 +104,7 @@ impl AnnotatedWriter {
                     if changed.is_err() {
                         return true;
                     }
-                    let build = builds.borrow_and_update().clone();
+                    let build = published(builds);
                     self.take_build(build);
                 }
                 Some(event) = next_after(resume, &mut watch) => match event {

@@ -106,7 +106,7 @@ async fn send(
             body["metadata"]["namespace"] = json!(&*write.namespace);
             return match api.patch(&write.name, &params, &Patch::Apply(body)).await {
                 Ok(object) => Ok(Written::Applied(Box::new(object), *fingerprint)),
-                Err(error) => read_error(&write.operation, resource, error),
+                Err(error) => read_error(&write.operation, resource, &error),
             };
         }
         Operation::Delete { uid } => {
@@ -114,13 +114,13 @@ async fn send(
             let params = DeleteParams { preconditions: Some(only), ..DeleteParams::default() };
             return match api.delete(&write.name, &params).await {
                 Ok(_) => Ok(Written::Gone),
-                Err(error) => read_error(&write.operation, resource, error),
+                Err(error) => read_error(&write.operation, resource, &error),
             };
         }
     };
     match result {
         Ok(object) => Ok(Written::Status(Box::new(object))),
-        Err(error) => read_error(&write.operation, resource, error),
+        Err(error) => read_error(&write.operation, resource, &error),
     }
 }
 
@@ -132,9 +132,9 @@ fn is_not_found<T>(result: &kube::Result<T>) -> bool {
 fn read_error(
     operation: &Operation,
     resource: &ApiResource,
-    error: kube::Error,
+    error: &kube::Error,
 ) -> Result<Written, Failure> {
-    let kube::Error::Api(status) = &error else {
+    let kube::Error::Api(status) = error else {
         return Err(Failure::Unreachable(error.to_string()));
     };
     let namespace_ends = status.message.contains("being terminated") || is_of_namespace(status);
@@ -199,7 +199,7 @@ mod tests {
         ];
         for (code, message, operation, expected) in cases {
             let error = Status::failure(message, "").with_code(code).boxed();
-            let result = read_error(&operation, &resource(), kube::Error::Api(error));
+            let result = read_error(&operation, &resource(), &kube::Error::Api(error));
             let got = match result {
                 Ok(Written::Gone) => "gone",
                 Ok(Written::Undeclared) => "undeclared",

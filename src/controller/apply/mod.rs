@@ -133,9 +133,7 @@ impl<K: Hash + Eq + Clone + Send + 'static> Applier<K> {
             if let Err(at) = self.pace.ask(now) {
                 return Some(at);
             }
-            let Some(key) = self.urgent.pop_front().or_else(|| self.calm.pop_front()) else {
-                return None;
-            };
+            let key = self.urgent.pop_front().or_else(|| self.calm.pop_front())?;
             if let Some(again) = self.busy.get_mut(&key) {
                 *again = true;
             } else if let Some(write) = plan(&key) {

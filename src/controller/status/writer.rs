@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::plan::{StatusForm, plan};
 use crate::controller::apply::{Applier, Operation, Write, Written};
+use crate::controller::{Builds, published};
 use crate::model::Build;
 use crate::model::key::{Kind, ObjectKey, Origin};
 use crate::model::report::Report;
@@ -37,18 +38,13 @@ impl StatusWriter {
         Self { observed, applier, build: None, form: StatusForm::Full }
     }
 
-    /// Writes until one of the senders is gone. `builds` holds what is *published*, `None` before
-    /// that. When `leader` turns false, writes under way are dropped at once.
-    pub async fn run(
-        mut self,
-        mut builds: watch::Receiver<Option<Arc<Build>>>,
-        mut leader: watch::Receiver<bool>,
-    ) {
+    /// Writes until one of the senders is gone. When `leader` turns false, writes under way are dropped at once.
+    pub async fn run(mut self, mut builds: Builds, mut leader: watch::Receiver<bool>) {
         loop {
             if leader.wait_for(|leads| *leads).await.is_err() {
                 return;
             }
-            self.build.clone_from(&builds.borrow_and_update());
+            self.build = published(&mut builds);
             for key in resources(self.build.as_deref()) {
                 self.applier.enqueue(key);
             }
@@ -61,11 +57,7 @@ impl StatusWriter {
     }
 
     /// Returns when the lease is lost, and whether a sender is gone.
-    async fn lead(
-        &mut self,
-        builds: &mut watch::Receiver<Option<Arc<Build>>>,
-        leader: &mut watch::Receiver<bool>,
-    ) -> bool {
+    async fn lead(&mut self, builds: &mut Builds, leader: &mut watch::Receiver<bool>) -> bool {
         let observed = self.observed.clone();
         loop {
             let (statuses, build, form) = (&observed, self.build.as_deref(), self.form);
@@ -76,7 +68,7 @@ impl StatusWriter {
                     if changed.is_err() {
                         return true;
                     }
-                    let new = builds.borrow_and_update().clone();
+                    let new = published(builds);
                     for key in changed_resources(build, new.as_deref()) {
                         self.applier.enqueue_urgent(key);
                     }

@@ -5,13 +5,14 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::controller::testing::{Call, Server, build, document, mapping, report, server};
+use crate::controller::rebuild::Built;
+use crate::controller::testing::{Call, Server, build, built, document, mapping, report, server};
 use crate::model::report::{Report, Verdict};
 use crate::source::ObservedStatus;
 
 struct Scene {
     server: Server,
-    builds: watch::Sender<Option<Arc<Build>>>,
+    builds: watch::Sender<Arc<Built>>,
     leader: watch::Sender<bool>,
     observed: ObservedStatuses,
     _task: JoinSet<()>,
@@ -24,7 +25,7 @@ fn scene(reports: Vec<Report>) -> Scene {
     for report in &reports {
         observed.put(report.object.key.clone(), Arc::default());
     }
-    let (builds, build_reader) = watch::channel(Some(build(reports)));
+    let (builds, build_reader) = watch::channel(built(Some(build(reports))));
     let (leader, leads) = watch::channel(true);
     let mut task = JoinSet::new();
     task.spawn(StatusWriter::new(client, observed.clone()).run(build_reader, leads));
@@ -104,10 +105,10 @@ async fn only_what_changed_is_written_and_it_goes_first() {
     assert_eq!(names.len(), 100);
     assert!(scene.server.is_idle_for(60).await);
 
-    let before = scene.builds.borrow().clone().unwrap();
+    let before = Arc::clone(&scene.builds.borrow().build);
     let mut reports = before.reports.clone();
     reports[70] = Arc::new(report(mapping("ns", "m070"), Verdict::Rejected));
-    scene.builds.send_replace(Some(Arc::new(Build { reports, ..Build::default() })));
+    scene.builds.send_replace(built(Some(Arc::new(Build { reports, ..Build::default() }))));
     let call = scene.answer_next().await;
     assert_eq!((call.name.as_str(), call.status["state"].as_str()), ("m070", Some("Inactive")));
     assert!(scene.server.is_idle_for(60).await);
@@ -162,7 +163,7 @@ async fn failures_are_tried_again_with_what_is_then_true() {
         call.refuse(500, "InternalError", "etcd is away");
     }
     let rejected = build(vec![report(mapping("ns", "a"), Verdict::Rejected)]);
-    scene.builds.send_replace(Some(rejected));
+    scene.builds.send_replace(built(Some(rejected)));
     let call = scene.answer_next().await;
     assert_eq!(call.status["state"], "Inactive");
     assert!(scene.server.is_idle_for(600).await);

@@ -1,24 +1,21 @@
 //! From raw objects to statements, reusing what an unchanged object said before.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::raw::Raw;
-use crate::model::key::{Carrier, CarrierKind, Kind};
+use crate::model::key::{CarrierKind, Kind};
 use crate::model::object::Object;
 use crate::model::service::Service;
 use crate::source::observed::ObservedStatuses;
 use crate::source::parse::{
-    CarrierMeta, ParseSettings, parse_annotation, parse_endpoint_slice, parse_resource,
+    ParseSettings, annotation_of, parse_annotation, parse_endpoint_slice, parse_resource,
     parse_service,
 };
 use crate::source::{Collection, ObservedCondition, ObservedStatus, Statement, StatementId};
-
-/// The annotation that holds configuration.
-const CONFIG_ANNOTATION: &str = "getambassador.io/config";
 
 /// Converts the objects of one collection and remembers, of each, what it said last.
 #[derive(Debug)]
@@ -76,7 +73,11 @@ impl Converter {
             }
             Collection::Files => return None,
         };
-        let news = !said.is_some_and(|said| is_same(&said, &now));
+        let news = match said {
+            Some(said) => !is_same(&said, &now),
+            // Most Ingresses have nothing to say to us.
+            None => !now.objects.is_empty() || now.service.is_some() || now.observed.is_some(),
+        };
         let statement = news.then(|| Statement {
             objects: now.objects.clone(),
             services: now.service.iter().cloned().collect(),
@@ -144,18 +145,18 @@ impl Converter {
 
     fn read_carrier(&self, body: &Value, kind: CarrierKind, before: Known) -> Known {
         let metadata = &body["metadata"];
-        let annotation = metadata["annotations"][CONFIG_ANNOTATION].as_str().unwrap_or_default();
-        let (fingerprint, objects) = if annotation.is_empty() {
-            (0, Vec::new())
-        } else {
-            let inherited = ["uid", "generation", "creationTimestamp", "labels"];
-            let fingerprint = fingerprint(&(annotation, inherited.map(|field| &metadata[field])));
-            let objects = if before.fingerprint == fingerprint {
-                before.objects
-            } else {
-                parse_annotation(annotation, &carrier_meta(metadata, kind), &self.settings)
-            };
-            (fingerprint, objects)
+        let (fingerprint, objects) = match annotation_of(kind, body) {
+            None => (0, Vec::new()),
+            Some((text, carrier)) => {
+                let inherited = ["uid", "generation", "creationTimestamp", "labels"];
+                let fingerprint = fingerprint(&(text, inherited.map(|field| &metadata[field])));
+                let objects = if before.fingerprint == fingerprint {
+                    before.objects
+                } else {
+                    parse_annotation(text, &carrier, &self.settings)
+                };
+                (fingerprint, objects)
+            }
         };
         let service = match kind {
             CarrierKind::Ingress => None,
@@ -184,30 +185,6 @@ fn fingerprint(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()
-}
-
-fn carrier_meta(metadata: &Value, kind: CarrierKind) -> CarrierMeta {
-    let text = |field: &str| -> Arc<str> { metadata[field].as_str().unwrap_or_default().into() };
-    let created = metadata["creationTimestamp"].as_str();
-    let labels: BTreeMap<String, String> = metadata["labels"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
-        .collect();
-    CarrierMeta {
-        carrier: Carrier {
-            kind,
-            namespace: text("namespace"),
-            name: text("name"),
-            uid: text("uid"),
-        },
-        generation: metadata["generation"].as_i64(),
-        created: created
-            .and_then(|text| text.parse::<jiff::Timestamp>().ok())
-            .map(jiff::Timestamp::as_second),
-        labels: Arc::new(labels),
-    }
 }
 
 /// Reads `status` of any of our kinds; what has another shape is left out.

@@ -6,6 +6,8 @@
 mod convert;
 mod raw;
 mod state;
+#[cfg(test)]
+pub(crate) mod testing;
 mod watch;
 
 use std::sync::Arc;
