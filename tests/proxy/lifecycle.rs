@@ -231,6 +231,28 @@ fn a_drain_loses_nothing_and_ends() {
 }
 
 #[test]
+fn a_drain_says_goaway() {
+    let backend = Backend::echo();
+    let gateway = Gateway::start(vec![route("/", Upstream::Address(backend.address))]);
+    block_on(async {
+        let stream = tokio::net::TcpStream::connect(gateway.address()).await.expect("connects");
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+                .await
+                .expect("speaks HTTP/2");
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(connection);
+        let request = http::Request::get("http://a/").body(Full::new(bytes::Bytes::new()));
+        let response = sender.send_request(request.expect("valid")).await.expect("answered");
+        response.into_body().collect().await.expect("complete");
+        gateway.proxy.drain(Duration::ZERO, Duration::from_secs(5)).await;
+        // GOAWAY with no error: the connection ends well.
+        let ended = tasks.join_next().await.expect("one task").expect("no panic");
+        assert!(ended.is_ok(), "{ended:?}");
+    });
+}
+
+#[test]
 fn a_drain_ends_at_its_deadline() {
     let backend = Backend::start(|mut stream, _| while read_head(&mut stream).is_some() {});
     let gateway = Gateway::start(vec![route("/", Upstream::Address(backend.address))]);
