@@ -89,9 +89,9 @@ const BORDERS: &[Border] = &[
     },
     Border {
         module: "telemetry",
-        ours: &["model"],
+        ours: &["publish", "routing", "model"],
         crates: ALL,
-        never: &["kube", "hyper", "axum"],
+        never: &["kube", "hyper", "axum", "publish::Publisher"],
     },
     Border {
         module: "settings",
