@@ -91,11 +91,7 @@ const BORDERS: &[Border] = &[
         module: "telemetry",
         ours: &["publish", "routing", "model"],
         crates: ALL,
-<<<<<<< HEAD
-        never: &["publish::Publisher", "kube", "hyper", "axum"],
-=======
         never: &["kube", "hyper", "axum", "publish::Publisher"],
->>>>>>> main
     },
     Border {
         module: "settings",
