@@ -60,7 +60,7 @@ fn shadow(rivals: &mut [Candidate<'_>]) {
 /// the order of the [`ShadowRule`]s.
 fn claim(object: &Object) -> (Reverse<bool>, Reverse<bool>, i64, &ObjectKey) {
     (
-        Reverse(object.key.origin == Origin::Resource),
+        Reverse(!matches!(object.key.origin, Origin::Annotation { .. })),
         Reverse(in_own_namespace(&object.key)),
         object.created.unwrap_or(i64::MAX),
         &object.key,
