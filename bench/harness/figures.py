@@ -1,5 +1,6 @@
 """From the figures of single runs to medians, spreads and ratios."""
 
+import math
 from statistics import median
 
 
@@ -16,5 +17,4 @@ def paired_ratio(numerators, denominators):
 
 def quantile(sorted_values, q):
     """The value below which a share `q` of `sorted_values` lies (nearest rank)."""
-    index = max(0, min(len(sorted_values) - 1, round(q * len(sorted_values) + 0.5) - 1))
-    return sorted_values[index]
+    return sorted_values[max(0, math.ceil(q * len(sorted_values)) - 1)]

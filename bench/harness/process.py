@@ -4,9 +4,16 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 from dataclasses import dataclass
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+def end_cleanly_when_told():
+    """Lets SIGTERM end this program as an interrupt from the keyboard does, so that what it
+    started, perhaps paused, doesn't stay behind."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 @dataclass(frozen=True)
