@@ -1,1 +1,30 @@
 //! Bytes: listeners, connections, the way of a request to its upstream and back.
+//!
+//! ```text
+//! server ─ worker (one thread, one accept queue, one pool) ─ connection ─ service
+//!                                                                          │
+//!     filters: record ► strict ► forwarded ► dispatch ─┬─ the gateway's own answers
+//!                                                      └─ forward ► upstream (resolve, pool)
+//! ```
+//!
+//! Nothing on a request's path is shared between workers but the published values.
+
+mod access_log;
+mod body;
+mod connection;
+mod dispatch;
+mod error;
+mod exchange;
+mod filters;
+mod forward;
+mod io;
+mod log_format;
+mod options;
+mod server;
+mod service;
+mod timer;
+mod upstream;
+mod worker;
+
+pub use options::{AccessLogFormat, Limits, LogSink, ProxyOptions, ReadyCheck, StaticName};
+pub use server::Proxy;
