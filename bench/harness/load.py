@@ -1,11 +1,11 @@
 """One bounded run of load by wrk against a started peer, with what the peer used for it."""
 
 import json
-import os
 import subprocess
 from dataclasses import dataclass
 
 from . import tools
+from .process import claim
 
 WARM_UP_SECONDS = 1
 
@@ -51,7 +51,8 @@ def _wrk(load, url, seconds):
         text=True,
         check=True,
         timeout=seconds + 30,
-        preexec_fn=(lambda: os.sched_setaffinity(0, load.cores)) if load.cores else None,
+        start_new_session=True,
+        preexec_fn=lambda: claim(load.cores),
     )
     line = next(line for line in done.stdout.splitlines() if line.startswith("RESULT "))
     return json.loads(line.removeprefix("RESULT "))
