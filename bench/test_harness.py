@@ -66,15 +66,16 @@ class Routes(unittest.TestCase):
     def test_templates(self):
         service = build_services(1, 80)[0]
         self.assertEqual(fill("$a @type @{b}", {"b": 1}), "$a @type 1")
-        self.assertEqual(fill_each("@{service} @{x}\n", [service] * 2, {"x": 1}), "s00000 1\ns00000 1")
+        twice = fill_each("@{service} @{x}\n", [service] * 2, {"x": 1})
+        self.assertEqual(twice, "s00000 1\ns00000 1")
         with self.assertRaises(KeyError):
             fill("@{unknown}", {})
 
 
 class Processes(unittest.TestCase):
     def test_a_childs_work_counts_and_a_pause_stops_it(self):
-        spin = "import time\nwhile True: pass"
-        script = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {spin!r}], timeout=20)"
+        spin = ["-c", "while True: pass"]
+        script = f"import subprocess, sys; subprocess.run([sys.executable, *{spin}], timeout=20)"
         with TemporaryDirectory() as directory:
             tree = Tree([sys.executable, "-c", script], None, Path(directory) / "log")
             try:

@@ -1,4 +1,4 @@
-"""Fills the peers' configuration templates: `@{name}` becomes its value, nothing else is special."""
+"""Fills the peers' templates: `@{name}` becomes its value, nothing else is special."""
 
 import re
 
