@@ -46,9 +46,10 @@ impl Flag {
 
 /// Why a request doesn't get an upstream's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[expect(clippy::enum_variant_names, reason = "`ConnectFailure` is Envoy's word")]
 pub(crate) enum Failure {
     /// HTTP/1.0 (RFC 9110 section 15.5.22; Envoy without `accept_http_10`).
-    #[error("HTTP/1.0 isn't served")]
+    #[error("upgrade required: this version isn't served")]
     Http10,
     /// The path can't be made canonical.
     #[error("bad path")]

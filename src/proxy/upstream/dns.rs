@@ -121,17 +121,25 @@ fn build_resolver() -> Result<TokioResolver, NetError> {
 
 /// Keeps an answer up to date until nobody wants it.
 async fn follow(resolver: &TokioResolver, host: &str, answers: &watch::Sender<Answer>) {
+    let mut failing = false;
     loop {
         let (answer, again) = resolve(resolver, host).await;
+        let failed = matches!(&answer, Err(error) if !error.is_no_records_found());
+        if failing && !failed {
+            tracing::info!(host, "DNS answers again");
+        }
         let answer = match answer {
             Ok(found) => Some(Answer::Found(found)),
             Err(error) if error.is_no_records_found() => Some(Answer::Missing),
             Err(error) => {
-                tracing::warn!(host, %error, "DNS failed");
+                if !failing {
+                    tracing::warn!(host, %error, "DNS fails; the last addresses are used");
+                }
                 // The first one to ask must not wait for ever; later ones keep what there was.
                 (*answers.borrow() == Answer::Pending).then_some(Answer::Missing)
             }
         };
+        failing = failed;
         if let Some(answer) = answer {
             answers.send_if_modified(|old| {
                 let changed = *old != answer;
@@ -182,8 +190,8 @@ fn resolver_search() -> Vec<String> {
 
 /// The last `search` line counts (resolv.conf(5)).
 fn parse_search(text: &str) -> Vec<String> {
-    let lines = text.lines().filter_map(|line| line.trim().strip_prefix("search"));
-    let last = lines.filter(|rest| rest.starts_with([' ', '\t'])).next_back();
+    let mut lines = text.lines().filter_map(|line| line.trim().strip_prefix("search"));
+    let last = lines.rfind(|rest| rest.starts_with([' ', '\t']));
     last.unwrap_or("").split_whitespace().map(|name| name.trim_matches('.').to_owned()).collect()
 }
 
