@@ -33,6 +33,15 @@ const MAX_DELAY: Duration = Duration::from_secs(1);
 /// How often directories are read without an event: some file systems send none.
 const POLL: Duration = Duration::from_secs(30);
 
+/// A file with its text, to show where in it something is wrong.
+#[derive(Debug)]
+pub struct SourceFile {
+    /// What it says.
+    pub statement: Statement,
+    /// Its text; empty where it can't be read.
+    pub text: String,
+}
+
 /// Why a file or directory can't be read.
 #[derive(Debug, thiserror::Error)]
 enum FileError {
@@ -46,8 +55,12 @@ enum FileError {
 
 /// Reads files and directories once, in the order of their paths. What can't be read is a
 /// statement with a rejected object.
-pub fn read(paths: &[PathBuf], settings: &ParseSettings) -> Vec<Statement> {
-    Scan::new(paths).files.iter().map(|(path, text)| parse(path, text, settings)).collect()
+pub fn read(paths: &[PathBuf], settings: &ParseSettings) -> Vec<SourceFile> {
+    let read = |(path, text): (PathBuf, Result<String, FileError>)| SourceFile {
+        statement: parse(&path, &text, settings),
+        text: text.unwrap_or_default(),
+    };
+    Scan::new(paths).files.into_iter().map(read).collect()
 }
 
 /// Follows files and directories: sends all that they say, and then every change, until the

@@ -34,7 +34,7 @@ fn exit_codes_tell_errors_from_wrong_use() {
         (&["check", demo], 0, "2 objects, all right"),
         (&["check", bad], 1, "bad.yaml:"),
         (&["check", bad, "--output", "json"], 1, "\"with_errors\": 1"),
-        (&["check", "no/such/file"], 1, ""),
+        (&["check", "no/such/file"], 2, ""),
         (&["check"], 2, ""),
         (&["explain", "--config", demo, "GET", "/httpbin/headers"], 0, "sends     GET /headers"),
         (&["explain", "--config", demo, "POST", "/models/test/"], 0, "POST /model/test/:predict"),

@@ -50,7 +50,9 @@ pub(crate) fn dump(case: &Case) -> String {
     for listener in &config.listeners {
         assert_eq!((listener.port, &*listener.stat_prefix), (8080, "ingress_http"));
     }
-    let groups: Vec<Group> = config.groups.iter().map(|group| describe(group)).collect();
+    let mut groups: Vec<Group> = config.groups.iter().map(|group| describe(group)).collect();
+    // By path, for people; the order in the configuration has no meaning.
+    groups.sort_by(|a, b| a.matches[1].cmp(&b.matches[1]).then_with(|| a.matches.cmp(&b.matches)));
     serde_saphyr::to_string(&groups).unwrap()
 }
 

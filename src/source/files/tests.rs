@@ -59,7 +59,7 @@ fn manifests_are_read_recursively() {
     let single = directory.path().join("a/notes.txt");
     let paths = [directory.path().to_path_buf(), missing, single];
     let files = read(&paths, &ParseSettings::default());
-    let said: Vec<String> = files.iter().map(|file| say(&directory, file)).collect();
+    let said: Vec<String> = files.iter().map(|file| say(&directory, &file.statement)).collect();
     assert_eq!(
         said,
         [
@@ -72,7 +72,7 @@ fn manifests_are_read_recursively() {
             "/missing: !document-1",
         ]
     );
-    let message = |index: usize| files[index].objects[0].problems[0].message.clone();
+    let message = |index: usize| files[index].statement.objects[0].problems[0].message.clone();
     assert_eq!(message(4), "is not UTF-8 text");
     assert_eq!(message(5), "is larger than 16 MiB; split it");
     assert!(message(6).starts_with("can't be read: No such file"), "{}", message(6));
