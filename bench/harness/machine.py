@@ -4,6 +4,8 @@ import os
 import platform
 from datetime import datetime, timezone
 
+from . import tools
+
 
 def plan_cores():
     """Cores for the proxy under test, and for the load with the upstream: a proxy has one core to
@@ -21,6 +23,7 @@ def describe():
         "cpu": _cpu_name(),
         "cores": len(os.sched_getaffinity(0)),
         "kernel": platform.release(),
+        "nuncio": tools.describe_nuncio(),
         "load_at_start": round(os.getloadavg()[0], 1),
     }
 

@@ -77,7 +77,7 @@ def _run_section(run):
         "",
         f"{machine['date']} · {machine['cpu']}, {machine['cores']} cores, Linux"
         f" {machine['kernel']}, load average {machine['load_at_start']} before the start ·"
-        f" {run['rounds']} rounds of {run['seconds']} s, {run['connections']} connections,"
+        f" Nuncio: {machine['nuncio']} · {run['rounds']} rounds of {run['seconds']} s, {run['connections']} connections,"
         f" HTTP/1.1 keep-alive, 130-byte body, one proxy worker on one core.",
         "",
         "| peer | version | adds to a request |",
@@ -141,7 +141,8 @@ def _change_section(change):
     lines = [
         "## A change of one route",
         "",
-        f"{machine['date']} · `nuncio serve` on {change['routes']:,} files, a Mapping each;"
+        f"{machine['date']} · load average {machine['load_at_start']} before the start · Nuncio:"
+        f" {machine['nuncio']} · `nuncio serve` on {change['routes']:,} files, a Mapping each;"
         f" {change['alone']['changes']} changes of one file's rewrite, nothing else"
         f" going on, then {change['loaded']['changes']} under load on another route.",
         "",

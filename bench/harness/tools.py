@@ -56,3 +56,12 @@ def find_nuncio():
     subprocess.run(["cargo", "build", "--release", "--locked"], cwd=repository, check=True)
     target = Path(os.environ.get("CARGO_TARGET_DIR", repository / "target"))
     return str(target / "release/nuncio")
+
+
+def describe_nuncio():
+    """Which Nuncio was measured: results of another build or commit aren't the product's."""
+    if os.environ.get("NUNCIO"):
+        return "a binary given by NUNCIO"
+    command = ["git", "describe", "--always", "--dirty"]
+    said = subprocess.run(command, cwd=BENCH, capture_output=True, text=True, check=False)
+    return f"a release build of {said.stdout.strip() or 'an unknown commit'}"
