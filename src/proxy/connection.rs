@@ -134,12 +134,14 @@ impl Connections {
         }
     }
 
-    /// Ends each after its requests in flight: GOAWAY, or `connection: close`.
-    pub(crate) fn drain(&self) {
+    /// Ends each after its requests in flight: GOAWAY, or `connection: close`. Those that were
+    /// accepted before `silent_since` and have sent nothing end at once; the first request of a
+    /// younger one may be on its way.
+    pub(crate) fn drain(&self, silent_since: u64) {
         for conn in self.entries.borrow().iter() {
             conn.draining.set(true);
-            // One that has sent nothing yet has nothing to lose.
             if conn.phase.get() == Phase::New
+                && conn.since.get() < silent_since
                 && let Some(abort) = conn.abort.borrow().as_ref()
             {
                 abort.abort();

@@ -231,6 +231,56 @@ fn a_drain_loses_nothing_and_ends() {
 }
 
 #[test]
+fn a_drain_answers_who_was_connected() {
+    let backend = Backend::echo();
+    let mut options = options();
+    options.workers = 2;
+    let gateway = Gateway::with(options, vec![route("/", Upstream::Address(backend.address))]);
+    let address = gateway.address();
+    let silent = connect(address);
+    let drain = std::thread::spawn(move || {
+        block_on(gateway.proxy.drain(Duration::from_millis(200), Duration::from_secs(8)));
+    });
+    let (mut answered, mut lost) = (0, 0);
+    // New connections, one after the other, until there is nobody to connect to.
+    while let Ok(mut stream) = TcpStream::connect(address) {
+        let sent = stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        match (sent, status(&read_all(&mut stream))) {
+            (Ok(()), "200") => answered += 1,
+            _ => lost += 1,
+        }
+    }
+    let began = Instant::now();
+    drain.join().expect("drains");
+    drop(silent);
+    assert!(began.elapsed() < Duration::from_secs(4), "a silent client held up the drain");
+    // The kernel resets one that it connects between the last accept and the close.
+    assert!(answered > 10 && lost <= 1, "{answered} answered, {lost} lost");
+}
+
+#[test]
+fn a_drain_says_goaway() {
+    let backend = Backend::echo();
+    let gateway = Gateway::start(vec![route("/", Upstream::Address(backend.address))]);
+    block_on(async {
+        let stream = tokio::net::TcpStream::connect(gateway.address()).await.expect("connects");
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+                .await
+                .expect("speaks HTTP/2");
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(connection);
+        let request = http::Request::get("http://a/").body(Full::new(bytes::Bytes::new()));
+        let response = sender.send_request(request.expect("valid")).await.expect("answered");
+        response.into_body().collect().await.expect("complete");
+        gateway.proxy.drain(Duration::ZERO, Duration::from_secs(5)).await;
+        // GOAWAY with no error: the connection ends well.
+        let ended = tasks.join_next().await.expect("one task").expect("no panic");
+        assert!(ended.is_ok(), "{ended:?}");
+    });
+}
+
+#[test]
 fn a_drain_ends_at_its_deadline() {
     let backend = Backend::start(|mut stream, _| while read_head(&mut stream).is_some() {});
     let gateway = Gateway::start(vec![route("/", Upstream::Address(backend.address))]);

@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::panic, reason = "a test crate: a panic is how it says no")]
 
 mod basics;
+mod dns;
 mod lifecycle;
 mod streams;
 mod strictness;

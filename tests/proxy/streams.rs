@@ -68,6 +68,39 @@ fn a_body_of_get_goes_upstream() {
 }
 
 #[test]
+fn large_bodies_arrive_whole_both_ways() {
+    const SIZE: usize = 20 * 1024 * 1024;
+    let backend = Backend::start(|mut stream, _| {
+        read_head(&mut stream).expect("a head");
+        let mut sender = stream.try_clone().expect("clones");
+        write!(sender, "HTTP/1.1 200 OK\r\ncontent-length: {SIZE}\r\n\r\n").expect("writes");
+        let mut buffer = vec![0; 64 * 1024];
+        let mut left = SIZE;
+        while left > 0 {
+            let count = stream.read(&mut buffer).expect("reads");
+            sender.write_all(&buffer[..count]).expect("writes");
+            left -= count;
+        }
+    });
+    let gateway = Gateway::start(vec![route("/", Upstream::Address(backend.address))]);
+    let mut client = connect(gateway.address());
+    let mut sender = client.try_clone().expect("clones");
+    write!(sender, "PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: {SIZE}\r\n\r\n").expect("writes");
+    let piece: Vec<u8> = (0..=255_u8).cycle().take(1024 * 1024).collect();
+    let writer = std::thread::spawn(move || {
+        for _ in 0..SIZE / piece.len() {
+            sender.write_all(&piece).expect("writes");
+        }
+    });
+    read_until(&mut client, "\r\n\r\n");
+    let mut body = vec![0; SIZE];
+    client.read_exact(&mut body).expect("reads");
+    writer.join().expect("writes all");
+    assert!(body.iter().enumerate().all(|(at, byte)| *byte == (at % 256) as u8));
+    assert!(gateway.log_lines(1)[0].contains(&format!(" 200 - {SIZE} {SIZE} ")));
+}
+
+#[test]
 fn head_and_empty_answers_keep_their_framing() {
     let backend = Backend::start(|mut stream, _| {
         while let Some(head) = read_head(&mut stream) {

@@ -21,7 +21,7 @@ use tokio::net::TcpStream;
 
 use super::target::{Connection, Lease, Target};
 use crate::proxy::body::RequestBody;
-use crate::proxy::error::Failure;
+use crate::proxy::error::{Failure, Flag};
 use crate::proxy::exchange::Exchange;
 use crate::telemetry::metrics::ClusterStats;
 
@@ -180,6 +180,9 @@ async fn send(
         }
         Ok(Err(mut error)) => Err(match error.take_message() {
             Some(request) => Attempt::Unsent(request),
+            None if exchange.flag.get() == Some(Flag::DownstreamReset) => {
+                Attempt::Failed(Failure::RequestBody)
+            }
             None if error.error().is_parse() => Attempt::Failed(Failure::UpstreamProtocol),
             None => Attempt::Failed(Failure::UpstreamReset),
         }),
