@@ -77,7 +77,8 @@ def _run_section(run):
         "",
         f"{machine['date']} · {machine['cpu']}, {machine['cores']} cores, Linux"
         f" {machine['kernel']}, load average {machine['load_at_start']} before the start ·"
-        f" Nuncio: {machine['nuncio']} · {run['rounds']} rounds of {run['seconds']} s, {run['connections']} connections,"
+        f" Nuncio: {machine['nuncio']} · {run['rounds']} rounds of {run['seconds']} s,"
+        f" {run['connections']} connections,"
         f" HTTP/1.1 keep-alive, 130-byte body, one proxy worker on one core.",
         "",
         "| peer | version | adds to a request |",
