@@ -163,16 +163,24 @@ struct Lender<'a> {
 impl Lender<'_> {
     /// The previous group, if it was made of the same members.
     fn lend(&mut self, candidates: &[Candidate<'_>], members: &[usize]) -> Option<Arc<RouteGroup>> {
+        // Mostly the same group stands at the same place: no text is compared then.
+        if let Some(old) = self.previous.next_if(|old| is_made_of(old, candidates, members)) {
+            return Some(Arc::clone(old));
+        }
         let smallest = &candidates[*members.iter().min()?].object.key;
         while self.previous.next_if(|old| old.smallest_key() < smallest).is_some() {}
-        let old = self.previous.peek()?;
-        let same = old.legs.len() == members.len()
-            && old.legs.iter().zip(members).all(|(leg, index)| {
-                let candidate = &candidates[*index];
-                accepted_route(candidate).is_some_and(|route| Arc::ptr_eq(route, &leg.route))
-                    && candidate.object.created == leg.created
-                    && candidate.object.key == leg.key
-            });
-        same.then(|| Arc::clone(old))
+        let old = self.previous.next_if(|old| is_made_of(old, candidates, members))?;
+        Some(Arc::clone(old))
     }
+}
+
+fn is_made_of(group: &RouteGroup, candidates: &[Candidate<'_>], members: &[usize]) -> bool {
+    group.legs.len() == members.len()
+        && group.legs.iter().zip(members).all(|(leg, index)| {
+            let candidate = &candidates[*index];
+            // The address first: it tells nearly all, and the key's texts are far away.
+            accepted_route(candidate).is_some_and(|route| Arc::ptr_eq(route, &leg.route))
+                && candidate.object.created == leg.created
+                && candidate.object.key == leg.key
+        })
 }
