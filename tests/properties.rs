@@ -240,7 +240,6 @@ fn by_events(objects: &[Arc<Object>]) -> Build {
             objects: vec![Arc::clone(object)],
             services: vec![],
             endpoints: vec![],
-            observed: None,
         }));
     }
     build(store.snapshot(), &Build::default())

@@ -53,12 +53,10 @@ pub struct Statement {
     pub services: Vec<Arc<Service>>,
     /// The EndpointSlices that it defines.
     pub endpoints: Vec<EndpointSlice>,
-    /// The status that is written at the raw object now, for Mappings only.
-    pub observed: Option<Arc<ObservedStatus>>,
 }
 
 /// A status as it stands in the cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct ObservedStatus {
     /// Emissary's `state`.
     pub state: Option<String>,
@@ -69,7 +67,7 @@ pub struct ObservedStatus {
 }
 
 /// A condition as it stands in the cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ObservedCondition {
     /// Its type.
     pub kind: String,

@@ -10,6 +10,9 @@ use tokio::sync::Notify;
 use super::ObservedStatus;
 use crate::model::key::ObjectKey;
 
+/// Fewer values than this are never looked over.
+const MIN_VALUES: usize = 256;
+
 /// The status of each resource as it stands in the cluster. Clones share one map.
 ///
 /// It lives beside the store, not in it, because a status that comes back must not cause a build.
@@ -28,9 +31,33 @@ struct Shared {
 struct Inner {
     statuses: HashMap<ObjectKey, Arc<ObservedStatus>>,
     dirty: HashSet<ObjectKey>,
+    /// One of each value: most objects of a large cluster say the same, word for word.
+    values: HashSet<Arc<ObservedStatus>>,
+    /// How many values there may be before those that nothing holds any more are let go.
+    values_limit: usize,
+}
+
+impl Inner {
+    fn share(&mut self, status: ObservedStatus) -> Arc<ObservedStatus> {
+        if let Some(same) = self.values.get(&status) {
+            return Arc::clone(same);
+        }
+        if self.values.len() >= self.values_limit {
+            self.values.retain(|value| Arc::strong_count(value) > 1);
+            self.values_limit = 2 * self.values.len() + MIN_VALUES;
+        }
+        let status = Arc::new(status);
+        self.values.insert(Arc::clone(&status));
+        status
+    }
 }
 
 impl ObservedStatuses {
+    /// The one `Arc` of a value.
+    pub fn share(&self, status: ObservedStatus) -> Arc<ObservedStatus> {
+        self.shared.inner.lock().share(status)
+    }
+
     /// Remembers that `status` stands at `key` now.
     pub fn put(&self, key: ObjectKey, status: Arc<ObservedStatus>) {
         let mut inner = self.shared.inner.lock();
@@ -43,8 +70,10 @@ impl ObservedStatuses {
     /// Replaces the status at `key` by what a write has answered. Nothing that the cluster hasn't
     /// shown, or has taken away, is added.
     pub fn refresh(&self, key: &ObjectKey, status: ObservedStatus) {
-        if let Some(standing) = self.shared.inner.lock().statuses.get_mut(key) {
-            *standing = Arc::new(status);
+        let mut inner = self.shared.inner.lock();
+        let status = inner.share(status);
+        if let Some(standing) = inner.statuses.get_mut(key) {
+            *standing = status;
         }
     }
 
@@ -70,5 +99,23 @@ impl ObservedStatuses {
             }
             self.shared.changed.notified().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_statuses_are_kept_once_and_only_while_they_are_used() {
+        let statuses = ObservedStatuses::default();
+        let status = |n: usize| ObservedStatus { state: Some(n.to_string()), ..Default::default() };
+        let held = statuses.share(status(0));
+        assert!(Arc::ptr_eq(&held, &statuses.share(status(0))));
+        for n in 1..10 * MIN_VALUES {
+            statuses.share(status(n));
+        }
+        assert!(statuses.shared.inner.lock().values.len() <= 2 * MIN_VALUES);
+        assert!(Arc::ptr_eq(&held, &statuses.share(status(0))));
     }
 }

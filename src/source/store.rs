@@ -109,7 +109,7 @@ impl Store {
     }
 
     fn put(&mut self, statement: Statement) {
-        let Statement { id, objects, services, endpoints, observed: _ } = statement;
+        let Statement { id, objects, services, endpoints } = statement;
         let old = self.statements.remove(&id).unwrap_or_default();
         self.replace_objects(&old.objects, &objects);
         self.replace_services(&old.services, &services);
@@ -238,7 +238,7 @@ mod tests {
         endpoints: Vec<EndpointSlice>,
     ) -> Statement {
         let services = services.into_iter().map(Arc::new).collect();
-        Statement { id, objects: vec![], services, endpoints, observed: None }
+        Statement { id, objects: vec![], services, endpoints }
     }
 
     fn slice(name: &str, ready: &[&str]) -> Statement {

@@ -76,12 +76,11 @@ impl Converter {
         let news = match said {
             Some(said) => !is_same(&said, &now),
             // Most Ingresses have nothing to say to us.
-            None => !now.objects.is_empty() || now.service.is_some() || now.observed.is_some(),
+            None => !now.objects.is_empty() || now.service.is_some(),
         };
         let statement = news.then(|| Statement {
             objects: now.objects.clone(),
             services: now.service.iter().cloned().collect(),
-            observed: now.observed.clone(),
             ..silence(id.clone())
         });
         self.known.insert(id, now);
@@ -133,7 +132,7 @@ impl Converter {
         let observed = match before.observed {
             Some(same) if *same == observed => same,
             _ => {
-                let observed = Arc::new(observed);
+                let observed = self.observed.share(observed);
                 for object in &objects {
                     self.observed.put(object.key.clone(), Arc::clone(&observed));
                 }
@@ -169,16 +168,14 @@ impl Converter {
     }
 }
 
-/// Whether both are made of the same parts, which `Converter` keeps where nothing changed.
+/// Whether both say the same. The status is no part of that: it is what we say.
 fn is_same(one: &Known, other: &Known) -> bool {
-    one.fingerprint == other.fingerprint
-        && one.service == other.service
-        && one.observed == other.observed
+    one.fingerprint == other.fingerprint && one.service == other.service
 }
 
 fn silence(id: StatementId) -> Statement {
     let (objects, services, endpoints) = (Vec::new(), Vec::new(), Vec::new());
-    Statement { id, objects, services, endpoints, observed: None }
+    Statement { id, objects, services, endpoints }
 }
 
 fn fingerprint(value: &impl Hash) -> u64 {

@@ -54,7 +54,6 @@ fn empty_statement(path: &str) -> Statement {
         objects: Vec::new(),
         services: Vec::new(),
         endpoints: Vec::new(),
-        observed: None,
     }
 }
 
