@@ -1,0 +1,69 @@
+//! The gateway under test: where it is, what it measures, what it logs.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::kubectl::{kubectl, run};
+
+/// Its namespace, Deployment and Service, as in deploy/nuncio.yaml.
+pub(crate) const NAMESPACE: &str = "nuncio";
+const SELECTOR: &str = "app.kubernetes.io/name=nuncio";
+
+/// Where it takes requests: its Service's address, or the near end of a port-forward.
+pub(crate) fn address() -> SocketAddr {
+    let text = std::env::var("NUNCIO_E2E_ADDRESS").expect("tests/e2e/run sets NUNCIO_E2E_ADDRESS");
+    text.parse().expect("NUNCIO_E2E_ADDRESS is ADDRESS:PORT")
+}
+
+/// Whether requests go through its Service, so that they survive one pod.
+pub(crate) fn is_behind_service() -> bool {
+    !address().ip().is_loopback()
+}
+
+/// The test cluster of cluster/, where it is that one: its components can be stopped, and
+/// pods be reached by their own addresses.
+pub(crate) fn own_cluster() -> Option<PathBuf> {
+    std::env::var_os("NUNCIO_E2E_CLUSTER").map(PathBuf::from)
+}
+
+/// `cluster stop|start COMPONENT`.
+pub(crate) fn cluster(action: &str, component: &str) {
+    let script = own_cluster().expect("asked before");
+    run(Command::new(script).args([action, component]), "").succeed();
+}
+
+/// Its pods that have not been told to end.
+pub(crate) fn pods() -> Vec<Value> {
+    let arguments = ["--namespace", NAMESPACE, "get", "pods", "-l", SELECTOR, "-o", "json"];
+    let list = kubectl(&arguments).json().expect("pods");
+    let all = list["items"].as_array().expect("a list").iter();
+    all.filter(|pod| pod["metadata"]["deletionTimestamp"].is_null()).cloned().collect()
+}
+
+/// What it logged of being refused something; every pod that still is there is asked.
+pub(crate) fn refusals() -> Vec<String> {
+    let arguments =
+        ["--namespace", NAMESPACE, "logs", "-l", SELECTOR, "--tail=-1", "--ignore-errors"];
+    let logs = kubectl(&arguments).text();
+    let refused = |line: &&str| line.to_lowercase().contains("forbidden");
+    logs.lines().filter(refused).map(str::to_owned).collect()
+}
+
+/// Fails the test where the gateway was refused something.
+pub(crate) fn assert_no_refusals() {
+    let refusals = refusals();
+    assert!(refusals.is_empty(), "refused: {}", refusals.join("\n"));
+}
+
+/// What it measures: every line of /metrics by name and labels.
+pub(crate) fn metrics() -> BTreeMap<String, f64> {
+    let path = format!("/api/v1/namespaces/{NAMESPACE}/services/nuncio-admin:8877/proxy/metrics");
+    let text = kubectl(&["get", "--raw", &path]).succeed();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let samples = lines.filter_map(|line| line.rsplit_once(' '));
+    samples.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect()
+}
