@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::kubectl::{kubectl, run};
+use super::wait_until;
 
 /// Its namespace, Deployment and Service, as in deploy/nuncio.yaml.
 pub(crate) const NAMESPACE: &str = "nuncio";
@@ -34,6 +36,18 @@ pub(crate) fn own_cluster() -> Option<PathBuf> {
 pub(crate) fn cluster(action: &str, component: &str) {
     let script = own_cluster().expect("asked before");
     run(Command::new(script).args([action, component]), "").succeed();
+}
+
+/// Waits until a rollout is over and the pods before it are gone.
+pub(crate) fn wait_for_rollout() {
+    let deployment = "deployment/nuncio";
+    let arguments = ["--namespace", NAMESPACE, "rollout", "status", deployment, "--timeout=120s"];
+    kubectl(&arguments).succeed();
+    wait_until("the old pods are gone", Duration::from_secs(90), || {
+        let arguments = ["--namespace", NAMESPACE, "get", "pods", "-l", SELECTOR, "-o", "name"];
+        let left = kubectl(&arguments).succeed();
+        if left.lines().count() == pods().len() { Ok(()) } else { Err(left) }
+    });
 }
 
 /// Its pods that have not been told to end.
