@@ -3,9 +3,21 @@
 //! Modules in the order of the data's flow; see ARCHITECTURE.md for the picture.
 #![forbid(unsafe_code)]
 
-pub mod controller;
-pub mod model;
-pub mod proxy;
-pub mod publish;
-pub mod routing;
+pub mod crd;
 pub mod source;
+
+pub mod model;
+pub mod routing;
+
+pub mod publish;
+
+pub mod proxy;
+
+pub mod controller;
+
+pub mod admin;
+pub mod telemetry;
+
+pub mod app;
+pub mod cli;
+pub mod settings;

@@ -7,12 +7,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 /// The writing end. There is one for each value.
 #[derive(Debug)]
 pub struct Publisher<T> {
     cell: Arc<Cell<T>>,
+    /// Values that readers may still hold. They are let go here and not by the last reader, so
+    /// that no worker stops to free a large table in the middle of a request.
+    retired: Mutex<Vec<Arc<T>>>,
 }
 
 /// A reading end; each worker clones one and keeps it for itself.
@@ -34,7 +37,10 @@ pub fn channel<T>(first: T) -> (Publisher<T>, Reader<T>) {
     let value = Arc::new(first);
     let cell =
         Arc::new(Cell { generation: AtomicU64::new(0), value: RwLock::new(Arc::clone(&value)) });
-    (Publisher { cell: Arc::clone(&cell) }, Reader { cell, seen: 0, value })
+    (
+        Publisher { cell: Arc::clone(&cell), retired: Mutex::default() },
+        Reader { cell, seen: 0, value },
+    )
 }
 
 impl<T> Publisher<T> {
@@ -42,10 +48,15 @@ impl<T> Publisher<T> {
     /// Returns the value's generation, counted from 1.
     pub fn publish(&self, value: Arc<T>) -> u64 {
         let mut current = self.cell.value.write();
-        *current = value;
+        let old = std::mem::replace(&mut *current, value);
         // Under the lock, so that a reader who sees the generation finds its value. Release pairs
         // with the reader's Acquire.
-        self.cell.generation.fetch_add(1, Ordering::Release) + 1
+        let generation = self.cell.generation.fetch_add(1, Ordering::Release) + 1;
+        drop(current);
+        let mut retired = self.retired.lock();
+        retired.push(old);
+        retired.retain(|value| Arc::strong_count(value) > 1);
+        generation
     }
 }
 
@@ -78,6 +89,17 @@ mod tests {
         assert_eq!(**reader.get(), 0);
         assert_eq!(publisher.publish(Arc::new(7)), 1);
         assert_eq!((**reader.get(), **other.get()), (7, 7));
+    }
+
+    #[test]
+    fn the_last_reader_frees_nothing() {
+        let (publisher, mut reader) = channel(0);
+        let first = Arc::downgrade(reader.get());
+        publisher.publish(Arc::new(1));
+        assert_eq!(**reader.get(), 1);
+        assert!(first.upgrade().is_some(), "the publisher still holds it");
+        publisher.publish(Arc::new(2));
+        assert!(first.upgrade().is_none(), "nobody read it any more");
     }
 
     #[test]

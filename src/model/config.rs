@@ -12,7 +12,7 @@ use super::route::{Action, Route, RouteMatch};
 pub struct GatewayConfig {
     /// Ports to listen on.
     pub listeners: Vec<Listener>,
-    /// Route groups, ordered by the key of their first member.
+    /// Route groups, ordered by the smallest key of their members.
     pub groups: Vec<Arc<RouteGroup>>,
 }
 
@@ -54,6 +54,12 @@ impl RouteGroup {
     /// The oldest member, which names the group.
     pub fn first(&self) -> &Leg {
         self.legs.first().expect("a group is made of at least one member")
+    }
+
+    /// The smallest key of its members, by which groups are ordered.
+    pub fn smallest_key(&self) -> &ObjectKey {
+        let rest = self.legs.iter().skip(1).map(|leg| &leg.key);
+        rest.fold(&self.first().key, |least, key| least.min(key))
     }
 
     /// The match that all members share.

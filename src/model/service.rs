@@ -68,7 +68,7 @@ impl Endpoints {
 /// order.
 pub fn build_endpoints<'a>(
     service: &Service,
-    slices: impl Iterator<Item = &'a EndpointSlice> + Clone,
+    slices: &(impl Iterator<Item = &'a EndpointSlice> + Clone),
 ) -> Vec<(ServiceRef, Arc<[SocketAddr]>)> {
     let single = service.ports.len() == 1;
     let mut endpoints: Vec<_> = service

@@ -12,12 +12,19 @@ use super::service::Service;
 pub struct Snapshot {
     /// All objects, accepted or rejected.
     pub objects: BTreeMap<ObjectKey, Arc<Object>>,
-    /// All Services.
-    pub services: BTreeMap<ServiceKey, Arc<Service>>,
-    /// The Services that have a ready endpoint on some port.
-    pub services_with_endpoints: BTreeSet<ServiceKey>,
+    /// All Services. Shared, so that two builds can see by the address that none has changed.
+    pub services: Arc<Services>,
     /// Settings that have meaning.
     pub defaults: Defaults,
+}
+
+/// The Services that objects may name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Services {
+    /// All of them.
+    pub by_key: BTreeMap<ServiceKey, Arc<Service>>,
+    /// Those that have a ready endpoint on some port.
+    pub with_endpoints: BTreeSet<ServiceKey>,
 }
 
 /// Settings of the process that decide what objects mean.

@@ -4,6 +4,7 @@
 //! asked, and precedence decides among their answers.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -13,10 +14,13 @@ use super::path_index::PathIndex;
 use super::precedence::Precedence;
 use crate::model::route::HostMatch;
 
+/// Routes by the fixed text of their hosts.
+type ByText = HashMap<Box<str>, PathIndex, RandomState>;
+
 /// Routes by host.
 #[derive(Debug, Default)]
 pub(super) struct HostIndex {
-    exact: HashMap<Box<str>, PathIndex, RandomState>,
+    exact: ByText,
     suffixes: Affixes,
     prefixes: Affixes,
     /// Routes of any host, and those whose host is a regular expression.
@@ -28,14 +32,14 @@ pub(super) struct HostIndex {
 /// Wildcard hosts, by the length of their fixed part.
 #[derive(Debug, Default)]
 struct Affixes {
-    by_length: Vec<(usize, HashMap<Box<str>, PathIndex, RandomState>)>,
+    by_length: Vec<(usize, ByText)>,
 }
 
 impl HostIndex {
     /// Adds a group under its host.
     pub(super) fn insert(&mut self, precedence: Precedence) {
-        let host = precedence.group().matches().host.clone();
-        let paths = match &host {
+        let group = Arc::clone(precedence.group());
+        let paths = match &group.matches().host {
             Some(HostMatch::Exact(name)) => {
                 self.ports |= name.len() != without_port(name).len();
                 self.exact.entry(Box::from(&**name)).or_default()
@@ -94,7 +98,7 @@ impl Affixes {
         let position = match self.by_length.iter().position(|(length, _)| *length == part.len()) {
             Some(position) => position,
             None => {
-                self.by_length.push((part.len(), HashMap::default()));
+                self.by_length.push((part.len(), ByText::default()));
                 self.by_length.len() - 1
             }
         };

@@ -4,6 +4,7 @@
 //! A lookup costs the length of the path, whatever the number of routes.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
@@ -24,18 +25,19 @@ pub(super) struct PathIndex {
 impl PathIndex {
     /// Adds a group under its path.
     pub(super) fn insert(&mut self, precedence: Precedence) {
-        let path = &precedence.group().matches().path.clone();
+        let group = Arc::clone(precedence.group());
+        let path = &group.matches().path;
         let tree = match path.case_sensitive {
             true => &mut self.literal,
             false => &mut self.folded,
         };
-        let fold = |text: &str| match path.case_sensitive {
-            true => text.to_owned(),
-            false => text.to_ascii_lowercase(),
+        let text = match path.case_sensitive {
+            true => Cow::Borrowed(path.text()),
+            false => Cow::Owned(path.text().to_ascii_lowercase()),
         };
         match &path.kind {
-            PathMatchKind::Exact(text) => tree.node(fold(text).as_bytes()).exact.push(precedence),
-            PathMatchKind::Prefix(text) => tree.node(fold(text).as_bytes()).prefix.push(precedence),
+            PathMatchKind::Exact(_) => tree.node(text.as_bytes()).exact.push(precedence),
+            PathMatchKind::Prefix(_) => tree.node(text.as_bytes()).prefix.push(precedence),
             PathMatchKind::Regex(_) => self.regexes.push(precedence),
         }
     }

@@ -4,6 +4,8 @@
 //! Every raw object (a Mapping, a Service, a file …) is converted at once into a [`Statement`],
 //! the compact form of all that it says; nothing else of it is kept.
 
+pub mod annotation;
+pub mod files;
 pub mod parse;
 pub mod store;
 

@@ -10,7 +10,7 @@ use crate::model::cluster::ServiceRef;
 use crate::model::key::{ObjectKey, ServiceKey};
 use crate::model::object::Object;
 use crate::model::service::{EndpointSlice, Endpoints, Service, build_endpoints};
-use crate::model::snapshot::{Defaults, Snapshot};
+use crate::model::snapshot::{Defaults, Services, Snapshot};
 
 /// The latest statement of every raw object.
 #[derive(Debug)]
@@ -142,13 +142,13 @@ impl Store {
 
     fn replace_services(&mut self, old: &[Arc<Service>], new: &[Arc<Service>]) {
         for service in old.iter().filter(|old| !new.iter().any(|new| new.key == old.key)) {
-            self.snapshot.services.remove(&service.key);
+            self.services().by_key.remove(&service.key);
             self.changes.snapshot = true;
             self.rebuild_endpoints(&service.key);
         }
         for service in new {
-            if self.snapshot.services.get(&service.key) != Some(service) {
-                self.snapshot.services.insert(service.key.clone(), Arc::clone(service));
+            if self.snapshot.services.by_key.get(&service.key) != Some(service) {
+                self.services().by_key.insert(service.key.clone(), Arc::clone(service));
                 self.changes.snapshot = true;
                 self.rebuild_endpoints(&service.key);
             }
@@ -175,19 +175,28 @@ impl Store {
         }
     }
 
+    /// The Services, to be changed: copied where a build still holds them.
+    fn services(&mut self) -> &mut Services {
+        Arc::make_mut(&mut self.snapshot.services)
+    }
+
     /// Derives the endpoints of one Service anew.
     fn rebuild_endpoints(&mut self, key: &ServiceKey) {
         let none = BTreeMap::new();
         let slices = self.slices.get(key).unwrap_or(&none);
-        let new = match self.snapshot.services.get(key) {
-            Some(service) => build_endpoints(service, slices.values()),
+        let new = match self.snapshot.services.by_key.get(key) {
+            Some(service) => build_endpoints(service, &slices.values()),
             None => Vec::new(),
         };
         let any = new.iter().any(|(_, addresses)| !addresses.is_empty());
-        self.changes.snapshot |= match any {
-            true => self.snapshot.services_with_endpoints.insert(key.clone()),
-            false => self.snapshot.services_with_endpoints.remove(key),
-        };
+        if any != self.snapshot.services.with_endpoints.contains(key) {
+            let with_endpoints = &mut self.services().with_endpoints;
+            let _ = match any {
+                true => with_endpoints.insert(key.clone()),
+                false => with_endpoints.remove(key),
+            };
+            self.changes.snapshot = true;
+        }
         let old: Vec<(&ServiceRef, _)> = self.endpoints.of_service(key).collect();
         if old.len() == new.len() && old.iter().zip(&new).all(|(a, b)| (a.0, a.1) == (&b.0, &b.1)) {
             return;
@@ -254,7 +263,7 @@ mod tests {
         store.apply(Event::Put(service()));
         store.apply(Event::Put(slice("b", &["10.0.0.3"])));
         assert_eq!(addresses(&store), ["10.0.0.1:8080", "10.0.0.2:8080", "10.0.0.3:8080"]);
-        assert!(store.snapshot().services_with_endpoints.contains(&key()));
+        assert!(store.snapshot().services.with_endpoints.contains(&key()));
 
         store.take_changes();
         store.apply(Event::Put(slice("b", &["10.0.0.4"])));

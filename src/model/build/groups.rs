@@ -5,10 +5,14 @@
 //! routes. Where Emissary drops a whole group whose weights exceed 100, here the older members
 //! keep theirs and the one that is too much is told (docs/differences.md).
 
+use std::iter::Peekable;
+use std::slice;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
+use smallvec::SmallVec;
 
 use super::Candidate;
 use crate::model::config::{Leg, RouteGroup, Share};
@@ -19,40 +23,40 @@ use crate::model::route::{Action, Route, RouteMatch};
 const WHOLE: u8 = 100;
 
 /// Merges the accepted candidates by match; those that don't fit get their verdict changed.
-/// Groups come in the order of their first member's key, and are `previous`' own where equal.
+/// Groups come in the order of their members' smallest key, and are `previous`' own where equal.
 pub(super) fn build_groups(
     candidates: &mut [Candidate<'_>],
     previous: &[Arc<RouteGroup>],
 ) -> Vec<Arc<RouteGroup>> {
     let mut lender = Lender { previous: previous.iter().peekable() };
-    let sets = group_by_match(candidates);
-    let mut groups = Vec::with_capacity(sets.len());
-    for mut set in sets {
-        set.sort_by_key(|index| {
-            let object = candidates[*index].object;
-            (object.created.unwrap_or(i64::MAX), &object.key)
-        });
-        let members = admit(candidates, &set);
-        if let Some(group) = build_group(candidates, &members) {
-            groups.push(group);
-        }
-    }
-    groups.sort_by(|a, b| a.first().key.cmp(&b.first().key));
-    groups.into_iter().map(|group| lender.lend(group)).collect()
+    group_by_match(candidates)
+        .into_iter()
+        .filter_map(|mut set| {
+            set.sort_by_key(|index| {
+                let object = candidates[*index].object;
+                (object.created.unwrap_or(i64::MAX), &object.key)
+            });
+            let members = admit(candidates, &set);
+            lender.lend(candidates, &members).or_else(|| build_group(candidates, &members))
+        })
+        .collect()
 }
 
-/// Indices of accepted candidates, in sets of equal match.
-fn group_by_match(candidates: &[Candidate<'_>]) -> Vec<Vec<usize>> {
-    let mut sets: Vec<Vec<usize>> = Vec::with_capacity(candidates.len());
+/// Indices of accepted candidates of equal match. Most matches are asked for once.
+type Set = SmallVec<[usize; 2]>;
+
+/// The sets in the order of their smallest key, which is the order of the candidates.
+fn group_by_match(candidates: &[Candidate<'_>]) -> Vec<Set> {
+    let mut sets: Vec<Set> = Vec::with_capacity(candidates.len());
     let mut by_match: HashMap<&RouteMatch, usize, RandomState> =
         HashMap::with_capacity_and_hasher(candidates.len(), RandomState::default());
     for (index, candidate) in candidates.iter().enumerate() {
         if let Some(route) = accepted_route(candidate) {
-            match by_match.get(&route.matches) {
-                Some(set) => sets[*set].push(index),
-                None => {
-                    by_match.insert(&route.matches, sets.len());
-                    sets.push(vec![index]);
+            match by_match.entry(&route.matches) {
+                Entry::Occupied(set) => sets[*set.get()].push(index),
+                Entry::Vacant(vacant) => {
+                    vacant.insert(sets.len());
+                    sets.push(SmallVec::from_slice(&[index]));
                 }
             }
         }
@@ -68,8 +72,8 @@ fn accepted_route<'a>(candidate: &Candidate<'a>) -> Option<&'a Arc<Route>> {
 }
 
 /// The members of a set (oldest first) that can live together.
-fn admit(candidates: &mut [Candidate<'_>], set: &[usize]) -> Vec<usize> {
-    let mut members: Vec<usize> = Vec::with_capacity(set.len());
+fn admit(candidates: &mut [Candidate<'_>], set: &[usize]) -> Set {
+    let mut members = Set::new();
     let mut left = WHOLE;
     for index in set {
         let Some(route) = accepted_route(&candidates[*index]) else { continue };
@@ -150,17 +154,25 @@ pub(super) fn shares(weights: &[Option<u8>]) -> Vec<Share> {
         .collect()
 }
 
-/// Lends groups of the previous build, walking it beside the new one: both are in key order.
+/// Lends groups of the previous build, walking it beside the new one: both are in the order of
+/// their smallest keys.
 struct Lender<'a> {
-    previous: std::iter::Peekable<std::slice::Iter<'a, Arc<RouteGroup>>>,
+    previous: Peekable<slice::Iter<'a, Arc<RouteGroup>>>,
 }
 
 impl Lender<'_> {
-    fn lend(&mut self, group: Arc<RouteGroup>) -> Arc<RouteGroup> {
-        while self.previous.next_if(|old| old.first().key < group.first().key).is_some() {}
-        match self.previous.peek() {
-            Some(old) if ***old == *group => Arc::clone(old),
-            _ => group,
-        }
+    /// The previous group, if it was made of the same members.
+    fn lend(&mut self, candidates: &[Candidate<'_>], members: &[usize]) -> Option<Arc<RouteGroup>> {
+        let smallest = &candidates[*members.iter().min()?].object.key;
+        while self.previous.next_if(|old| old.smallest_key() < smallest).is_some() {}
+        let old = self.previous.peek()?;
+        let same = old.legs.len() == members.len()
+            && old.legs.iter().zip(members).all(|(leg, index)| {
+                let candidate = &candidates[*index];
+                accepted_route(candidate).is_some_and(|route| Arc::ptr_eq(route, &leg.route))
+                    && candidate.object.created == leg.created
+                    && candidate.object.key == leg.key
+            });
+        same.then(|| Arc::clone(old))
     }
 }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use super::config::{GatewayConfig, Listener};
 use super::object::Object;
 use super::report::{Report, Verdict};
-use super::snapshot::Snapshot;
+use super::snapshot::{Services, Snapshot};
 
 /// The result of a build.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -28,6 +28,8 @@ pub struct Build {
     pub config: Arc<GatewayConfig>,
     /// One report for each object that speaks to this gateway, in key order.
     pub reports: Vec<Arc<Report>>,
+    /// The Services that the reports' references were judged by.
+    pub services: Arc<Services>,
 }
 
 /// An object on its way through the build.
@@ -44,11 +46,19 @@ pub fn build(snapshot: &Snapshot, previous: &Build) -> Build {
     let mut candidates = select::select(snapshot);
     let groups = groups::build_groups(&mut candidates, &previous.config.groups);
     let config = GatewayConfig { listeners: listeners(snapshot), groups };
-    let config = match config == *previous.config {
+    let config = match is_same(&config, &previous.config) {
         true => Arc::clone(&previous.config),
         false => Arc::new(config),
     };
-    Build { config, reports: reports(snapshot, candidates, &previous.reports) }
+    let reports = reports(snapshot, candidates, previous);
+    Build { config, reports, services: Arc::clone(&snapshot.services) }
+}
+
+/// Equality by address where groups were lent, which is where they are equal.
+fn is_same(new: &GatewayConfig, old: &GatewayConfig) -> bool {
+    new.listeners == old.listeners
+        && new.groups.len() == old.groups.len()
+        && new.groups.iter().zip(&old.groups).all(|(new, old)| Arc::ptr_eq(new, old))
 }
 
 /// Without a Listener object there is one plain port.
@@ -59,22 +69,22 @@ fn listeners(snapshot: &Snapshot) -> Vec<Listener> {
 fn reports(
     snapshot: &Snapshot,
     candidates: Vec<Candidate<'_>>,
-    previous: &[Arc<Report>],
+    previous: &Build,
 ) -> Vec<Arc<Report>> {
-    let mut previous = previous.iter().peekable();
+    let same_services = Arc::ptr_eq(&snapshot.services, &previous.services);
+    let mut old_reports = previous.reports.iter().peekable();
     candidates
         .into_iter()
         .map(|Candidate { object, verdict }| {
+            while old_reports.next_if(|old| old.object.key < object.key).is_some() {}
+            let old = old_reports.next_if(|old| Arc::ptr_eq(&old.object, object));
+            let old = old.filter(|old| old.verdict == verdict);
+            if let (Some(old), true) = (old, same_services) {
+                return Arc::clone(old);
+            }
             let references = references::resolve(object, &verdict, snapshot);
-            while previous.next_if(|old| old.object.key < object.key).is_some() {}
-            match previous.next_if(|old| old.object.key == object.key) {
-                Some(old)
-                    if Arc::ptr_eq(&old.object, object)
-                        && old.verdict == verdict
-                        && old.references == references =>
-                {
-                    Arc::clone(old)
-                }
+            match old {
+                Some(old) if old.references == references => Arc::clone(old),
                 _ => Arc::new(Report { object: Arc::clone(object), verdict, references }),
             }
         })

@@ -49,11 +49,16 @@ fn service_of_name(host: &str, object: &Object, snapshot: &Snapshot) -> Option<S
 
 fn has_services(namespace: &str, snapshot: &Snapshot) -> bool {
     let from = ServiceKey { namespace: namespace.into(), name: Arc::from("") };
-    snapshot.services.range(from..).next().is_some_and(|(key, _)| &*key.namespace == namespace)
+    snapshot
+        .services
+        .by_key
+        .range(from..)
+        .next()
+        .is_some_and(|(key, _)| &*key.namespace == namespace)
 }
 
 fn look_up(reference: &ServiceRef, snapshot: &Snapshot) -> References {
-    let Some(service) = snapshot.services.get(&reference.service) else {
+    let Some(service) = snapshot.services.by_key.get(&reference.service) else {
         return References::ServiceNotFound(reference.service.clone());
     };
     if service.external_name {
@@ -63,7 +68,7 @@ fn look_up(reference: &ServiceRef, snapshot: &Snapshot) -> References {
         let ports = service.ports.iter().map(|port| port.port).collect();
         return References::PortNotFound(reference.clone(), ports);
     }
-    match snapshot.services_with_endpoints.contains(&reference.service) {
+    match snapshot.services.with_endpoints.contains(&reference.service) {
         true => References::Resolved,
         false => References::NoEndpoints(reference.service.clone()),
     }

@@ -245,11 +245,11 @@ fn missing_services_are_told() {
         Arc::new(Service { key, ports, external_name: false, has_selector: true })
     };
     assert_eq!(references(&snapshot), References::ServiceNotFound(key.clone()));
-    snapshot.services.insert(key.clone(), service(&key, 81));
+    Arc::make_mut(&mut snapshot.services).by_key.insert(key.clone(), service(&key, 81));
     assert_eq!(references(&snapshot), References::PortNotFound(reference(80), vec![81]));
-    snapshot.services.insert(key.clone(), service(&key, 80));
+    Arc::make_mut(&mut snapshot.services).by_key.insert(key.clone(), service(&key, 80));
     assert_eq!(references(&snapshot), References::NoEndpoints(key.clone()));
-    snapshot.services_with_endpoints.insert(key);
+    Arc::make_mut(&mut snapshot.services).with_endpoints.insert(key);
     assert_eq!(references(&snapshot), References::Resolved);
 }
 
@@ -263,7 +263,7 @@ fn a_name_with_a_dot_is_the_clusters_where_its_namespace_is() {
     let neighbour = ServiceKey { namespace: "org".into(), name: "other".into() };
     let service =
         Service { key: neighbour.clone(), ports: vec![], external_name: false, has_selector: true };
-    snapshot.services.insert(neighbour, Arc::new(service));
+    Arc::make_mut(&mut snapshot.services).by_key.insert(neighbour, Arc::new(service));
     let missing = ServiceKey { namespace: "org".into(), name: "httpbin".into() };
     assert_eq!(references(&snapshot), References::ServiceNotFound(missing));
 }

@@ -2,12 +2,36 @@
 //! that `$VAR` refers to is an argument.
 //!
 //! Nothing here fails: an object that can't be read is an [`Object`] whose content is rejected.
+//!
+//! ```text
+//! text ──yaml──► Node ──document──► envelope (kind, name, …) ──mapping──► Route
+//! JSON of the API ──► Node ─────────────┘
+//! ```
+
+mod action;
+pub(super) mod document;
+mod expand;
+mod fields;
+mod file;
+mod headers;
+mod kubernetes;
+mod mapping;
+mod matching;
+pub(super) mod node;
+mod service;
+mod suggest;
+pub(super) mod yaml;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::key::{Carrier, Kind};
 use crate::model::object::Object;
+
+pub use self::file::parse_file;
+pub(super) use self::kubernetes::{created_of, labels_of};
+pub use self::kubernetes::{parse_endpoint_slice, parse_service};
+pub use super::annotation::{annotation_of, parse_annotation};
 
 /// What parsing needs to know of the process.
 #[derive(Debug, Clone, Default)]
@@ -34,16 +58,5 @@ pub struct CarrierMeta {
 
 /// Parses one custom resource, given whole as the API server sends it.
 pub fn parse_resource(kind: Kind, raw: &serde_json::Value, settings: &ParseSettings) -> Object {
-    let _ = (kind, raw, settings);
-    unreachable!()
-}
-
-/// Parses the text of a `getambassador.io/config` annotation: one object for each document.
-pub fn parse_annotation(
-    text: &str,
-    carrier: &CarrierMeta,
-    settings: &ParseSettings,
-) -> Vec<Arc<Object>> {
-    let _ = (text, carrier, settings);
-    unreachable!()
+    document::parse_resource(kind, raw, settings)
 }

@@ -110,7 +110,7 @@ def main():
     )
     parser.add_argument("--ref", required=True, help="name of the image")
     parser.add_argument("--out", required=True, type=pathlib.Path, help="archive to write")
-    parser.add_argument("--entrypoint", nargs=1, action="extend", required=True, help="may be repeated")
+    parser.add_argument("--entrypoint", action="append", required=True, help="may be repeated")
     parser.add_argument("--user", default="65532:65532")
     parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument(

@@ -1,9 +1,6 @@
 # Compiles the components and the backends from their Go modules. Each is built
 # again only when its sources or the compiler have changed.
 
-kubernetes_version=$(sed -n 's/^\tk8s.io\/kubernetes //p' "$here/kube/go.mod")
-containerd_version=$(sed -n 's/^require github.com\/containerd\/containerd\/v2 v//p' "$here/containers/go.mod")
-
 build() (
   mkdir -p "$bin" "$cache/built" "$cache/images"
   exec 9>"$cache/lock"
@@ -20,7 +17,8 @@ build() (
 build_changed() {
   local target=$1 stamp=$cache/built/$1 hash
   shift
-  hash=$({ go version; cat "$here/lib/build.sh"; find "$@" -type f -print0 | sort -z | xargs -0 sha256sum; } | sha256sum)
+  hash=$({ go version; cat "$here/lib/build.sh"; find "$@" -type f -print0 | sort -z | xargs -0 sha256sum; } |
+    sed "s|$here/||" | sha256sum) # the same in every checkout
   [ "$(cat "$stamp" 2>/dev/null)" != "$hash" ] || return 0
   say "building $target"
   "build_$target"
@@ -32,10 +30,14 @@ go_build() {
   (cd "$1" && CGO_ENABLED=0 go build -tags "no_btrfs no_zfs no_devmapper" -ldflags "-s -w ${4:-}" -o "$bin/$2" "$3")
 }
 
+# module_version MODULE DEPENDENCY: what a component says its version is
+module_version() { (cd "$1" && go list -m -f '{{.Version}}' "$2"); }
+
 build_pause() { cc -static -Os -s -Wall -o "$bin/pause" "$here/pause.c"; }
 
 build_kube() {
-  local component version=$kubernetes_version
+  local component version
+  version=$(module_version "$here/kube" k8s.io/kubernetes)
   go_build "$here/kube" kube . \
     "-X k8s.io/component-base/version.gitVersion=$version -X k8s.io/client-go/pkg/version.gitVersion=$version"
   for component in etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl load-balancer; do
@@ -44,10 +46,11 @@ build_kube() {
 }
 
 build_containers() {
-  local program
+  local program version
+  version=$(module_version "$here/containers" github.com/containerd/containerd/v2)
   for program in containerd containerd-shim-runc-v2 ctr; do
     go_build "$here/containers" "$program" "github.com/containerd/containerd/v2/cmd/$program" \
-      "-X github.com/containerd/containerd/v2/version.Version=$containerd_version"
+      "-X github.com/containerd/containerd/v2/version.Version=${version#v}"
   done
 }
 

@@ -8,7 +8,7 @@ up() {
     say "$name is up already"
     return
   fi
-  down # whatever an `up` that was broken off, or a crash, has left
+  down # whatever is left of an older one, of a crash, or of an `up` that was broken off
   mkdir -p "$dir"/{log,pid}
   create_sandbox
   write_config
@@ -22,24 +22,30 @@ up() {
   in_network kubectl apply -f "$here/dns.yaml" >/dev/null
   wait_for "the cluster's DNS" in_network kubectl -n kube-system wait --for=condition=Available deployment/coredns --timeout=5s
   for component in "${components[@]}"; do wait_for "$component" is_up "$component"; done
-  touch "$dir/complete"
+  origin >"$dir/complete"
   say "$name is up; try: $0 run kubectl get pods -A"
 }
 
-# `up` was finished and nothing has died since
+# What a cluster is made from, as one hash
+origin() { cat "$cache"/built/* "$here"/{cluster,dns.yaml,lib/*} | sha256sum; }
+
+# `up` was finished, nothing has died since, and it would make the same again
 is_whole() {
   local component
-  [ -e "$dir/complete" ] && sandbox_pid >/dev/null || return 1
+  sandbox_pid >/dev/null && [ "$(cat "$dir/complete" 2>/dev/null)" = "$(origin)" ] || return 1
   for component in "${components[@]}"; do is_running "$component" || return 1; done
 }
 
 down() {
   local pid deadline=$((SECONDS + 30))
-  if pid=$(sandbox_pid); then kill -9 "$pid"; fi
-  while sandbox_pid >/dev/null; do sleep 0.05; done
+  if pid=$(sandbox_pid); then
+    kill -9 "$pid"
+    # A zombie is enough: it becomes one only when all others are gone.
+    while grep -qs '^State:.[^XZ]' "/proc/$pid/status"; do sleep 0.05; done
+  fi
   # A group can be removed when the last of its processes is gone for good.
   until remove_cgroups 2>/dev/null; do
-    ((SECONDS < deadline)) || { remove_cgroups; fail "cannot remove the control groups of $name"; }
+    ((SECONDS < deadline)) || fail "cannot remove the control groups $name"
     sleep 0.1
   done
   rm -rf --one-file-system "$dir"

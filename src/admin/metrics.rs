@@ -1,0 +1,141 @@
+//! `/metrics`: what the proxy counts, and the gateway's own numbers, as Prometheus text.
+//!
+//! Written by hand, because the registry's encoder ends its text with a mark after which nothing
+//! may follow, and this text is joined from two halves.
+
+use std::fmt::{Display, Write};
+
+use super::{Admin, diagnostics};
+use crate::telemetry::process::Process;
+use crate::telemetry::timings::DurationsSnapshot;
+
+/// The media type of Prometheus' text format.
+pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Everything that is counted.
+pub(super) fn render(admin: &Admin) -> String {
+    let mut text = admin.proxy_metrics.get().map_or_else(String::new, |render| render());
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    let mut out = Exposition(text);
+    let built = admin.built.borrow().clone();
+    let findings = diagnostics::findings(&built);
+    out.gauge("ambassador_diagnostics_errors", "Objects with errors", findings.errors.len());
+    out.gauge("ambassador_diagnostics_notices", "Objects with notices", findings.notices.len());
+    let identity = &admin.identity;
+    out.head("ambassador_diagnostics_info", "gauge", "The gateway");
+    out.sample(
+        "ambassador_diagnostics_info",
+        &[
+            ("version", &identity.version),
+            ("ambassador_id", &identity.ambassador_id),
+            ("cluster_id", &identity.cluster_id),
+            ("single_namespace", if identity.single_namespace { "true" } else { "false" }),
+        ],
+        1,
+    );
+    out.head("ambassador_log_level", "gauge", "The log level");
+    out.sample("ambassador_log_level", &[("level", admin.log_level.get().as_str())], 1);
+    out.gauge(
+        "nuncio_ready",
+        "Whether requests may be sent here",
+        u8::from(admin.health.is_ready()),
+    );
+    out.gauge("nuncio_config_generation", "Route tables published so far", built.generation);
+    out.gauge("nuncio_config_objects", "Objects that speak to this gateway", built.reports().len());
+    let routes: usize = built.build.config.groups.iter().map(|group| group.legs.len()).sum();
+    out.gauge("nuncio_config_routes", "Routes that are served", routes);
+    out.histogram(
+        "nuncio_config_build_seconds",
+        "Time to merge all objects",
+        &admin.timings.build.snapshot(),
+    );
+    out.histogram(
+        "nuncio_config_change_seconds",
+        "Time from the arrival of a change to its being served",
+        &admin.timings.change.snapshot(),
+    );
+    if let Some(process) = Process::read() {
+        out.process("ambassador_process", &process);
+        out.process("process", &process);
+    }
+    out.0
+}
+
+/// A text in Prometheus' format, line by line.
+struct Exposition(String);
+
+impl Exposition {
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        self.line(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}"));
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
+        self.head(name, "gauge", help);
+        self.sample(name, &[], value);
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        let labels: Vec<String> =
+            labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escape(value))).collect();
+        match labels.is_empty() {
+            true => self.line(format_args!("{name} {value}")),
+            false => self.line(format_args!("{name}{{{}}} {value}", labels.join(","))),
+        }
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, numbers: &DurationsSnapshot) {
+        self.head(name, "histogram", help);
+        let bucket = format!("{name}_bucket");
+        for (bound, count) in &numbers.cumulative {
+            self.sample(&bucket, &[("le", &bound.to_string())], count);
+        }
+        self.sample(&bucket, &[("le", "+Inf")], numbers.count);
+        self.sample(&format!("{name}_sum"), &[], numbers.sum);
+        self.sample(&format!("{name}_count"), &[], numbers.count);
+    }
+
+    /// The names of Prometheus' client libraries, with Emissary's prefix or the usual one.
+    fn process(&mut self, prefix: &str, process: &Process) {
+        let mut gauge = |name: &str, help: &str, value: &dyn Display| {
+            self.gauge(&format!("{prefix}_{name}"), help, value);
+        };
+        gauge("resident_memory_bytes", "Memory in RAM", &process.resident_bytes);
+        gauge("virtual_memory_bytes", "Address space", &process.virtual_bytes);
+        gauge("start_time_seconds", "When it started, since 1970", &process.start_seconds);
+        gauge("open_fds", "Open file descriptors", &process.open_fds);
+        gauge("threads", "Threads", &process.threads);
+        let cpu = format!("{prefix}_cpu_seconds_total");
+        self.head(&cpu, "counter", "User and system time");
+        self.sample(&cpu, &[], process.cpu_seconds);
+    }
+
+    fn line(&mut self, text: std::fmt::Arguments<'_>) {
+        writeln!(self.0, "{text}").expect("writing to a String can't fail");
+    }
+}
+
+fn escape(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_format_is_prometheus() {
+        let mut out = Exposition(String::new());
+        out.gauge("a", "An A", 1.5);
+        out.sample("b", &[("x", "q\"\\\n"), ("y", "")], 2);
+        let numbers = DurationsSnapshot { cumulative: vec![(0.5, 1)], sum: 3.25, count: 2 };
+        out.histogram("c", "A C", &numbers);
+        assert_eq!(
+            out.0,
+            "# HELP a An A\n# TYPE a gauge\na 1.5\nb{x=\"q\\\"\\\\\\n\",y=\"\"} 2\n\
+             # HELP c A C\n# TYPE c histogram\nc_bucket{le=\"0.5\"} 1\nc_bucket{le=\"+Inf\"} 2\n\
+             c_sum 3.25\nc_count 2\n"
+        );
+    }
+}

@@ -1,0 +1,145 @@
+//! The admin port as its clients see it.
+
+use axum::body::Body;
+use http_body_util::BodyExt;
+use tower::ServiceExt;
+
+use super::*;
+
+const LOCAL: &str = "127.0.0.1:40000";
+const REMOTE: &str = "10.1.2.3:40000";
+
+struct Port {
+    router: Router,
+    built: watch::Sender<Arc<Built>>,
+    admin: Arc<Admin>,
+}
+
+fn port(allow_non_local: bool) -> Port {
+    let (built, receiver) = watch::channel(Arc::new(Built::default()));
+    let proxy: Rendered = Arc::new(|| "envoy_server_live 1".to_owned());
+    let admin = Arc::new(Admin {
+        health: Arc::new(Health::new(receiver.clone())),
+        built: receiver,
+        proxy_metrics: OnceLock::from(proxy),
+        sources: Arc::new(|| {
+            vec![SourceState { name: "services".into(), state: "watching".into() }]
+        }),
+        timings: Arc::default(),
+        log_level: LogLevel::detached(Level::Info),
+        identity: Identity { version: "1.2.3".into(), ..Identity::default() },
+        allow_non_local,
+    });
+    Port { router: router(Arc::clone(&admin)), built, admin }
+}
+
+async fn ask(port: &Port, peer: &str, method: &str, uri: &str) -> (StatusCode, String) {
+    ask_with(port, peer, Request::builder().method(method).uri(uri)).await
+}
+
+async fn ask_with(
+    port: &Port,
+    peer: &str,
+    request: axum::http::request::Builder,
+) -> (StatusCode, String) {
+    let peer: SocketAddr = peer.parse().unwrap();
+    let mut request = request.body(Body::empty()).unwrap();
+    request.extensions_mut().insert(ConnectInfo(peer));
+    let response = port.router.clone().oneshot(request).await.unwrap();
+    let status = response.status();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn health_has_emissarys_words() {
+    let port = port(false);
+    let (status, body) = ask(&port, REMOTE, "GET", "/ambassador/v0/check_alive").await;
+    assert_eq!((status.as_u16(), body.as_str()), (200, "Ambassador is alive and well\n"));
+    let (status, body) = ask(&port, REMOTE, "GET", "/ambassador/v0/check_ready").await;
+    assert_eq!((status.as_u16(), body.as_str()), (503, "Ambassador is not ready\n"));
+    port.built.send_replace(Arc::new(Built { generation: 1, ..Built::default() }));
+    port.admin.health.set_listening();
+    let (status, body) = ask(&port, REMOTE, "GET", "/ambassador/v0/check_ready").await;
+    assert_eq!((status.as_u16(), body.as_str()), (200, "Ambassador is ready and waiting\n"));
+}
+
+#[tokio::test]
+async fn diagnostics_are_for_localhost_unless_allowed() {
+    let uri = "/ambassador/v0/diag/?json=true";
+    for (allow, peer, expected) in [
+        (false, LOCAL, 200),
+        (false, "[::ffff:127.0.0.1]:1", 200),
+        (false, REMOTE, 404),
+        (true, REMOTE, 200),
+    ] {
+        let (status, body) = ask(&port(allow), peer, "GET", uri).await;
+        assert_eq!(status.as_u16(), expected, "{allow} {peer} {body}");
+    }
+    let forwarded = Request::builder().uri(uri).header("x-forwarded-for", "10.0.0.1");
+    let (status, body) = ask_with(&port(false), LOCAL, forwarded).await;
+    assert_eq!((status.as_u16(), body.as_str()), (404, "Not found\n"));
+}
+
+#[tokio::test]
+async fn the_page_has_emissarys_keys() {
+    let (_, body) = ask(&port(false), LOCAL, "GET", "/ambassador/v0/diag/?json=true").await;
+    let page: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(page["system"]["version"], "1.2.3");
+    assert_eq!(page["errors"], serde_json::json!([]));
+    assert_eq!(page["sources"][0]["state"], "watching");
+    for key in ["envoy_status", "loginfo", "notices", "route_info", "cluster_info", "objects"] {
+        assert!(!page[key].is_null(), "{key}");
+    }
+    let (status, html) = ask(&port(false), LOCAL, "GET", "/ambassador/v0/diag/").await;
+    assert!(status.is_success() && html.starts_with("<!doctype html>"), "{html}");
+}
+
+#[tokio::test]
+async fn the_log_level_changes_from_localhost_only() {
+    let port = port(true);
+    let table = [
+        ("POST", REMOTE, "/ambassador/v0/loglevel?level=debug", 404, Level::Info),
+        ("GET", LOCAL, "/ambassador/v0/loglevel?level=debug", 405, Level::Info),
+        ("POST", LOCAL, "/ambassador/v0/loglevel?level=loud", 400, Level::Info),
+        ("POST", LOCAL, "/ambassador/v0/loglevel", 400, Level::Info),
+        ("POST", LOCAL, "/ambassador/v0/loglevel?level=debug", 200, Level::Debug),
+        ("GET", REMOTE, "/ambassador/v0/diag/?loglevel=trace", 403, Level::Debug),
+        ("GET", LOCAL, "/ambassador/v0/diag/?loglevel=trace", 200, Level::Trace),
+    ];
+    for (method, peer, uri, expected, level) in table {
+        let (status, _) = ask(&port, peer, method, uri).await;
+        assert_eq!(status.as_u16(), expected, "{method} {peer} {uri}");
+        assert_eq!(port.admin.log_level.get(), level, "{method} {peer} {uri}");
+    }
+}
+
+#[tokio::test]
+async fn metrics_join_both_halves() {
+    let (status, text) = ask(&port(false), REMOTE, "GET", "/metrics").await;
+    assert!(status.is_success());
+    for line in [
+        "envoy_server_live 1",
+        "ambassador_diagnostics_errors 0",
+        "ambassador_log_level{level=\"info\"} 1",
+        "nuncio_config_generation 0",
+        "nuncio_config_change_seconds_count 0",
+        "nuncio_ready 0",
+    ] {
+        assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_rest_is_not_there() {
+    let port = port(false);
+    for uri in ["/", "/ambassador/v0/", "/ambassador/v0/diag/x", "/debug"] {
+        let (status, body) = ask(&port, LOCAL, "GET", uri).await;
+        assert_eq!((status.as_u16(), body.as_str()), (404, "Not found\n"), "{uri}");
+    }
+    let uri = "/ambassador/v0/diag/explain?url=nope";
+    assert_eq!(ask(&port, LOCAL, "GET", uri).await.0.as_u16(), 400);
+    let uri = "/ambassador/v0/diag/explain?url=http://a/b&header=x:%20y";
+    let (status, body) = ask(&port, LOCAL, "GET", uri).await;
+    assert!(status.is_success() && body.contains("\"answers\":[]"), "{status} {body}");
+}

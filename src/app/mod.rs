@@ -1,0 +1,297 @@
+//! The wiring: the only module that may name all others.
+//!
+//! ```text
+//! source ─► forward ─► rebuild ─► publish ─► proxy (threads of its own)
+//!                         └─► built ─► admin, report log, timings, controller
+//! ```
+//!
+//! Everything but the proxy's workers runs on a runtime of its own, so that ten thousand events
+//! don't delay a request. Every task is in one set: one that ends or panics ends the gateway,
+//! since a gateway that no longer follows its sources must not look healthy.
+
+mod forward;
+mod observe;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use anyhow::{Context, anyhow};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Duration, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{self, Admin, Health, Identity, SourceStates};
+use crate::controller::rebuild::{self, Arrival, Built, Outputs};
+use crate::model::service::Endpoints;
+use crate::proxy::{Proxy, ProxyOptions};
+use crate::publish::{self, Reader};
+use crate::routing::RouteTable;
+use crate::settings::Settings;
+use crate::source::store::Store;
+use crate::source::{Collection, Event, files};
+use crate::telemetry::logging::{self, LogLevel};
+use crate::telemetry::timings::Timings;
+
+/// Threads for the sources, builds, status and the admin port. Builds run one after the other;
+/// the second keeps health and metrics answering meanwhile.
+const CONTROL_THREADS: usize = 2;
+/// Events that may wait for a build; a source waits beyond.
+const EVENT_QUEUE: usize = 8192;
+/// What is left to do after the drain: give the Lease back, end the admin port.
+const STOP_TIME: Duration = Duration::from_secs(5);
+
+/// Where objects come from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// The Kubernetes API.
+    Cluster,
+    /// Directories of files.
+    Files(Vec<PathBuf>),
+}
+
+/// Serves until a signal ends it, or something that must not end does.
+pub fn run(settings: Settings, source: Source) -> anyhow::Result<()> {
+    let log_level = logging::init(settings.log_format, settings.log_level)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .context("the runtime can't be started")?;
+    runtime.block_on(async {
+        let gateway = Gateway::start(settings, source, log_level).await?;
+        gateway.serve().await
+    })
+}
+
+/// What one task ended with. None should before the gateway does.
+type TaskResult = (&'static str, anyhow::Result<()>);
+
+/// The running gateway.
+struct Gateway {
+    settings: Settings,
+    tasks: JoinSet<TaskResult>,
+    stop: CancellationToken,
+    health: Arc<Health>,
+    built: watch::Receiver<Arc<Built>>,
+    tables: Reader<RouteTable>,
+    endpoints: Reader<Endpoints>,
+    admin: Arc<Admin>,
+    proxy_options: ProxyOptions,
+    signals: Signals,
+}
+
+impl Gateway {
+    /// Opens the admin port, so that probes find out what is missing, and starts to read.
+    async fn start(
+        settings: Settings,
+        source: Source,
+        log_level: LogLevel,
+    ) -> anyhow::Result<Self> {
+        let signals = Signals::new()?;
+        for variable in settings.variables_without_effect() {
+            tracing::info!(variable, "this variable has no effect here");
+        }
+        let admin_port = TcpListener::bind(settings.admin)
+            .await
+            .with_context(|| format!("the admin port {} can't be opened", settings.admin))?;
+        let mut tasks = JoinSet::new();
+        let stop = CancellationToken::new();
+        let (tables, table_reader) = publish::channel(RouteTable::default());
+        let (endpoints, endpoint_reader) = publish::channel(Endpoints::default());
+        let (built_sender, built) = watch::channel(Arc::new(Built::default()));
+        let (arrivals, arrived) = mpsc::channel(EVENT_QUEUE);
+
+        let in_cluster = matches!(source, Source::Cluster);
+        let started = start_source(&settings, source, arrivals, &mut tasks).await?;
+        let store = Store::new(settings.defaults(in_cluster), started.collections);
+        let outputs = Outputs { tables, endpoints, built: built_sender };
+        spawn(&mut tasks, "rebuild", async {
+            rebuild::run(arrived, store, outputs).await;
+            Ok(())
+        });
+        let timings = Arc::new(Timings::default());
+        spawn(
+            &mut tasks,
+            "observe",
+            observe::run(built.clone(), Arc::clone(&timings), started.files),
+        );
+
+        let health = Arc::new(Health::new(built.clone()));
+        let admin = Arc::new(Admin {
+            health: Arc::clone(&health),
+            built: built.clone(),
+            sources: started.states,
+            timings,
+            log_level,
+            identity: identity(&settings),
+            allow_non_local: settings.diagnostics_allow_non_local,
+            proxy_metrics: OnceLock::new(),
+        });
+        let serving = admin::serve(admin_port, Arc::clone(&admin), stop.clone());
+        spawn(&mut tasks, "admin", async { Ok(serving.await?) });
+        let proxy_options = proxy_options(&settings, in_cluster);
+        Ok(Self {
+            settings,
+            tasks,
+            stop,
+            health,
+            built,
+            tables: table_reader,
+            endpoints: endpoint_reader,
+            admin,
+            proxy_options,
+            signals,
+        })
+    }
+
+    /// Waits for the first table, opens the ports, serves, and drains.
+    async fn serve(mut self) -> anyhow::Result<()> {
+        // No port for clients is open before there is something to serve: a client that is
+        // refused goes elsewhere, one that gets a 404 does not.
+        tokio::select! {
+            published = self.built.wait_for(|built| built.generation > 0) => {
+                published.context("the rebuild loop has ended")?;
+            }
+            ended = self.tasks.join_next() => return Err(defect(ended)),
+            () = self.signals.next() => return Ok(()),
+        }
+        let health = Arc::clone(&self.health);
+        let listen = SocketAddr::new(self.settings.listen_address, self.settings.http_port);
+        let proxy = Proxy::start(
+            self.proxy_options,
+            self.tables,
+            self.endpoints,
+            Arc::new(move || health.is_ready()),
+        )
+        .with_context(|| format!("the port {listen} can't be opened"))?;
+        let metrics = proxy.metrics();
+        self.admin.proxy_metrics.get_or_init(|| Arc::new(move || metrics.render()));
+        self.health.set_listening();
+        tracing::info!(
+            address = %listen,
+            admin = %self.settings.admin,
+            routes = self.built.borrow().build.config.groups.len(),
+            "ready"
+        );
+        let outcome = tokio::select! {
+            ended = self.tasks.join_next() => Err(defect(ended)),
+            () = self.signals.next() => Ok(()),
+        };
+        self.health.set_draining();
+        tracing::info!(delay = ?self.settings.drain_delay, "draining; not ready from now on");
+        tokio::select! {
+            () = proxy.drain(self.settings.drain_delay, self.settings.drain_time) => {}
+            // Whoever asks twice doesn't want to wait.
+            () = self.signals.next() => tracing::warn!("asked to end twice: not waiting for requests"),
+        }
+        self.stop.cancel();
+        let ended = timeout(STOP_TIME, async { while self.tasks.join_next().await.is_some() {} });
+        if ended.await.is_err() {
+            tracing::debug!("some tasks had to be aborted");
+        }
+        outcome
+    }
+}
+
+/// A source that was started.
+struct Started {
+    collections: Vec<Collection>,
+    states: SourceStates,
+    /// The file of each object, where objects come from files.
+    files: Option<forward::FileIndex>,
+}
+
+async fn start_source(
+    settings: &Settings,
+    source: Source,
+    arrivals: mpsc::Sender<Arrival>,
+    tasks: &mut JoinSet<TaskResult>,
+) -> anyhow::Result<Started> {
+    let (events, received) = mpsc::channel::<Event>(EVENT_QUEUE);
+    match source {
+        Source::Files(paths) => {
+            let index = forward::FileIndex::default();
+            spawn(tasks, "forward", forward::run(received, arrivals, Some(index.clone())));
+            let parsing = settings.parsing();
+            spawn(tasks, "files", async move {
+                files::watch(paths, parsing, events).await;
+                Ok(())
+            });
+            Ok(Started {
+                collections: vec![Collection::Files],
+                states: Arc::new(Vec::new),
+                files: Some(index),
+            })
+        }
+        Source::Cluster => Err(anyhow!("no cluster can be served yet")),
+    }
+}
+
+fn spawn(
+    tasks: &mut JoinSet<TaskResult>,
+    name: &'static str,
+    task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+) {
+    tasks.spawn(async move { (name, task.await) });
+}
+
+/// What to say of a task that must not end, but did.
+fn defect(ended: Option<Result<TaskResult, tokio::task::JoinError>>) -> anyhow::Error {
+    match ended {
+        Some(Ok((name, Ok(())))) => anyhow!("task {name} has ended"),
+        Some(Ok((name, Err(error)))) => error.context(format!("task {name} has failed")),
+        Some(Err(panicked)) => anyhow!(panicked).context("a task has panicked"),
+        None => anyhow!("no task is left"),
+    }
+}
+
+fn identity(settings: &Settings) -> Identity {
+    Identity {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        ambassador_id: settings.ambassador_id.clone(),
+        cluster_id: settings.cluster_id.clone(),
+        namespace: settings.namespace.clone(),
+        single_namespace: settings.single_namespace,
+        hostname: settings.identity.clone(),
+    }
+}
+
+fn proxy_options(settings: &Settings, in_cluster: bool) -> ProxyOptions {
+    ProxyOptions {
+        workers: settings.workers,
+        listen_address: settings.listen_address,
+        http_port: settings.http_port,
+        static_names: settings.static_names.clone(),
+        // In a cluster its DNS knows better.
+        services_by_name: !in_cluster,
+        namespace: settings.namespace.as_str().into(),
+        access_log: settings.access_log,
+    }
+}
+
+/// SIGTERM from Kubernetes, SIGINT from a keyboard.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("SIGTERM can't be handled")?,
+            interrupt: signal(SignalKind::interrupt()).context("SIGINT can't be handled")?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Reports as people read them: the verdict, and each problem under the line that it is about.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use annotate_snippets::renderer::DecorStyle;
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+
+use crate::model::object::{Location, Problem, Severity};
+use crate::model::report::{Report, Verdict};
+
+/// Wide enough for a message and its line.
+const WIDTH: usize = 120;
+
+/// A file that an object was written in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct File<'a> {
+    /// Its path as it was given.
+    pub(super) path: &'a str,
+    /// Its text; empty where it couldn't be read again.
+    pub(super) text: &'a str,
+}
+
+/// Everything in a sentence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Summary {
+    /// Objects that speak to this gateway.
+    pub(super) objects: usize,
+    /// Those that aren't served as they were written.
+    pub(super) with_errors: usize,
+    /// Objects that speak to other gateways.
+    pub(super) others: usize,
+}
+
+impl Summary {
+    /// Counts.
+    pub(super) fn of(reports: &[Arc<Report>], others: usize) -> Self {
+        let with_errors = reports.iter().filter(|report| report.has_errors()).count();
+        Self { objects: reports.len(), with_errors, others }
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = |count: usize, what: &str| match count {
+            1 => format!("1 {what}"),
+            count => format!("{count} {what}s"),
+        };
+        match (self.objects, self.with_errors) {
+            (0, _) => write!(f, "no objects found")?,
+            (objects, 0) => write!(f, "{}, all right", count(objects, "object"))?,
+            (objects, wrong) => write!(f, "{}, {wrong} with errors", count(objects, "object"))?,
+        }
+        if self.others > 0 {
+            write!(f, "; {} of other gateways (ambassador_id)", count(self.others, "object"))?;
+        }
+        writeln!(f)
+    }
+}
+
+/// One line for an object that is in order, and a paragraph for each problem of one that isn't.
+pub(super) fn format_report(report: &Report, file: Option<File<'_>>, terminal: bool) -> String {
+    let key = &report.object.key;
+    if !report.has_errors() && report.object.problems.is_empty() {
+        let at = place(file, report.object.location);
+        return format!("ok: {key}{at}\n");
+    }
+    let renderer = if terminal { Renderer::styled() } else { Renderer::plain() };
+    let renderer = renderer.decor_style(DecorStyle::Ascii).term_width(WIDTH);
+    let mut out = String::new();
+    let mut add = |finding: &Finding<'_>| {
+        out.push_str(&renderer.render(&[finding.group(file, &key.to_string())]));
+        out.push_str("\n\n");
+    };
+    for problem in &report.object.problems {
+        add(&Finding::of(problem, report.object.location));
+    }
+    if !matches!(report.verdict, Verdict::Accepted | Verdict::Rejected) {
+        let [accepted, ..] = report.conditions();
+        add(&Finding { level: Level::ERROR, text: accepted.message, at: report.object.location });
+    }
+    out
+}
+
+/// One thing that is wrong.
+struct Finding<'a> {
+    level: Level<'a>,
+    text: String,
+    at: Option<Location>,
+}
+
+impl Finding<'_> {
+    fn of(problem: &Problem, object: Option<Location>) -> Self {
+        let text = match &problem.field {
+            Some(field) => format!("{field}: {}", problem.message),
+            None => problem.message.clone(),
+        };
+        let level = match problem.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+            Severity::NoEffect => Level::NOTE,
+        };
+        Self { level, text, at: problem.location.or(object) }
+    }
+
+    fn group<'b>(&'b self, file: Option<File<'b>>, object: &'b str) -> Group<'b> {
+        let group = Group::with_title(self.level.clone().primary_title(&self.text));
+        let group = match (file, self.at) {
+            (Some(file), Some(at)) => match span(file.text, at) {
+                Some(span) => {
+                    let mark = AnnotationKind::Primary.span(span);
+                    let snippet = Snippet::source(file.text).path(file.path).annotation(mark);
+                    group.element(snippet)
+                }
+                None => group.element(
+                    Origin::path(file.path).line(at.line as usize).char_column(at.column as usize),
+                ),
+            },
+            (Some(file), None) => group.element(Origin::path(file.path)),
+            (None, _) => group,
+        };
+        group.element(Level::NOTE.with_name("in").message(object))
+    }
+}
+
+/// ` at path:line:column`, as far as it is known.
+fn place(file: Option<File<'_>>, location: Option<Location>) -> String {
+    match (file, location) {
+        (Some(file), Some(at)) => format!(", {}:{}:{}", file.path, at.line, at.column),
+        (Some(file), None) => format!(", {}", file.path),
+        (None, _) => String::new(),
+    }
+}
+
+/// The bytes from a place to the end of its line, without the space and the comment there.
+/// `None` where the text has no such place.
+fn span(text: &str, at: Location) -> Option<Range<usize>> {
+    let line_index = usize::try_from(at.line).ok()?.checked_sub(1)?;
+    let column = usize::try_from(at.column).ok()?.checked_sub(1)?;
+    let line = text.split_inclusive('\n').nth(line_index)?;
+    let start: usize = text.split_inclusive('\n').take(line_index).map(str::len).sum();
+    let offset = line.char_indices().map(|(offset, _)| offset).nth(column)?;
+    let rest = &line[offset..];
+    let quoted = rest.starts_with(['"', '\'']);
+    let rest = match rest.find(" #") {
+        Some(comment) if !quoted => &rest[..comment],
+        _ => rest,
+    };
+    let length = rest.trim_end().len();
+    // A caret needs something to stand under.
+    Some(start + offset..start + offset + length.max(1).min(line.len() - offset))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::key::{Kind, ObjectKey, Origin as ObjectOrigin};
+    use crate::model::object::{Content, Object};
+    use crate::model::report::References;
+
+    const TEXT: &str = "kind: Mapping\nname: a\nprefix: [x]  # no\n";
+
+    fn report(problems: Vec<Problem>, verdict: Verdict) -> Report {
+        let origin = ObjectOrigin::File { path: "a.yaml".into(), index: 0 };
+        let object = Object {
+            key: ObjectKey {
+                kind: Kind::Mapping,
+                namespace: "default".into(),
+                name: "a".into(),
+                origin,
+            },
+            generation: None,
+            created: None,
+            labels: Arc::default(),
+            ambassador_id: ["default".to_owned()].into(),
+            location: Some(Location { line: 1, column: 1 }),
+            content: Content::Rejected,
+            problems,
+            document: None,
+        };
+        Report { object: Arc::new(object), verdict, references: References::Resolved }
+    }
+
+    fn format(report: &Report) -> String {
+        format_report(report, Some(File { path: "a.yaml", text: TEXT }), false)
+    }
+
+    #[test]
+    fn a_problem_stands_under_its_line() {
+        let at = Some(Location { line: 3, column: 9 });
+        let problem = Problem { location: at, ..Problem::error("prefix", "must be a text") };
+        let text = format(&report(vec![problem], Verdict::Rejected));
+        assert_eq!(
+            text,
+            "error: prefix: must be a text\n \
+             --> a.yaml:3:9\n  |\n3 | prefix: [x]  # no\n  |         ^^^\n  |\n  \
+             = in: Mapping default/a (a.yaml, document 1)\n\n"
+        );
+    }
+
+    #[test]
+    fn what_is_right_takes_one_line() {
+        let text = format(&report(vec![], Verdict::Accepted));
+        assert_eq!(text, "ok: Mapping default/a (a.yaml, document 1), a.yaml:1:1\n");
+    }
+
+    #[test]
+    fn a_verdict_without_problems_is_told_at_the_object() {
+        let text = format(&report(vec![], Verdict::NotAttached));
+        assert!(text.starts_with("error: Nothing attaches this object"), "{text}");
+        assert!(text.contains("--> a.yaml:1:1"), "{text}");
+    }
+
+    #[test]
+    fn places_beyond_the_text_do_no_harm() {
+        for (line, column) in [(0, 0), (9, 1), (1, 99), (3, 0)] {
+            assert_eq!(span(TEXT, Location { line, column }), None, "{line}:{column}");
+            let at = Some(Location { line, column });
+            let problem = Problem { location: at, ..Problem::error("", "wrong") };
+            assert!(format(&report(vec![problem], Verdict::Rejected)).starts_with("error: wrong"));
+        }
+        assert_eq!(span("a: ü b\n", Location { line: 1, column: 4 }), Some(3..7));
+        assert_eq!(span("a\n", Location { line: 1, column: 2 }), Some(1..2));
+    }
+
+    #[test]
+    fn summaries_count() {
+        let summary =
+            |objects, with_errors, others| Summary { objects, with_errors, others }.to_string();
+        assert_eq!(summary(0, 0, 0), "no objects found\n");
+        assert_eq!(summary(1, 0, 0), "1 object, all right\n");
+        assert_eq!(
+            summary(3, 2, 1),
+            "3 objects, 2 with errors; 1 object of other gateways (ambassador_id)\n"
+        );
+    }
+}

@@ -1,0 +1,129 @@
+//! `nuncio explain`: which route answers a request, and why.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use http::Uri;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use tokio::net::TcpStream;
+
+use super::offline::Offline;
+use super::{CliError, Context, FAILED, OK, explain_text};
+use crate::admin::explain::{Explanation, Question, explain};
+use crate::routing::RouteTable;
+use crate::settings::Flags;
+
+/// A gateway on the other end of the world answers sooner.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// More than ten thousand candidates need.
+const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
+
+/// Say which route answers a request, which ones it beat by what rule, and what is sent upstream.
+///
+/// Asks files (--config) or a running gateway (--admin); nothing is sent upstream. A URL without
+/// a host asks for localhost. Exits with 1 where no route answers.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  nuncio explain --config examples/demo GET http://localhost/httpbin/headers
+  nuncio explain --config manifests/ POST http://example.com/api -H 'x-user: ada'
+  kubectl port-forward deploy/nuncio 8877 &
+  nuncio explain --admin http://127.0.0.1:8877 GET http://example.com/")]
+pub(super) struct Arguments {
+    /// The request's method
+    method: String,
+    /// The request's URL, or a path alone
+    url: String,
+    /// A header of the request; repeatable
+    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
+    headers: Vec<String>,
+    /// Ask files or directories; repeatable
+    #[arg(long, value_name = "DIR", conflicts_with = "admin")]
+    config: Vec<PathBuf>,
+    /// Ask the admin port of a running gateway [default: http://127.0.0.1:8877]
+    #[arg(long, value_name = "URL")]
+    admin: Option<Uri>,
+    /// How to print the answer
+    #[arg(long, short, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+pub(super) fn execute(arguments: &Arguments, context: &mut Context<'_>) -> Result<u8, CliError> {
+    let question = Question::parse(&arguments.method, &arguments.url, &arguments.headers)
+        .map_err(|error| CliError::Usage(error.to_string()))?;
+    let explanation = if arguments.config.is_empty() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("can't start")?;
+        let asked = async { tokio::time::timeout(TIMEOUT, ask(arguments)).await };
+        runtime.block_on(asked).map_err(|_| anyhow!("the admin port doesn't answer"))??
+    } else {
+        let settings = context.settings(&Flags::default())?;
+        let offline = Offline::load(&arguments.config, &settings)?;
+        explain(&RouteTable::compile(&offline.build.config), &question)
+    };
+    let text = match arguments.output {
+        Output::Text => explain_text::format(&explanation),
+        Output::Json => {
+            let json = serde_json::to_string_pretty(&explanation);
+            json.context("the answer can't be written as JSON")? + "\n"
+        }
+    };
+    context.out.write_all(text.as_bytes())?;
+    Ok(if explanation.answers.is_empty() { FAILED } else { OK })
+}
+
+/// Asks a running gateway.
+async fn ask(arguments: &Arguments) -> anyhow::Result<Explanation> {
+    let default = Uri::from_static("http://127.0.0.1:8877");
+    let admin = arguments.admin.as_ref().unwrap_or(&default);
+    let host = admin.host().context("the admin URL names no host")?;
+    if admin.scheme_str().is_some_and(|scheme| scheme != "http") {
+        bail!("the admin port speaks http only");
+    }
+    let port = admin.port_u16().unwrap_or(8877);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let stream = TcpStream::connect((host, port))
+        .await
+        .with_context(|| format!("can't connect to the admin port {host}:{port}"))?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(connection);
+    let request = http::Request::get(request_path(arguments))
+        .header(http::header::HOST, format!("{host}:{port}"))
+        .body(Empty::<Bytes>::new())?;
+    let (head, body) = sender.send_request(request).await?.into_parts();
+    let body = Limited::new(body, ANSWER_LIMIT).collect().await.map_err(|error| anyhow!(error))?;
+    let body = body.to_bytes();
+    if !head.status.is_success() {
+        let text = String::from_utf8_lossy(&body);
+        bail!("the admin port answered {}: {}", head.status, text.trim());
+    }
+    serde_json::from_slice(&body).context("the admin port's answer is no explanation")
+}
+
+/// Path and query of the question.
+fn request_path(arguments: &Arguments) -> String {
+    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let headers: String =
+        arguments.headers.iter().map(|header| format!("&header={}", encode(header))).collect();
+    format!(
+        "/ambassador/v0/diag/explain?method={}&url={}{headers}",
+        encode(&arguments.method),
+        encode(&arguments.url)
+    )
+}

@@ -1,0 +1,73 @@
+//! What users write in Kubernetes: the custom resources, their schemas and descriptions. No logic.
+//!
+//! The structs exist for their schemas. Values are read by `source::parse`, which complains about
+//! one field where serde would refuse the whole object.
+
+mod annotated;
+mod mapping;
+mod mapping_types;
+mod status;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt as _;
+
+pub use self::annotated::{AnnotatedResource, AnnotatedResourceSpec, CarrierRef};
+pub use self::mapping::{Mapping, MappingSpec};
+pub use self::mapping_types::{
+    AddedHeader, CircuitBreaker, Cookie, Cors, Docs, KeepAlive, LoadBalancer, RegexMap,
+    RetryBackOff, RetryPolicy, V2ExplicitTls,
+};
+pub use self::status::{Condition, ObjectStatus};
+
+/// The definitions of all custom resources, in the order in which they are printed.
+pub fn all() -> Vec<CustomResourceDefinition> {
+    [Mapping::crd(), AnnotatedResource::crd()].into_iter().map(without_nullable).collect()
+}
+
+/// The definitions as one YAML text of several documents.
+pub fn yaml() -> String {
+    all().iter().map(document).collect()
+}
+
+/// One definition as a YAML document, `---` included.
+pub fn document(crd: &CustomResourceDefinition) -> String {
+    let body = serde_saphyr::to_string(crd).expect("a definition holds nothing but JSON's types");
+    format!("---\n{body}")
+}
+
+/// Takes `nullable` out: without it the API server drops nulls before it validates, as under
+/// Emissary's definitions, so that `rewrite: null` and an enum that is null are accepted.
+fn without_nullable(crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    let mut json = serde_json::to_value(crd).expect("a definition can be written as JSON");
+    strip_nullable(&mut json);
+    serde_json::from_value(json).expect("a definition without `nullable` is a definition")
+}
+
+fn strip_nullable(json: &mut serde_json::Value) {
+    match json {
+        serde_json::Value::Object(map) => {
+            if map.get("nullable").is_some_and(serde_json::Value::is_boolean) {
+                map.remove("nullable");
+            }
+            map.values_mut().for_each(strip_nullable);
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(strip_nullable),
+        _ => {}
+    }
+}
+
+/// The schema of an object whose fields are nobody's business.
+fn any_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
+}
+
+/// The schema of a list of such objects.
+fn any_objects(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "array",
+        "items": { "type": "object", "x-kubernetes-preserve-unknown-fields": true }
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,53 @@
+//! The status that all kinds share.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What became of the object.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ObjectStatus {
+    /// Emissary's summary: Running while the object is part of the configuration, Inactive
+    /// otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Why the object is inactive: the first thing that is wrong, and how many there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What is known about the object, one entry a type: Accepted (it is valid and part of the
+    /// configuration), ResolvedRefs (what it names exists), Programmed (the proxies serve this
+    /// generation), and Ready, the summary of the others, as in
+    /// `kubectl wait --for=condition=Ready`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend(
+        "x-kubernetes-list-type" = "map",
+        "x-kubernetes-list-map-keys" = ["type"]
+    ))]
+    pub conditions: Option<Vec<Condition>>,
+}
+
+/// One thing that is known about an object (Kubernetes' `metav1.Condition`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// What it is about, such as Ready.
+    #[serde(rename = "type")]
+    #[schemars(length(max = 316))]
+    pub kind: String,
+    /// Whether it is so: True, False or Unknown.
+    #[schemars(extend("enum" = ["True", "False", "Unknown"]))]
+    pub status: String,
+    /// The `metadata.generation` that this was found of; older than the object's own means that
+    /// the last change hasn't been looked at yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub observed_generation: Option<i64>,
+    /// When `status` last changed, RFC 3339.
+    #[schemars(extend("format" = "date-time"))]
+    pub last_transition_time: String,
+    /// Why, as one word for programs.
+    #[schemars(length(min = 1, max = 1024))]
+    pub reason: String,
+    /// Why, as a sentence for people: what is wrong, where, and what to write instead.
+    #[schemars(length(max = 32768))]
+    pub message: String,
+}

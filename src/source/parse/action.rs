@@ -1,0 +1,259 @@
+//! What a Mapping does with a request: where it goes, or where the client is sent, and what
+//! becomes of path and host.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::model::object::Severity;
+use crate::model::regex::Regex;
+use crate::model::route::{
+    Action, Forward, HostRewrite, PathRewrite, Redirect, RedirectPath, RegexSubstitution,
+    SubstitutionPart,
+};
+
+use super::ParseSettings;
+use super::fields::{Field, Fields, Problems};
+use super::service::{ClusterPolicy, DEFAULT_CONNECT_TIMEOUT, Resolver, ServiceText};
+
+/// `rewrite` where none is written (Emissary).
+const DEFAULT_REWRITE: &str = "/";
+
+/// `redirect_response_code` where none is written (Emissary).
+const DEFAULT_REDIRECT: StatusCode = StatusCode::MOVED_PERMANENTLY;
+
+/// The action of a Mapping in `namespace`, or `None` where a problem forbids one.
+pub(super) fn parse_action(
+    fields: &Fields<'_>,
+    namespace: &str,
+    settings: &ParseSettings,
+    problems: &mut Problems,
+) -> Option<Action> {
+    let service = parse_service(fields, problems);
+    if fields.flag("host_redirect", false, Severity::Error, problems) {
+        let service = service?;
+        let authority = service.qualified(namespace, &settings.namespace).into();
+        return Some(Action::Redirect(Redirect {
+            authority,
+            path: parse_redirect_path(fields, problems)?,
+            status: parse_redirect_status(fields, problems),
+        }));
+    }
+    for name in ["path_redirect", "prefix_redirect", "regex_redirect", "redirect_response_code"] {
+        if let Some(field) = fields.get(name) {
+            let message = "has an effect only together with host_redirect: true";
+            problems.add(Severity::Warning, &field, message);
+        }
+    }
+    refuse_tls(fields, service.as_ref(), problems);
+    let policy = ClusterPolicy {
+        namespace,
+        own_namespace: &settings.namespace,
+        resolver: parse_resolver(fields, problems),
+        connect_timeout: parse_connect_timeout(fields, problems),
+    };
+    let path = parse_path_rewrite(fields, problems);
+    let host = parse_host_rewrite(fields, problems);
+    let cluster = Arc::new(service?.cluster(&policy));
+    Some(Action::Forward(Forward { cluster, path: path?, host }))
+}
+
+fn parse_service(fields: &Fields<'_>, problems: &mut Problems) -> Option<ServiceText> {
+    let Some(field) = fields.get("service") else {
+        let message = "is missing; write the upstream as host:port";
+        problems.add_at(Severity::Error, "service", fields.location, message);
+        return None;
+    };
+    let text = field.text(Severity::Error, problems)?;
+    match ServiceText::parse(text.trim()) {
+        Ok(mut service) => {
+            for warning in std::mem::take(&mut service.warnings) {
+                problems.add(Severity::Warning, &field, warning);
+            }
+            Some(service)
+        }
+        Err(error) => {
+            problems.add(Severity::Error, &field, error.to_string());
+            None
+        }
+    }
+}
+
+/// Without TLS towards upstreams, plain requests would go to ports that expect it.
+fn refuse_tls(fields: &Fields<'_>, service: Option<&ServiceText>, problems: &mut Problems) {
+    if let (Some(field), Some(true)) = (fields.get("service"), service.map(|service| service.tls)) {
+        let message = "https upstreams are not supported in this version; name a port that takes \
+                       plain HTTP";
+        problems.add(Severity::Error, &field, message);
+    }
+    // Lists and maps are neutral only when empty; false and "" ask for no TLS.
+    if let Some(field) = fields.get("tls").filter(|field| !field.node.is_neutral()) {
+        let message = "TLS towards upstreams is not supported in this version; leave tls out and \
+                       name a port that takes plain HTTP";
+        problems.add(Severity::Error, &field, message);
+    }
+}
+
+fn parse_resolver(fields: &Fields<'_>, problems: &mut Problems) -> Resolver {
+    let Some(field) = fields.get("resolver") else { return Resolver::Dns };
+    match field.text(Severity::Error, problems) {
+        Some("" | "kubernetes-service") | None => Resolver::Dns,
+        Some("kubernetes-endpoint" | "endpoint") => Resolver::Endpoints,
+        Some(other) => {
+            let message = format!(
+                "there is no resolver \"{other}\" in this version; write kubernetes-service or \
+                 kubernetes-endpoint"
+            );
+            problems.add(Severity::Error, &field, message);
+            Resolver::Dns
+        }
+    }
+}
+
+fn parse_connect_timeout(fields: &Fields<'_>, problems: &mut Problems) -> Duration {
+    let Some(number) = fields.int("connect_timeout_ms", Severity::Warning, problems) else {
+        return DEFAULT_CONNECT_TIMEOUT;
+    };
+    match u32::try_from(number) {
+        Ok(milliseconds @ 1..) => Duration::from_millis(milliseconds.into()),
+        _ => {
+            if let Some(field) = fields.get("connect_timeout_ms") {
+                let message = format!(
+                    "has to be a positive number of milliseconds; {number} is \
+                                       ignored"
+                );
+                problems.add(Severity::Warning, &field, message);
+            }
+            DEFAULT_CONNECT_TIMEOUT
+        }
+    }
+}
+
+fn parse_path_rewrite(fields: &Fields<'_>, problems: &mut Problems) -> Option<PathRewrite> {
+    let rewrite = match fields.get("rewrite") {
+        Some(field) => field.text(Severity::Error, problems)?,
+        None => DEFAULT_REWRITE,
+    };
+    if let Some(field) = fields.get("regex_rewrite").filter(|field| !field.node.is_neutral()) {
+        if let (Some(loser), true) = (fields.get("rewrite"), rewrite != DEFAULT_REWRITE) {
+            problems.add(Severity::Warning, &loser, "is ignored, because regex_rewrite is set");
+        }
+        return parse_substitution(&field, problems).map(PathRewrite::Regex);
+    }
+    Some(match rewrite {
+        "" => PathRewrite::Keep,
+        text => PathRewrite::Matched(text.into()),
+    })
+}
+
+fn parse_host_rewrite(fields: &Fields<'_>, problems: &mut Problems) -> HostRewrite {
+    let auto = fields.flag("auto_host_rewrite", false, Severity::Error, problems);
+    let literal = fields.text("host_rewrite", Severity::Error, problems);
+    match literal.filter(|text| !text.is_empty()) {
+        Some(text) => {
+            let field = fields.get("host_rewrite");
+            if let (Some(loser), true) = (fields.get("auto_host_rewrite"), auto) {
+                problems.add(Severity::Warning, &loser, "is ignored, because host_rewrite is set");
+            }
+            let valid = text.bytes().all(|b| b.is_ascii_graphic());
+            if let (Some(field), false) = (field, valid) {
+                let message = format!("\"{text}\" can't stand in a Host header");
+                problems.add(Severity::Error, &field, message);
+            }
+            HostRewrite::Literal(text.into())
+        }
+        None if auto => HostRewrite::Upstream,
+        None => HostRewrite::Keep,
+    }
+}
+
+fn parse_redirect_path(fields: &Fields<'_>, problems: &mut Problems) -> Option<RedirectPath> {
+    let set = |name: &str| fields.get(name).filter(|field| !field.node.is_neutral());
+    let mut candidates = ["path_redirect", "prefix_redirect", "regex_redirect"]
+        .into_iter()
+        .filter_map(|name| set(name).map(|field| (name, field)));
+    let Some((winner, field)) = candidates.next() else { return Some(RedirectPath::Keep) };
+    for (_, loser) in candidates {
+        problems.add(Severity::Warning, &loser, format!("is ignored, because {winner} is set"));
+    }
+    Some(match winner {
+        "path_redirect" => RedirectPath::Replace(field.text(Severity::Error, problems)?.into()),
+        "prefix_redirect" => {
+            RedirectPath::ReplaceMatched(field.text(Severity::Error, problems)?.into())
+        }
+        _ => RedirectPath::Regex(parse_substitution(&field, problems)?),
+    })
+}
+
+fn parse_redirect_status(fields: &Fields<'_>, problems: &mut Problems) -> StatusCode {
+    match fields.int("redirect_response_code", Severity::Warning, problems) {
+        Some(302) => StatusCode::FOUND,
+        Some(303) => StatusCode::SEE_OTHER,
+        Some(307) => StatusCode::TEMPORARY_REDIRECT,
+        Some(308) => StatusCode::PERMANENT_REDIRECT,
+        Some(301) | None => DEFAULT_REDIRECT,
+        Some(other) => {
+            if let Some(field) = fields.get("redirect_response_code") {
+                let message = format!("{other} is ignored; write 301, 302, 303, 307 or 308");
+                problems.add(Severity::Warning, &field, message);
+            }
+            DEFAULT_REDIRECT
+        }
+    }
+}
+
+/// `{pattern, substitution}`.
+fn parse_substitution(field: &Field<'_>, problems: &mut Problems) -> Option<RegexSubstitution> {
+    let Some(pattern) = field.child("pattern") else {
+        problems.add(Severity::Error, field, "needs a pattern and a substitution");
+        return None;
+    };
+    let text = pattern.text(Severity::Error, problems)?;
+    let regex = Regex::search(text).map_err(|error| {
+        let message = format!("is not a regular expression in RE2's syntax: {error}");
+        problems.add(Severity::Error, &pattern, message);
+    });
+    let replacement = match field.child("substitution") {
+        None => Some(Vec::new()),
+        Some(substitution) => {
+            let text = substitution.text(Severity::Error, problems)?;
+            let groups = regex.as_ref().map_or(usize::MAX, Regex::groups);
+            parse_replacement(text, groups)
+                .map_err(|message| problems.add(Severity::Error, &substitution, message))
+                .ok()
+        }
+    };
+    Some(RegexSubstitution { pattern: regex.ok()?, replacement: replacement? })
+}
+
+/// RE2's replacement text: `\0` to `\9`, and `\\`.
+fn parse_replacement(text: &str, groups: usize) -> Result<Vec<SubstitutionPart>, String> {
+    let mut parts = Vec::new();
+    let mut literal = String::new();
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        if c != '\\' {
+            literal.push(c);
+            continue;
+        }
+        match chars.next() {
+            Some('\\') => literal.push('\\'),
+            Some(digit @ '0'..='9') => {
+                let group = usize::from(u8::try_from(digit).unwrap_or(b'0') - b'0');
+                if group > groups {
+                    return Err(format!("\\{group} is used, but the pattern has {groups} groups"));
+                }
+                if !literal.is_empty() {
+                    parts.push(SubstitutionPart::Text(std::mem::take(&mut literal).into()));
+                }
+                parts.push(SubstitutionPart::Group(group));
+            }
+            _ => return Err("after a backslash only a digit or a backslash can follow".into()),
+        }
+    }
+    if !literal.is_empty() {
+        parts.push(SubstitutionPart::Text(literal.into()));
+    }
+    Ok(parts)
+}

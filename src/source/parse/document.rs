@@ -1,0 +1,323 @@
+//! One document: its envelope (API version, kind, name, namespace, …), whichever of the two
+//! forms it is written in, and the object that it becomes.
+//!
+//! Flat form: `apiVersion`, `kind`, `name`, `namespace`, `generation` and `metadata_labels` stand
+//! beside the fields of the spec. Nested form: `metadata` and `spec`, as everywhere in Kubernetes.
+//! Emissary takes any mixture of both, and so is done here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use super::ParseSettings;
+use super::expand::expand;
+use super::fields::{Fields, Problems};
+use super::kubernetes::{created_of, labels_of};
+use super::mapping::parse_mapping;
+use super::matching::ApiVersion;
+use super::node::{Entry, Node, Style, Value};
+use super::suggest::closest;
+use crate::model::key::{Kind, ObjectKey, Origin};
+use crate::model::object::{Content, Location, Object, Problem, Severity};
+
+/// `ambassador_id` where none is written.
+const DEFAULT_ID: &str = "default";
+
+/// Stands for the gateway's own namespace.
+const AUTOMATIC_NAMESPACE: &str = "_automatic_";
+
+/// Kinds that Emissary knows and this version doesn't serve.
+const UNSUPPORTED_KINDS: &[&str] = &[
+    "AuthService",
+    "ConsulResolver",
+    "DevPortal",
+    "Host",
+    "KubernetesEndpointResolver",
+    "KubernetesServiceResolver",
+    "Listener",
+    "LogService",
+    "Module",
+    "RateLimitService",
+    "TCPMapping",
+    "TLSContext",
+    "TracingService",
+];
+
+/// Where a document was found, and what it inherits from there.
+#[derive(Debug, Clone)]
+pub(in crate::source) struct Place {
+    /// Where it was written.
+    pub(in crate::source) origin: Origin,
+    /// Position of the document, from 0.
+    pub(in crate::source) index: u32,
+    /// The namespace of documents that name none.
+    pub(in crate::source) namespace: Arc<str>,
+    /// The generation of what it was found in.
+    pub(in crate::source) generation: Option<i64>,
+    /// The creation of what it was found in.
+    pub(in crate::source) created: Option<i64>,
+    /// The labels of documents that have none.
+    pub(in crate::source) labels: Arc<BTreeMap<String, String>>,
+}
+
+/// What the parts of a document around its spec say.
+struct Envelope {
+    kind: Kind,
+    version: ApiVersion,
+    name: Option<Arc<str>>,
+    namespace: Arc<str>,
+    labels: Arc<BTreeMap<String, String>>,
+    location: Option<Location>,
+    spec: Vec<Entry>,
+}
+
+/// Parses a custom resource as the API server sends it.
+pub(super) fn parse_resource(kind: Kind, raw: &Json, settings: &ParseSettings) -> Object {
+    let metadata = &raw["metadata"];
+    let text = |value: &Json| value.as_str().map(Arc::<str>::from);
+    // Items of a list have no apiVersion of their own; only v3alpha1 is asked for.
+    let version = raw["apiVersion"].as_str().and_then(api_version).unwrap_or(ApiVersion::V3Alpha1);
+    let mut spec = Node::from_json(&raw["spec"]);
+    expand(&mut spec, &settings.environment);
+    let envelope = Envelope {
+        kind,
+        version,
+        name: text(&metadata["name"]),
+        namespace: text(&metadata["namespace"]).unwrap_or_default(),
+        labels: labels_of(metadata),
+        location: None,
+        spec: match spec.value {
+            Value::Map(entries) => entries,
+            Value::Scalar { .. } | Value::List(_) => Vec::new(),
+        },
+    };
+    let place = Place {
+        origin: Origin::Resource,
+        index: 0,
+        namespace: Arc::clone(&envelope.namespace),
+        generation: metadata["generation"].as_i64(),
+        created: created_of(metadata),
+        labels: Arc::clone(&envelope.labels),
+    };
+    build_object(envelope, &place, settings, Problems::default())
+}
+
+/// Parses a document of an annotation or a file.
+pub(in crate::source) fn parse_document(
+    mut root: Node,
+    place: &Place,
+    settings: &ParseSettings,
+) -> Object {
+    // Kept as it was written: variables may hold what isn't everybody's to read.
+    let document = matches!(place.origin, Origin::Annotation { .. })
+        .then(|| Arc::from(root.to_json().to_string()));
+    expand(&mut root, &settings.environment);
+    let mut problems = Problems::default();
+    let envelope = parse_envelope(root, place, settings, &mut problems);
+    Object { document, ..build_object(envelope, place, settings, problems) }
+}
+
+/// The object of a document that can't be read at all.
+pub(in crate::source) fn broken_document(problem: Problem, place: &Place) -> Object {
+    let mut problems = Problems::default();
+    let envelope = Envelope {
+        kind: Kind::Unknown,
+        version: ApiVersion::V3Alpha1,
+        name: None,
+        namespace: Arc::clone(&place.namespace),
+        labels: Arc::clone(&place.labels),
+        location: problem.location,
+        spec: Vec::new(),
+    };
+    problems.push(problem);
+    build_object(envelope, place, &ParseSettings::default(), problems)
+}
+
+/// v0, v1 and v2 mean the same here. `None` for groups and versions that aren't Emissary's.
+fn api_version(text: &str) -> Option<ApiVersion> {
+    match text {
+        "ambassador/v0"
+        | "ambassador/v1"
+        | "ambassador/v2"
+        | "getambassador.io/v0"
+        | "getambassador.io/v1"
+        | "getambassador.io/v2" => Some(ApiVersion::Legacy),
+        "ambassador/v3alpha1" | "getambassador.io/v3alpha1" => Some(ApiVersion::V3Alpha1),
+        _ => None,
+    }
+}
+
+fn parse_envelope(
+    root: Node,
+    place: &Place,
+    settings: &ParseSettings,
+    problems: &mut Problems,
+) -> Envelope {
+    let location = root.location;
+    let Value::Map(top) = root.value else {
+        let message = "a document has to be a map of fields, beginning with apiVersion and kind";
+        problems.add_at(Severity::Error, "", location, message);
+        return Envelope {
+            kind: Kind::Unknown,
+            version: ApiVersion::V3Alpha1,
+            name: None,
+            namespace: Arc::clone(&place.namespace),
+            labels: Arc::clone(&place.labels),
+            location,
+            spec: Vec::new(),
+        };
+    };
+    let mut spec = Vec::new();
+    let mut meta = Meta::default();
+    for entry in top {
+        match entry.key.as_str() {
+            "apiVersion" => meta.api_version = Some(entry),
+            "kind" => meta.kind = Some(entry),
+            "metadata" => match entry.value.value {
+                Value::Map(entries) => entries.into_iter().for_each(|entry| meta.take(entry)),
+                Value::Scalar { .. } | Value::List(_) => {}
+            },
+            "spec" => match entry.value.value {
+                // Before the flat fields, which win in Emissary.
+                Value::Map(entries) => drop(spec.splice(0..0, entries)),
+                Value::Scalar { .. } | Value::List(_) => {}
+            },
+            "status" => {}
+            "name" | "namespace" | "generation" | "metadata_labels" => meta.take(entry),
+            _ => spec.push(entry),
+        }
+    }
+    let version = meta.parse_version(location, problems);
+    let kind = meta.parse_kind(location, problems);
+    let namespace = match meta.text(&meta.namespace).filter(|text| !text.is_empty()) {
+        Some(AUTOMATIC_NAMESPACE) => settings.namespace.as_str().into(),
+        Some(text) => text.into(),
+        None => Arc::clone(&place.namespace),
+    };
+    let name = meta.text(&meta.name).filter(|text| !text.is_empty()).map(Arc::from);
+    if name.is_none() && kind != Kind::Unknown {
+        let message = "is missing or not text; every document needs a name";
+        problems.add_at(Severity::Error, "name", location, message);
+    }
+    let labels = meta.labels.and_then(parse_labels).map(Arc::new);
+    let labels = labels.unwrap_or_else(|| Arc::clone(&place.labels));
+    Envelope { kind, version, name, namespace, labels, location, spec }
+}
+
+/// The parts of the envelope as they were found.
+#[derive(Default)]
+struct Meta {
+    api_version: Option<Entry>,
+    kind: Option<Entry>,
+    name: Option<Entry>,
+    namespace: Option<Entry>,
+    labels: Option<Node>,
+}
+
+impl Meta {
+    fn take(&mut self, entry: Entry) {
+        match entry.key.as_str() {
+            "name" => self.name = Some(entry),
+            "namespace" => self.namespace = Some(entry),
+            "labels" | "metadata_labels" => self.labels = Some(entry.value),
+            _ => {}
+        }
+    }
+
+    fn text<'a>(&'a self, entry: &'a Option<Entry>) -> Option<&'a str> {
+        let entry = entry.as_ref().filter(|entry| !entry.value.is_null())?;
+        entry.value.as_text()
+    }
+
+    fn parse_version(&self, document: Option<Location>, problems: &mut Problems) -> ApiVersion {
+        let Some(text) = self.text(&self.api_version) else {
+            let message = "is missing; write apiVersion: getambassador.io/v3alpha1";
+            problems.add_at(Severity::Error, "apiVersion", document, message);
+            return ApiVersion::V3Alpha1;
+        };
+        api_version(text).unwrap_or_else(|| {
+            let message = format!(
+                "\"{text}\" is unknown; write getambassador.io/v3alpha1, or ambassador/v0 to v2 \
+                 for older documents"
+            );
+            let location = self.api_version.as_ref().and_then(|entry| entry.location);
+            problems.add_at(Severity::Error, "apiVersion", location, message);
+            ApiVersion::V3Alpha1
+        })
+    }
+
+    fn parse_kind(&self, document: Option<Location>, problems: &mut Problems) -> Kind {
+        let location = self.kind.as_ref().and_then(|entry| entry.location).or(document);
+        let message = match self.text(&self.kind) {
+            Some("Mapping") => return Kind::Mapping,
+            Some(kind) if UNSUPPORTED_KINDS.contains(&kind) => {
+                format!("{kind} is not supported by this version")
+            }
+            Some(kind) => {
+                let known = UNSUPPORTED_KINDS.iter().copied().chain(["Mapping"]);
+                match closest(kind, known) {
+                    Some(other) => format!("\"{kind}\" is not a known kind; did you mean {other}?"),
+                    None => format!("\"{kind}\" is not a known kind; this version knows Mapping"),
+                }
+            }
+            None => "is missing; this version knows kind: Mapping".to_owned(),
+        };
+        problems.add_at(Severity::Error, "kind", location, message);
+        Kind::Unknown
+    }
+}
+
+fn parse_labels(node: Node) -> Option<BTreeMap<String, String>> {
+    let Value::Map(entries) = node.value else { return None };
+    let text = |entry: Entry| match entry.value.value {
+        Value::Scalar { text, .. } => Some((entry.key, text)),
+        Value::List(_) | Value::Map(_) => None,
+    };
+    Some(entries.into_iter().filter_map(text).collect())
+}
+
+fn build_object(
+    envelope: Envelope,
+    place: &Place,
+    settings: &ParseSettings,
+    mut problems: Problems,
+) -> Object {
+    let Envelope { kind, version, name, namespace, labels, location, spec } = envelope;
+    let fields = Fields { location, entries: &spec };
+    let ambassador_id = parse_id(&fields, &mut problems);
+    let route = match kind {
+        Kind::Mapping => parse_mapping(&fields, version, &namespace, settings, &mut problems),
+        Kind::Unknown => None,
+    };
+    let content = match route {
+        Some(route) if !problems.has_errors() => Content::Route(Arc::new(route)),
+        _ => Content::Rejected,
+    };
+    let name = name.unwrap_or_else(|| format!("document-{}", place.index + 1).into());
+    Object {
+        key: ObjectKey { kind, namespace, name, origin: place.origin.clone() },
+        generation: place.generation,
+        created: place.created,
+        labels,
+        ambassador_id,
+        location,
+        content,
+        problems: problems.into_sorted(),
+        document: None,
+    }
+}
+
+/// `ambassador_id`: a text or a list of texts in every version.
+fn parse_id(fields: &Fields<'_>, problems: &mut Problems) -> Arc<[String]> {
+    let default = || Arc::from([DEFAULT_ID.to_owned()]);
+    let Some(field) = fields.get("ambassador_id") else { return default() };
+    if matches!(&field.node.value, Value::Scalar { text, style: Style::Text } if text.is_empty()) {
+        return default();
+    }
+    // An id that can't be read could be anyone's, so the object isn't ours to serve.
+    let texts = field.texts(Severity::Error, problems);
+    let ids: Vec<String> =
+        texts.iter().filter_map(|field| field.node.as_text()).map(str::to_owned).collect();
+    if ids.is_empty() { default() } else { ids.into() }
+}
