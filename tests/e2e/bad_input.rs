@@ -24,7 +24,7 @@ const DOCUMENTS: &[(&str, Bad)] = &[
     (
         "broken-yaml",
         Bad {
-            document: "apiVersion: ambassador/v1\nkind: Mapping\nname: bad\nprefix: [/bad/",
+            document: "apiVersion: ambassador/v1\nkind: Mapping\nname: bad-0\nprefix: [/bad/",
             reason: "Invalid",
             says: &["line "],
         },
@@ -32,7 +32,7 @@ const DOCUMENTS: &[(&str, Bad)] = &[
     (
         "wrong-type",
         Bad {
-            document: "apiVersion: ambassador/v1\nkind: Mapping\nname: bad\n\
+            document: "apiVersion: ambassador/v1\nkind: Mapping\nname: bad-1\n\
                 prefix: {a: 1}\nservice: echo-v1.backends",
             reason: "Invalid",
             says: &["line ", "prefix"],
@@ -41,7 +41,7 @@ const DOCUMENTS: &[(&str, Bad)] = &[
     (
         "unknown-kind",
         Bad {
-            document: "apiVersion: ambassador/v1\nkind: Maping\nname: bad\n\
+            document: "apiVersion: ambassador/v1\nkind: Maping\nname: bad-2\n\
                 prefix: /bad/\nservice: echo-v1.backends",
             reason: "Invalid",
             says: &["Maping"],
@@ -50,7 +50,7 @@ const DOCUMENTS: &[(&str, Bad)] = &[
     (
         "bad-regex",
         Bad {
-            document: "apiVersion: ambassador/v1\nkind: Mapping\nname: bad\n\
+            document: "apiVersion: ambassador/v1\nkind: Mapping\nname: bad-3\n\
                 prefix: /bad(/.*\nprefix_regex: true\nservice: echo-v1.backends",
             reason: "Invalid",
             says: &["prefix"],
@@ -59,7 +59,7 @@ const DOCUMENTS: &[(&str, Bad)] = &[
     (
         "missing-service",
         Bad {
-            document: "apiVersion: ambassador/v1\nkind: Mapping\nname: bad\n\
+            document: "apiVersion: ambassador/v1\nkind: Mapping\nname: bad-4\n\
                 prefix: /bad/\nservice: nowhere.backends",
             reason: "ServiceNotFound",
             says: &["nowhere", "backends"],

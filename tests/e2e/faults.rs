@@ -1,6 +1,5 @@
 //! What goes wrong around the gateway, and what it does itself, costs no request.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -85,27 +84,13 @@ fn a_new_pod_is_ready_only_when_it_serves_everything() {
         namespace.apply(&(0..ROUTES).map(route).collect::<Vec<_>>());
         namespace.kubectl(&["wait", "--for=condition=Ready", "mapping", "--all", "--timeout=60s"]);
 
-        gateway::assert_no_refusals();
-        let old = pod_name(&gateway::pods()[0]);
-        kubectl(&["-n", gateway::NAMESPACE, "delete", "pod", &old, "--wait=false"]).succeed();
-        let address = wait_until("a new pod has an address", PATIENCE, || {
-            let pods = gateway::pods();
-            let new = pods.iter().find(|pod| pod_name(pod) != old).ok_or("no new pod")?;
-            Ok(new["status"]["podIP"].as_str().ok_or("no address")?.to_owned())
-        });
-        let address_of = |port| SocketAddr::new(address.parse().expect("an address"), port);
-        let mut admin = Client::to(address_of(8877));
-        let start = Instant::now();
-        wait_until("it says that it is ready", PATIENCE, || {
-            let answer = admin.try_get("/ambassador/v0/check_ready")?;
-            if answer.status == 200 { Ok(()) } else { Err(answer.shown()) }
-        });
-        println!("ready {} ms after it had an address", start.elapsed().as_millis());
-        let mut client = Client::to(address_of(8080));
+        let pod = gateway::replace_pod();
+        let mut client = Client::to(pod.http);
         for index in 0..ROUTES {
             let answer = client.get(&prefix(index));
             assert!(answer.is_of("v1"), "ready, but {}: {}", prefix(index), answer.shown());
         }
+        println!("ready {:.2} s after the start of its process", pod.start_to_ready);
         gateway::wait_for_rollout();
     });
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, header};
+use http::{Method, Request, header};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -36,7 +36,6 @@ struct Wire {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
@@ -105,7 +104,7 @@ impl Wire {
         if head.headers.get(header::CONNECTION).is_none_or(|value| value != "close") {
             self.sender = Some(sender);
         }
-        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
+        Ok(Answer { status: head.status.as_u16(), body })
     }
 
     async fn connect(&mut self) -> Result<SendRequest<Full<Bytes>>, String> {

@@ -1,15 +1,17 @@
 //! The gateway under test: where it is, what it measures, what it logs.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
+use super::client::Client;
 use super::kubectl::{kubectl, run};
-use super::wait_until;
+use super::{PATIENCE, wait_until};
 
 /// Its namespace, Deployment and Service, as in deploy/nuncio.yaml.
 pub(crate) const NAMESPACE: &str = "nuncio";
@@ -58,6 +60,41 @@ pub(crate) fn pods() -> Vec<Value> {
     all.filter(|pod| pod["metadata"]["deletionTimestamp"].is_null()).cloned().collect()
 }
 
+/// A pod that has taken the place of another.
+#[derive(Debug)]
+pub(crate) struct NewPod {
+    /// Where it takes requests itself.
+    pub(crate) http: SocketAddr,
+    /// Seconds from the start of its process until it said that it is ready.
+    pub(crate) start_to_ready: f64,
+}
+
+/// Deletes the pod, and comes back in the moment in which the next one says that it is ready:
+/// before Kubernetes knows. Pods must be reachable by their own addresses.
+pub(crate) fn replace_pod() -> NewPod {
+    assert_no_refusals(); // the log goes with the pod
+    let old = pods()[0]["metadata"]["name"].clone();
+    let name = old.as_str().expect("pods have names");
+    kubectl(&["--namespace", NAMESPACE, "delete", "pod", name, "--wait=false"]).succeed();
+    let ip: IpAddr = wait_until("a new pod has an address", PATIENCE, || {
+        let pods = pods();
+        let new = pods.iter().find(|pod| pod["metadata"]["name"] != old).ok_or("no new pod")?;
+        let ip = new["status"]["podIP"].as_str().ok_or("no address")?;
+        ip.parse().map_err(|_| format!("{ip} is no address"))
+    });
+    let mut admin = Client::to(SocketAddr::new(ip, 8877));
+    wait_until("it says that it is ready", Duration::from_secs(120), || {
+        let answer = admin.try_get("/ambassador/v0/check_ready")?;
+        if answer.status == 200 { Ok(()) } else { Err(answer.shown()) }
+    });
+    let ready = Timestamp::now().as_millisecond() as f64 / 1e3;
+    let metrics = parse_metrics(&String::from_utf8_lossy(&admin.get("/metrics").body));
+    NewPod {
+        http: SocketAddr::new(ip, 8080),
+        start_to_ready: ready - metrics["process_start_time_seconds"],
+    }
+}
+
 /// What it logged of being refused something; every pod that still is there is asked.
 pub(crate) fn refusals() -> Vec<String> {
     let arguments =
@@ -76,7 +113,10 @@ pub(crate) fn assert_no_refusals() {
 /// What it measures: every line of /metrics by name and labels.
 pub(crate) fn metrics() -> BTreeMap<String, f64> {
     let path = format!("/api/v1/namespaces/{NAMESPACE}/services/nuncio-admin:8877/proxy/metrics");
-    let text = kubectl(&["get", "--raw", &path]).succeed();
+    parse_metrics(&kubectl(&["get", "--raw", &path]).succeed())
+}
+
+fn parse_metrics(text: &str) -> BTreeMap<String, f64> {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     let samples = lines.filter_map(|line| line.rsplit_once(' '));
     samples.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect()
