@@ -271,6 +271,7 @@ fn proxy_options(settings: &Settings, in_cluster: bool) -> ProxyOptions {
         services_by_name: !in_cluster,
         namespace: settings.namespace.as_str().into(),
         access_log: settings.access_log,
+        ..ProxyOptions::default()
     }
 }
 

@@ -1,0 +1,311 @@
+//! A client's connection: which protocol it speaks, how long it may be silent, how it ends.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderValue;
+use hyper::server::conn::{http1, http2};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
+
+use super::io::ClientIo;
+use super::options::Limits;
+use super::service::{Service, build_service};
+use super::worker::Worker;
+
+/// RFC 9113 section 3.4: what an HTTP/2 client with prior knowledge sends first.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What the worker knows of a connection. Times are the worker's milliseconds.
+#[derive(Debug)]
+pub(crate) struct Conn {
+    worker: Rc<Worker>,
+    /// The client's address.
+    pub(crate) peer: SocketAddr,
+    /// Our address towards the client.
+    pub(crate) local: SocketAddr,
+    /// The client's address without its port, for headers.
+    pub(crate) peer_value: HeaderValue,
+    phase: Cell<Phase>,
+    since: Cell<u64>,
+    in_flight: Cell<u32>,
+    draining: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+    abort: RefCell<Option<AbortHandle>>,
+    slot: Cell<Option<usize>>,
+}
+
+/// What a connection is waiting for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Its first byte.
+    New,
+    /// The rest of a head.
+    Head,
+    /// The end of a request.
+    Busy,
+    /// The next request.
+    Idle,
+}
+
+impl Conn {
+    /// A byte has come from the client.
+    pub(crate) fn arrived(&self) {
+        if matches!(self.phase.get(), Phase::New | Phase::Idle) {
+            self.enter(Phase::Head, self.worker.timers.coarse());
+        }
+    }
+
+    /// A head is complete.
+    pub(crate) fn begin_request(&self, now: u64) {
+        self.in_flight.set(self.in_flight.get() + 1);
+        self.enter(Phase::Busy, now);
+    }
+
+    /// A request is done with.
+    pub(crate) fn end_request(&self, now: u64) {
+        self.in_flight.set(self.in_flight.get().saturating_sub(1));
+        if self.in_flight.get() == 0 {
+            self.enter(Phase::Idle, now);
+        }
+    }
+
+    fn enter(&self, phase: Phase, now: u64) {
+        self.phase.set(phase);
+        self.since.set(now);
+    }
+
+    /// Whether it has been waiting for too long.
+    fn overdue(&self, now: u64, limits: &Limits) -> bool {
+        let limit = match self.phase.get() {
+            Phase::New => limits.first_byte_timeout,
+            Phase::Head => limits.header_timeout,
+            Phase::Idle => limits.keep_alive_timeout,
+            Phase::Busy => return false,
+        };
+        u128::from(now.saturating_sub(self.since.get())) > limit.as_millis()
+    }
+}
+
+/// A worker's connections.
+#[derive(Debug, Default)]
+pub(crate) struct Connections {
+    entries: RefCell<Vec<Rc<Conn>>>,
+}
+
+impl Connections {
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.borrow().len()
+    }
+
+    fn insert(&self, conn: &Rc<Conn>) {
+        let mut entries = self.entries.borrow_mut();
+        conn.slot.set(Some(entries.len()));
+        entries.push(Rc::clone(conn));
+    }
+
+    fn remove(&self, conn: &Conn) {
+        let Some(slot) = conn.slot.take() else { return };
+        let mut entries = self.entries.borrow_mut();
+        entries.swap_remove(slot);
+        if let Some(moved) = entries.get(slot) {
+            moved.slot.set(Some(slot));
+        }
+    }
+
+    /// Closes those that have been waiting for too long.
+    pub(crate) fn sweep(&self, now: u64, limits: &Limits) {
+        for conn in self.entries.borrow().iter().filter(|conn| conn.overdue(now, limits)) {
+            if let Some(abort) = conn.abort.borrow().as_ref() {
+                abort.abort();
+            }
+        }
+    }
+
+    /// Ends each after its requests in flight: GOAWAY, or `connection: close`.
+    pub(crate) fn drain(&self) {
+        for conn in self.entries.borrow().iter() {
+            conn.draining.set(true);
+            // One that has sent nothing yet has nothing to lose.
+            if conn.phase.get() == Phase::New
+                && let Some(abort) = conn.abort.borrow().as_ref()
+            {
+                abort.abort();
+            }
+            if let Some(waker) = conn.waker.borrow_mut().take() {
+                waker.wake();
+            }
+        }
+    }
+}
+
+/// Takes a connection in and serves it on a task of its own.
+pub(crate) fn start(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
+    // Small responses must not wait for the client's acknowledgement.
+    let _ = stream.set_nodelay(true);
+    let Ok(local) = stream.local_addr() else { return };
+    let ip = peer.ip().to_canonical();
+    let Ok(peer_value) = HeaderValue::from_str(&ip.to_string()) else { return };
+    let conn = Rc::new(Conn {
+        worker: Rc::clone(worker),
+        peer: SocketAddr::new(ip, peer.port()),
+        local,
+        peer_value,
+        phase: Cell::new(Phase::New),
+        since: Cell::new(worker.timers.coarse()),
+        in_flight: Cell::new(0),
+        draining: Cell::new(false),
+        waker: RefCell::default(),
+        abort: RefCell::default(),
+        slot: Cell::new(None),
+    });
+    worker.connections.insert(&conn);
+    worker.stats.downstream.connection_opened();
+    let guard = Open(Rc::clone(&conn));
+    let task = tokio::task::spawn_local(async move {
+        let conn = &guard.0;
+        if let Some((stream, ahead, protocol)) = sniff(stream, conn).await {
+            serve(conn, stream, ahead, protocol).await;
+        }
+    });
+    *conn.abort.borrow_mut() = Some(task.abort_handle());
+}
+
+/// Takes a connection off the worker's list however its task ends.
+#[derive(Debug)]
+struct Open(Rc<Conn>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.worker.connections.remove(&self.0);
+        self.0.worker.stats.downstream.connection_closed();
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// Reads until it is clear which protocol this is. The worker's sweep bounds the time.
+async fn sniff(mut stream: TcpStream, conn: &Conn) -> Option<(TcpStream, Bytes, Protocol)> {
+    let mut ahead = BytesMut::with_capacity(2048);
+    loop {
+        if stream.read_buf(&mut ahead).await.ok()? == 0 {
+            return None;
+        }
+        conn.arrived();
+        let length = ahead.len().min(PREFACE.len());
+        if ahead[..length] != PREFACE[..length] {
+            return Some((stream, ahead.freeze(), Protocol::Http1));
+        }
+        if length == PREFACE.len() {
+            return Some((stream, ahead.freeze(), Protocol::Http2));
+        }
+    }
+}
+
+async fn serve(conn: &Rc<Conn>, stream: TcpStream, ahead: Bytes, protocol: Protocol) {
+    let worker = &conn.worker;
+    let io = ClientIo::new(stream, ahead, Rc::clone(conn));
+    let service = build_service(worker, conn);
+    // Errors are the client's: what it had to be told it has been told.
+    let _ = match protocol {
+        Protocol::Http1 => {
+            let connection = worker.http1.serve_connection(io, service);
+            Draining { connection, conn, told: false }.await
+        }
+        Protocol::Http2 => {
+            let connection = worker.http2.serve_connection(io, service);
+            Draining { connection, conn, told: false }.await
+        }
+    };
+}
+
+/// A hyper connection that ends gracefully when its worker drains.
+struct Draining<'a, C> {
+    connection: C,
+    conn: &'a Conn,
+    told: bool,
+}
+
+trait Graceful: Future<Output = hyper::Result<()>> + Unpin {
+    fn end(self: Pin<&mut Self>);
+}
+
+impl Graceful for http1::Connection<ClientIo, Service> {
+    fn end(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl Graceful for http2::Connection<ClientIo, Service, LocalExecutor> {
+    fn end(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<C: Graceful> Future for Draining<'_, C> {
+    type Output = hyper::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        if this.conn.draining.get() {
+            if !this.told {
+                this.told = true;
+                Pin::new(&mut this.connection).end();
+            }
+        } else {
+            let mut waker = this.conn.waker.borrow_mut();
+            if !waker.as_ref().is_some_and(|old| old.will_wake(cx.waker())) {
+                *waker = Some(cx.waker().clone());
+            }
+        }
+        Pin::new(&mut this.connection).poll(cx)
+    }
+}
+
+/// Runs HTTP/2's streams on the worker's own thread.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LocalExecutor;
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(async move {
+            future.await;
+        });
+    }
+}
+
+/// hyper's HTTP/1.1 server with our limits. Its own head timer stays off: it would be a timer a
+/// request, and would end idle connections as well; the worker's sweep does both.
+pub(crate) fn build_http1(limits: &Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .header_read_timeout(None)
+        .max_headers(limits.headers)
+        .max_header_size(limits.header_bytes)
+        .max_buf_size(limits.header_bytes.max(8 * 1024) + 4 * 1024)
+        // A client may close its sending half and still wait for the response.
+        .half_close(true);
+    builder
+}
+
+/// hyper's HTTP/2 server with our limits.
+pub(crate) fn build_http2(limits: &Limits) -> http2::Builder<LocalExecutor> {
+    let mut builder = http2::Builder::new(LocalExecutor);
+    builder
+        .max_concurrent_streams(limits.h2_streams)
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        .initial_stream_window_size(limits.h2_window)
+        .initial_connection_window_size(limits.h2_window);
+    builder
+}

@@ -1,0 +1,132 @@
+//! Finds the route, and does what it says.
+
+use std::convert::Infallible;
+use std::future::{Future, Ready, ready};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::future::Either;
+use http::{HeaderValue, Response, StatusCode, header};
+use tower::Service;
+
+use super::body::ResponseBody;
+use super::error::Failure;
+use super::exchange::Exchange;
+use super::filters::edits::{self, RequestValues};
+use super::filters::record::Inbound;
+use super::forward::forward;
+use crate::model::config::Leg;
+use crate::model::route::{Action, Probe, Redirect};
+use crate::routing::RequestHead;
+use crate::routing::redirect_location;
+
+type Answer = Result<Response<ResponseBody>, Infallible>;
+
+/// The innermost service.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Dispatch;
+
+impl Service<Inbound> for Dispatch {
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    // The one allocation for the way upstream and back.
+    type Future = Either<Ready<Answer>, Pin<Box<dyn Future<Output = Answer>>>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, inbound: Inbound) -> Self::Future {
+        let exchange = Rc::clone(&inbound.exchange);
+        let Some(leg) = find(&inbound) else {
+            exchange.capture_request(&inbound.head.headers);
+            return Either::Left(ready(Ok(answer_failure(&exchange, Failure::NoRoute))));
+        };
+        *exchange.leg.borrow_mut() = Some(Arc::clone(&leg));
+        if matches!(leg.route.action, Action::Forward(_)) {
+            return Either::Right(Box::pin(async move { Ok(forward(inbound, &leg).await) }));
+        }
+        exchange.capture_request(&inbound.head.headers);
+        let mut response = match &leg.route.action {
+            Action::Redirect(redirect) => answer_redirect(&inbound, &leg, redirect),
+            Action::Probe(probe) => answer_probe(&exchange, *probe),
+            Action::Forward(_) => unreachable!("forwarded above"),
+        };
+        exchange.details.set("direct_response");
+        let wanted = &leg.route.response_headers;
+        if !wanted.is_empty() {
+            let values = RequestValues {
+                exchange: &exchange,
+                request: Some(&inbound.head.headers),
+                response: Some(response.headers()),
+            };
+            let rendered = edits::render(wanted, &values);
+            edits::apply(wanted, rendered, response.headers_mut());
+        }
+        Either::Left(ready(Ok(response)))
+    }
+}
+
+fn find(inbound: &Inbound) -> Option<Arc<Leg>> {
+    let head = &inbound.head;
+    let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
+    let mut tables = inbound.exchange.worker.tables.borrow_mut();
+    let table = tables.get();
+    table
+        .find(&RequestHead {
+            host,
+            path: head.uri.path(),
+            query: head.uri.query(),
+            method: &head.method,
+            headers: &head.headers,
+            draw: fastrand::u8(0..100),
+        })
+        .cloned()
+}
+
+fn answer_redirect(inbound: &Inbound, leg: &Leg, redirect: &Redirect) -> Response<ResponseBody> {
+    let uri = &inbound.head.uri;
+    let matched = &leg.route.matches.path;
+    let location = redirect_location(redirect, matched, "http", uri.path(), uri.query());
+    let mut response = Response::new(ResponseBody::text(""));
+    *response.status_mut() = redirect.status;
+    if let Ok(location) = HeaderValue::try_from(location) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
+fn answer_probe(exchange: &Exchange, probe: Probe) -> Response<ResponseBody> {
+    let (status, text) = match probe {
+        Probe::Alive => (StatusCode::OK, "Ambassador is alive and well\n"),
+        Probe::Ready if (exchange.worker.ready)() => {
+            (StatusCode::OK, "Ambassador is ready and waiting\n")
+        }
+        Probe::Ready => (StatusCode::SERVICE_UNAVAILABLE, "Ambassador is not ready\n"),
+    };
+    answer_text(status, text)
+}
+
+fn answer_text(status: StatusCode, text: &'static str) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::text(text));
+    *response.status_mut() = status;
+    let kind = HeaderValue::from_static("text/plain");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+/// The gateway's own answer to a failure, noted in the record.
+pub(crate) fn answer_failure(exchange: &Exchange, failure: Failure) -> Response<ResponseBody> {
+    exchange.fail(failure);
+    let mut response = Response::new(ResponseBody::text(failure.to_string()));
+    *response.status_mut() = failure.status();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    // HTTP/2 has no such header: hyper would refuse to send it.
+    if failure.closes() && exchange.version <= http::Version::HTTP_11 {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}

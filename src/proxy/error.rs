@@ -1,0 +1,195 @@
+//! Why the gateway answers itself: the closed set of failures, with their status, text and flag.
+
+use std::fmt;
+
+use http::StatusCode;
+
+/// Envoy's response flags, as dashboards and log readers know them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flag {
+    /// No route.
+    NoRoute,
+    /// No healthy upstream.
+    NoHealthyUpstream,
+    /// No connection to an upstream.
+    ConnectFailure,
+    /// The upstream took too long.
+    Timeout,
+    /// The upstream closed the connection.
+    UpstreamReset,
+    /// The client went away.
+    DownstreamReset,
+    /// The client sent what can't be.
+    DownstreamProtocol,
+    /// The upstream sent what can't be.
+    UpstreamProtocol,
+    /// Nothing moved for too long.
+    StreamIdle,
+}
+
+impl Flag {
+    /// Envoy's short form.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::NoRoute => "NR",
+            Self::NoHealthyUpstream => "UH",
+            Self::ConnectFailure => "UF",
+            Self::Timeout => "UT",
+            Self::UpstreamReset => "UC",
+            Self::DownstreamReset => "DC",
+            Self::DownstreamProtocol => "DPE",
+            Self::UpstreamProtocol => "UPE",
+            Self::StreamIdle => "SI",
+        }
+    }
+}
+
+/// Why a request doesn't get an upstream's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Failure {
+    /// HTTP/1.0 (RFC 9110 section 15.5.22; Envoy without `accept_http_10`).
+    #[error("HTTP/1.0 isn't served")]
+    Http10,
+    /// The path can't be made canonical.
+    #[error("bad path")]
+    BadPath,
+    /// RFC 9112 section 3.2: none, several or an impossible one.
+    #[error("bad host")]
+    BadHost,
+    /// A transfer coding besides `chunked`.
+    #[error("transfer coding not supported")]
+    TransferCoding,
+    /// CONNECT.
+    #[error("CONNECT isn't served")]
+    Connect,
+    /// An upgrade that no route allows.
+    #[error("upgrade refused")]
+    Upgrade,
+    /// No route takes the request.
+    #[error("no route")]
+    NoRoute,
+    /// The cluster has no addresses.
+    #[error("no healthy upstream")]
+    NoHealthyUpstream,
+    /// The cluster's name has no addresses, or none that could be found out in time.
+    #[error("no healthy upstream: name not resolved")]
+    NameNotResolved,
+    /// No address could be connected to.
+    #[error(
+        "upstream connect error or disconnect/reset before headers. reset reason: connection failure"
+    )]
+    ConnectFailure,
+    /// Connecting took longer than the cluster's limit.
+    #[error(
+        "upstream connect error or disconnect/reset before headers. reset reason: connection timeout"
+    )]
+    ConnectTimeout,
+    /// The upstream closed before it answered.
+    #[error(
+        "upstream connect error or disconnect/reset before headers. reset reason: connection termination"
+    )]
+    UpstreamReset,
+    /// The upstream's answer isn't HTTP, or an unasked 101.
+    #[error("upstream protocol error")]
+    UpstreamProtocol,
+    /// The route's time is over.
+    #[error("upstream request timeout")]
+    Timeout,
+    /// Nothing moved for too long.
+    #[error("stream timeout")]
+    StreamIdle,
+}
+
+impl Failure {
+    /// The status to answer with: Envoy's for the same failure.
+    pub(crate) fn status(self) -> StatusCode {
+        match self {
+            Self::Http10 => StatusCode::UPGRADE_REQUIRED,
+            Self::BadPath | Self::BadHost => StatusCode::BAD_REQUEST,
+            Self::TransferCoding => StatusCode::NOT_IMPLEMENTED,
+            Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Upgrade => StatusCode::FORBIDDEN,
+            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::NoHealthyUpstream
+            | Self::NameNotResolved
+            | Self::ConnectFailure
+            | Self::ConnectTimeout
+            | Self::UpstreamReset => StatusCode::SERVICE_UNAVAILABLE,
+            Self::UpstreamProtocol => StatusCode::BAD_GATEWAY,
+            Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::StreamIdle => StatusCode::REQUEST_TIMEOUT,
+        }
+    }
+
+    /// The flag for the access log.
+    pub(crate) fn flag(self) -> Option<Flag> {
+        Some(match self {
+            Self::Http10 | Self::Connect | Self::Upgrade => return None,
+            Self::BadPath | Self::BadHost | Self::TransferCoding => Flag::DownstreamProtocol,
+            Self::NoRoute => Flag::NoRoute,
+            Self::NoHealthyUpstream | Self::NameNotResolved => Flag::NoHealthyUpstream,
+            Self::ConnectFailure | Self::ConnectTimeout => Flag::ConnectFailure,
+            Self::UpstreamReset => Flag::UpstreamReset,
+            Self::UpstreamProtocol => Flag::UpstreamProtocol,
+            Self::Timeout => Flag::Timeout,
+            Self::StreamIdle => Flag::StreamIdle,
+        })
+    }
+
+    /// `%RESPONSE_CODE_DETAILS%`: one word, as Envoy's are.
+    pub(crate) fn details(self) -> &'static str {
+        match self {
+            Self::Http10 => "low_version",
+            Self::BadPath => "path_normalization_failed",
+            Self::BadHost => "invalid_authority",
+            Self::TransferCoding => "http1.invalid_transfer_encoding",
+            Self::Connect => "connect_refused",
+            Self::Upgrade => "upgrade_failed",
+            Self::NoRoute => "route_not_found",
+            Self::NoHealthyUpstream => "no_healthy_upstream",
+            Self::NameNotResolved => "no_healthy_upstream{name_not_resolved}",
+            Self::ConnectFailure => "upstream_reset_before_response_started{connection_failure}",
+            Self::ConnectTimeout => "upstream_reset_before_response_started{connection_timeout}",
+            Self::UpstreamReset => "upstream_reset_before_response_started{connection_termination}",
+            Self::UpstreamProtocol => "upstream_reset_before_response_started{protocol_error}",
+            Self::Timeout => "response_timeout",
+            Self::StreamIdle => "stream_idle_timeout",
+        }
+    }
+
+    /// Whether the client's connection can't be trusted to be in step afterwards.
+    pub(crate) fn closes(self) -> bool {
+        matches!(self, Self::Http10 | Self::BadHost | Self::TransferCoding | Self::Connect)
+    }
+}
+
+/// Why a body ends before its end.
+#[derive(Debug)]
+pub(crate) enum BodyError {
+    /// The other side's connection.
+    Transport(hyper::Error),
+    /// The request's time is over.
+    Expired(Failure),
+    /// The response has ended; what is left of the request is not wanted.
+    Finished,
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Transport(error) => write!(f, "transport: {error}"),
+            Self::Expired(failure) => failure.fmt(f),
+            Self::Finished => f.write_str("the response has ended before its request"),
+        }
+    }
+}
+
+impl std::error::Error for BodyError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Transport(error) => Some(error),
+            Self::Expired(failure) => Some(failure),
+            Self::Finished => None,
+        }
+    }
+}

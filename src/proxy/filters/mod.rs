@@ -1,0 +1,6 @@
+//! Filters: one tower layer a file, in the order in which a request meets them.
+
+pub(crate) mod edits;
+pub(crate) mod forwarded;
+pub(crate) mod record;
+pub(crate) mod strict;

@@ -1,0 +1,170 @@
+//! The way of one request to its upstream, and of the answer back.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use http::uri::PathAndQuery;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version, header,
+};
+
+use super::body::{RequestBody, ResponseBody};
+use super::dispatch::answer_failure;
+use super::error::Failure;
+use super::exchange::Exchange;
+use super::filters::edits::{self, RequestValues};
+use super::filters::forwarded::strip_response;
+use super::filters::record::Inbound;
+use super::upstream::connect::{Answered, exchange_with};
+use super::upstream::target::Target;
+use crate::model::config::Leg;
+use crate::model::route::{Action, Forward, HostRewrite, Route};
+use crate::routing::rewrite_path;
+
+const ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path");
+const EXPECTED_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
+const SERVICE_TIME: HeaderName = HeaderName::from_static("x-envoy-upstream-service-time");
+
+/// Forwards a request along `leg`, which is a forwarding one.
+pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBody> {
+    let Inbound { mut head, body, exchange } = inbound;
+    let route = &*leg.route;
+    let Action::Forward(forward) = &route.action else {
+        return answer_failure(&exchange, Failure::NoRoute);
+    };
+    let target = exchange.worker.upstreams.target(&forward.cluster);
+    *exchange.target.borrow_mut() = Some(Rc::clone(&target));
+    // Only templates in the response's edits ever look back at the request.
+    let kept = edits::reads_request(&route.response_headers).then(|| head.headers.clone());
+
+    if let Err(failure) = prepare(&mut head, &exchange, route, forward, &target) {
+        exchange.capture_request(&head.headers);
+        return answer_failure(&exchange, failure);
+    }
+    exchange.capture_request(&head.headers);
+    let body = RequestBody::new(body, &exchange);
+    frame(&mut head.headers, &body);
+    exchange.timeout.set(route.timeout);
+    if route.idle_timeout.is_some() {
+        exchange.timing.set_idle(route.idle_timeout);
+    }
+    if body.is_empty() {
+        exchange.end_request();
+    }
+    exchange.worker.timers.insert(&exchange);
+
+    target.stats.begin();
+    let began = Instant::now();
+    exchange.sent_upstream.set(Some(began));
+    let answer = exchange_with(&exchange, &target, Request::from_parts(head, body)).await;
+    let mut response = match answer {
+        Ok(answered) => accept(answered, &exchange),
+        Err(failure) => {
+            exchange.worker.count_timeout(&exchange, failure);
+            answer_failure(&exchange, failure)
+        }
+    };
+    let took = began.elapsed();
+    target.stats.finish(response.status().as_u16(), took);
+    let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    if exchange.flag.get().is_none() {
+        response.headers_mut().insert(SERVICE_TIME, HeaderValue::from(took));
+    }
+    edit_response(&mut response, route, &exchange, kept.as_ref());
+    response
+}
+
+/// The request's head as the upstream gets it.
+fn prepare(
+    head: &mut http::request::Parts,
+    exchange: &Exchange,
+    route: &Route,
+    forward: &Forward,
+    target: &Target,
+) -> Result<(), Failure> {
+    let wanted = &route.request_headers;
+    let rendered = (!wanted.is_empty()).then(|| {
+        let request = Some(&head.headers);
+        edits::render(wanted, &RequestValues { exchange, request, response: None })
+    });
+    if let Some(timeout) = route.timeout {
+        let timeout = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        head.headers.insert(EXPECTED_TIMEOUT, HeaderValue::from(timeout));
+    }
+    if let Some(path) = rewrite_path(forward, &route.matches.path, head.uri.path()) {
+        rewrite(head, exchange, &path)?;
+    }
+    match &forward.host {
+        HostRewrite::Keep => {}
+        HostRewrite::Literal(host) => {
+            let value = HeaderValue::from_str(host).map_err(|_| Failure::BadHost)?;
+            head.headers.insert(header::HOST, value);
+        }
+        HostRewrite::Upstream => {
+            head.headers.insert(header::HOST, target.host.clone());
+        }
+    }
+    if let Some(rendered) = rendered {
+        edits::apply(wanted, rendered, &mut head.headers);
+    }
+    head.version = Version::HTTP_11;
+    Ok(())
+}
+
+fn rewrite(
+    head: &mut http::request::Parts,
+    exchange: &Exchange,
+    path: &str,
+) -> Result<(), Failure> {
+    let original = exchange.with_path(HeaderValue::from_str).map_err(|_| Failure::BadPath)?;
+    head.headers.insert(ORIGINAL_PATH, original);
+    // A request line needs a path, whatever the rewrite made of it.
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    let text = match head.uri.query() {
+        Some(query) => format!("{slash}{path}?{query}"),
+        None => format!("{slash}{path}"),
+    };
+    let path = PathAndQuery::try_from(text).map_err(|_| Failure::BadPath)?;
+    head.uri = Uri::from(path);
+    Ok(())
+}
+
+/// One way of framing, made anew: a length if the client gave one, else chunks.
+fn frame(headers: &mut HeaderMap, body: &RequestBody) {
+    if body.is_empty() {
+        return;
+    }
+    if !headers.contains_key(header::CONTENT_LENGTH) {
+        headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+}
+
+/// The upstream's answer as the client gets it.
+fn accept(answered: Answered, exchange: &Exchange) -> Response<ResponseBody> {
+    let Answered { response, lease } = answered;
+    let (mut head, body) = response.into_parts();
+    // Nobody asked to switch: what follows would not be HTTP.
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        return answer_failure(exchange, Failure::UpstreamProtocol);
+    }
+    strip_response(&mut head.headers);
+    head.version = Version::HTTP_11;
+    exchange.details.set("via_upstream");
+    exchange.touch();
+    Response::from_parts(head, ResponseBody::upstream(body, lease))
+}
+
+fn edit_response(
+    response: &mut Response<ResponseBody>,
+    route: &Route,
+    exchange: &Exchange,
+    request: Option<&HeaderMap>,
+) {
+    let wanted = &route.response_headers;
+    if wanted.is_empty() {
+        return;
+    }
+    let values = RequestValues { exchange, request, response: Some(response.headers()) };
+    let rendered = edits::render(wanted, &values);
+    edits::apply(wanted, rendered, response.headers_mut());
+}

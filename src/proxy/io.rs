@@ -1,0 +1,79 @@
+//! A client's socket as hyper sees it: bytes that were read ahead first, and each arrival noted.
+
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes};
+use hyper::rt::{Read, ReadBufCursor, Write};
+use tokio::io::AsyncWrite;
+use tokio::net::TcpStream;
+
+use super::connection::Conn;
+
+/// A client's socket.
+#[derive(Debug)]
+pub(crate) struct ClientIo {
+    inner: hyper_util::rt::TokioIo<TcpStream>,
+    ahead: Bytes,
+    conn: Rc<Conn>,
+}
+
+impl ClientIo {
+    /// `ahead` has been read already.
+    pub(crate) fn new(stream: TcpStream, ahead: Bytes, conn: Rc<Conn>) -> Self {
+        Self { inner: hyper_util::rt::TokioIo::new(stream), ahead, conn }
+    }
+}
+
+impl Read for ClientIo {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.ahead.has_remaining() {
+            let length = self.ahead.len().min(buffer.remaining());
+            buffer.put_slice(&self.ahead[..length]);
+            self.ahead.advance(length);
+            return Poll::Ready(Ok(()));
+        }
+        let this = &mut *self;
+        let polled = Pin::new(&mut this.inner).poll_read(cx, buffer);
+        if polled.is_ready() {
+            this.conn.arrived();
+        }
+        polled
+    }
+}
+
+impl Write for ClientIo {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(self.inner.inner_mut()).poll_write(cx, buffer)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self.inner.inner_mut()).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self.inner.inner_mut()).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(self.inner.inner_mut()).poll_write_vectored(cx, buffers)
+    }
+}

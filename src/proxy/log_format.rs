@@ -1,0 +1,353 @@
+//! The access log's formats, compiled so that a line costs lookups by index and no allocation.
+
+use std::io::Write;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Version};
+
+use super::exchange::{Captured, Exchange};
+use super::options::AccessLogFormat;
+use crate::model::template::{Field, Operator, Part, Template};
+
+/// Emissary's default line.
+const TEXT: &str = "ACCESS [%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% \
+    %PROTOCOL%\" %RESPONSE_CODE% %RESPONSE_FLAGS% %BYTES_RECEIVED% %BYTES_SENT% %DURATION% \
+    %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% \"%REQ(X-FORWARDED-FOR)%\" \"%REQ(USER-AGENT)%\" \
+    \"%REQ(X-REQUEST-ID)%\" \"%REQ(:AUTHORITY)%\" \"%UPSTREAM_HOST%\"";
+
+/// Emissary's default keys; an empty value is always null here (Istio's).
+const JSON: &[(&str, &str)] = &[
+    ("start_time", "%START_TIME%"),
+    ("method", "%REQ(:METHOD)%"),
+    ("path", "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"),
+    ("protocol", "%PROTOCOL%"),
+    ("response_code", "%RESPONSE_CODE%"),
+    ("response_flags", "%RESPONSE_FLAGS%"),
+    ("bytes_received", "%BYTES_RECEIVED%"),
+    ("bytes_sent", "%BYTES_SENT%"),
+    ("duration", "%DURATION%"),
+    ("upstream_service_time", "%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%"),
+    ("x_forwarded_for", "%REQ(X-FORWARDED-FOR)%"),
+    ("user_agent", "%REQ(USER-AGENT)%"),
+    ("request_id", "%REQ(X-REQUEST-ID)%"),
+    ("authority", "%REQ(:AUTHORITY)%"),
+    ("upstream_host", "%UPSTREAM_HOST%"),
+    ("upstream_cluster", "%UPSTREAM_CLUSTER%"),
+    ("upstream_local_address", "%UPSTREAM_LOCAL_ADDRESS%"),
+    ("downstream_local_address", "%DOWNSTREAM_LOCAL_ADDRESS%"),
+    ("downstream_remote_address", "%DOWNSTREAM_REMOTE_ADDRESS%"),
+    ("requested_server_name", "%REQUESTED_SERVER_NAME%"),
+    ("istio_policy_status", ""),
+    ("upstream_transport_failure_reason", "%UPSTREAM_TRANSPORT_FAILURE_REASON%"),
+];
+
+/// A compiled format.
+#[derive(Debug, Default)]
+pub(crate) struct LogFormat {
+    kind: Kind,
+    request_headers: Vec<HeaderName>,
+    response_headers: Vec<HeaderName>,
+}
+
+#[derive(Debug, Default)]
+enum Kind {
+    #[default]
+    Off,
+    Text(Vec<Piece>),
+    Json(Vec<(&'static str, Vec<Piece>)>),
+}
+
+#[derive(Debug)]
+enum Piece {
+    Text(Box<[u8]>),
+    Value(Value, Option<Value>, Option<usize>),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Value {
+    Method,
+    Path,
+    Authority,
+    Scheme,
+    Request(usize),
+    Response(usize),
+    Field(Field),
+}
+
+impl LogFormat {
+    /// Compiles one of Emissary's formats.
+    pub(crate) fn build(format: AccessLogFormat) -> Self {
+        let mut this = Self::default();
+        let parse = |text| Template::parse(text).expect("the default formats are valid");
+        this.kind = match format {
+            AccessLogFormat::Off => Kind::Off,
+            AccessLogFormat::Text => Kind::Text(this.compile(&parse(TEXT))),
+            AccessLogFormat::Json => Kind::Json(
+                JSON.iter().map(|(key, text)| (*key, this.compile(&parse(text)))).collect(),
+            ),
+        };
+        this
+    }
+
+    /// The request headers that the format shows.
+    pub(crate) fn request_headers(&self) -> &[HeaderName] {
+        &self.request_headers
+    }
+
+    /// The response headers that the format shows.
+    pub(crate) fn response_headers(&self) -> &[HeaderName] {
+        &self.response_headers
+    }
+
+    fn compile(&mut self, template: &Template) -> Vec<Piece> {
+        let piece = |part: &Part| match part {
+            Part::Text(text) => Piece::Text(text.as_bytes().into()),
+            Part::Value(Operator::Field(field), limit) => {
+                Piece::Value(Value::Field(*field), None, *limit)
+            }
+            Part::Value(Operator::RequestHeader(name, other), limit) => {
+                let mut value = |name: &str| match name {
+                    ":method" => Value::Method,
+                    ":path" => Value::Path,
+                    ":scheme" => Value::Scheme,
+                    ":authority" | "host" => Value::Authority,
+                    name => Value::Request(index(&mut self.request_headers, name)),
+                };
+                let first = value(name);
+                Piece::Value(first, other.as_deref().map(value), *limit)
+            }
+            Part::Value(Operator::ResponseHeader(name, other), limit) => {
+                let mut value =
+                    |name: &str| Value::Response(index(&mut self.response_headers, name));
+                let first = value(name);
+                Piece::Value(first, other.as_deref().map(value), *limit)
+            }
+        };
+        template.parts().iter().map(piece).collect()
+    }
+
+    /// Writes the line of an exchange. Returns false where there is to be none.
+    pub(crate) fn write(&self, out: &mut Vec<u8>, exchange: &Exchange, took: Duration) -> bool {
+        match &self.kind {
+            Kind::Off => return false,
+            Kind::Text(pieces) => {
+                for piece in pieces {
+                    if !write_piece(out, piece, exchange, took) {
+                        out.push(b'-');
+                    }
+                }
+            }
+            Kind::Json(entries) => write_json(out, entries, exchange, took),
+        }
+        out.push(b'\n');
+        true
+    }
+}
+
+/// The place of a header in the list of those to keep.
+fn index(names: &mut Vec<HeaderName>, name: &str) -> usize {
+    if let Some(index) = names.iter().position(|one| one.as_str() == name) {
+        return index;
+    }
+    // One that can't be a header's name is never there; any place does.
+    names.push(HeaderName::try_from(name).unwrap_or(http::header::TRAILER));
+    names.len() - 1
+}
+
+/// Whether there was a value.
+fn write_piece(out: &mut Vec<u8>, piece: &Piece, exchange: &Exchange, took: Duration) -> bool {
+    let (value, other, limit) = match piece {
+        Piece::Text(text) => {
+            out.extend_from_slice(text);
+            return true;
+        }
+        Piece::Value(value, other, limit) => (*value, *other, *limit),
+    };
+    let before = out.len();
+    let found = write_value(out, value, exchange, took)
+        || other.is_some_and(|other| write_value(out, other, exchange, took));
+    if let Some(limit) = limit {
+        out.truncate(before.saturating_add(limit).min(out.len()));
+    }
+    found
+}
+
+fn write_value(out: &mut Vec<u8>, value: Value, exchange: &Exchange, took: Duration) -> bool {
+    let captured = |out: &mut Vec<u8>, values: &Captured, index: usize| match values.get(index) {
+        Some(Some(value)) => put(out, value.as_bytes()),
+        _ => false,
+    };
+    match value {
+        Value::Method => put(out, exchange.method.as_str().as_bytes()),
+        Value::Scheme => put(out, b"http"),
+        Value::Path => exchange.with_path(|path| put(out, path.as_bytes())),
+        Value::Authority => {
+            let authority = exchange.authority.borrow();
+            authority.as_ref().is_some_and(|value: &HeaderValue| put(out, value.as_bytes()))
+        }
+        Value::Request(index) => captured(out, &exchange.request_values.borrow(), index),
+        Value::Response(index) => captured(out, &exchange.response_values.borrow(), index),
+        Value::Field(field) => write_field(out, exchange, field, took),
+    }
+}
+
+/// Writes an operator's value. Returns false where there is none.
+pub(crate) fn write_field(
+    out: &mut Vec<u8>,
+    exchange: &Exchange,
+    field: Field,
+    took: Duration,
+) -> bool {
+    match field {
+        Field::StartTime => write_time(out, exchange.wall),
+        Field::Protocol => put(out, protocol(exchange.version).as_bytes()),
+        Field::ResponseCode => show(out, exchange.status.get()),
+        Field::ResponseCodeDetails => put(out, exchange.details.get().as_bytes()),
+        Field::ResponseFlags => {
+            exchange.flag.get().is_some_and(|flag| put(out, flag.as_str().as_bytes()))
+        }
+        Field::BytesReceived => show(out, exchange.received.get()),
+        Field::BytesSent => show(out, exchange.sent.get()),
+        Field::Duration => show(out, took.as_millis()),
+        Field::UpstreamHost => exchange.upstream.get().is_some_and(|(to, _)| show(out, to)),
+        Field::UpstreamLocalAddress => {
+            exchange.upstream.get().is_some_and(|(_, from)| show(out, from))
+        }
+        Field::UpstreamCluster => exchange
+            .target
+            .borrow()
+            .as_ref()
+            .is_some_and(|target| put(out, target.cluster.name.0.as_bytes())),
+        Field::DownstreamLocalAddress => show(out, exchange.conn.local),
+        Field::DownstreamLocalAddressWithoutPort => show(out, exchange.conn.local.ip()),
+        Field::DownstreamLocalPort => show(out, exchange.conn.local.port()),
+        Field::DownstreamRemoteAddress => show(out, exchange.conn.peer),
+        Field::DownstreamRemoteAddressWithoutPort
+        | Field::DownstreamDirectRemoteAddressWithoutPort => {
+            put(out, exchange.conn.peer_value.as_bytes())
+        }
+        Field::RouteName => {
+            exchange.leg.borrow().as_ref().is_some_and(|leg| put(out, leg.key.name.as_bytes()))
+        }
+        // There is no TLS on either side yet, and the host's name is the environment's to know.
+        Field::UpstreamTransportFailureReason | Field::RequestedServerName | Field::Hostname => {
+            false
+        }
+    }
+}
+
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_2 => "HTTP/2",
+        Version::HTTP_10 => "HTTP/1.0",
+        _ => "HTTP/1.1",
+    }
+}
+
+fn put(out: &mut Vec<u8>, text: &[u8]) -> bool {
+    out.extend_from_slice(text);
+    !text.is_empty()
+}
+
+fn show(out: &mut Vec<u8>, value: impl std::fmt::Display) -> bool {
+    // Writing to a vector can't fail.
+    write!(out, "{value}").is_ok()
+}
+
+/// RFC 3339 with milliseconds, in UTC.
+fn write_time(out: &mut Vec<u8>, time: std::time::SystemTime) -> bool {
+    let since = time.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+    let (year, month, day) = civil(days);
+    let (hour, minute, rest) = (second / 3600, second / 60 % 60, second % 60);
+    let millis = since.subsec_millis();
+    write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{rest:02}.{millis:03}Z")
+        .is_ok()
+}
+
+/// Year, month and day of a count of days since 1970-01-01. Howard Hinnant, "chrono-Compatible
+/// Low-Level Date Algorithms", `civil_from_days`, for days that aren't negative.
+fn civil(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
+}
+
+fn write_json(
+    out: &mut Vec<u8>,
+    entries: &[(&'static str, Vec<Piece>)],
+    exchange: &Exchange,
+    took: Duration,
+) {
+    let mut value = Vec::new();
+    for (index, (key, pieces)) in entries.iter().enumerate() {
+        out.push(if index == 0 { b'{' } else { b',' });
+        // Writing to a vector can't fail.
+        let _ = write!(out, "\"{key}\":");
+        value.clear();
+        let mut found = false;
+        for piece in pieces {
+            found |= write_piece(&mut value, piece, exchange, took);
+        }
+        let number = matches!(
+            pieces.as_slice(),
+            [Piece::Value(
+                Value::Field(
+                    Field::ResponseCode | Field::BytesReceived | Field::BytesSent | Field::Duration
+                ),
+                ..
+            )]
+        );
+        match (found, number) {
+            (false, _) => out.extend_from_slice(b"null"),
+            (true, true) => out.extend_from_slice(&value),
+            // A value that isn't UTF-8 is shown as far as it can be.
+            (true, false) => {
+                drop(serde_json::to_writer(&mut *out, &String::from_utf8_lossy(&value)))
+            }
+        }
+    }
+    out.push(b'}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_of_the_calendar() {
+        for (days, expected) in [
+            (0, (1970, 1, 1)),
+            (59, (1970, 3, 1)),
+            (11_016, (2000, 2, 29)),
+            (11_017, (2000, 3, 1)),
+            (20_780, (2026, 11, 23)),
+        ] {
+            assert_eq!(civil(days), expected, "{days}");
+        }
+    }
+
+    #[test]
+    fn times_are_rfc_3339() {
+        let mut out = Vec::new();
+        write_time(&mut out, std::time::UNIX_EPOCH + Duration::from_millis(1_795_392_005_007));
+        assert_eq!(String::from_utf8_lossy(&out), "2026-11-23T00:00:05.007Z");
+    }
+
+    #[test]
+    fn all_formats_compile() {
+        let format = LogFormat::build(AccessLogFormat::Text);
+        let names: Vec<&str> = format.request_headers.iter().map(HeaderName::as_str).collect();
+        assert_eq!(
+            names,
+            ["x-envoy-original-path", "x-forwarded-for", "user-agent", "x-request-id"]
+        );
+        assert_eq!(format.response_headers.len(), 1);
+        assert_eq!(LogFormat::build(AccessLogFormat::Json).request_headers.len(), 4);
+    }
+}

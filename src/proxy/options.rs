@@ -1,0 +1,137 @@
+//! What the proxy is started with; every default with its reason.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use parking_lot::Mutex;
+
+/// Asked by the readiness probe that the data port answers (`/ambassador/v0/check_ready`).
+pub type ReadyCheck = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// What the proxy is started with.
+#[derive(Debug, Clone)]
+pub struct ProxyOptions {
+    /// Worker threads, each with its own accept queue and upstream connections. At least 1.
+    pub workers: usize,
+    /// The address to listen on.
+    pub listen_address: IpAddr,
+    /// The port for HTTP; 0 takes any free one.
+    pub http_port: u16,
+    /// Names that are answered without DNS, like curl's `--resolve`.
+    pub static_names: Vec<StaticName>,
+    /// Whether `svc`, `svc.ns`, `svc.ns.svc` and `svc.ns.svc.cluster.local` are answered from the
+    /// published endpoints before DNS is asked. For the gateway outside a cluster.
+    pub services_by_name: bool,
+    /// The namespace of a bare `svc` where `services_by_name` is set.
+    pub namespace: Arc<str>,
+    /// The form of the access log.
+    pub access_log: AccessLogFormat,
+    /// Where the access log goes.
+    pub access_log_sink: LogSink,
+    /// The `server` header of every response. Emissary's `server_name`, default `envoy`.
+    pub server_name: HeaderValue,
+    /// Limits towards clients.
+    pub limits: Limits,
+}
+
+impl Default for ProxyOptions {
+    fn default() -> Self {
+        Self {
+            workers: 1,
+            listen_address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            http_port: 8080,
+            static_names: Vec::new(),
+            services_by_name: false,
+            namespace: "default".into(),
+            access_log: AccessLogFormat::Text,
+            access_log_sink: LogSink::Stdout,
+            server_name: HeaderValue::from_static("envoy"),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// One name that is answered without DNS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StaticName {
+    /// The name as clusters have it.
+    pub host: Arc<str>,
+    /// The port as clusters have it.
+    pub port: u16,
+    /// The address that is connected to instead.
+    pub address: SocketAddr,
+}
+
+/// The form of the access log (emissary: `envoy_log_type`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessLogFormat {
+    /// Emissary's line, beginning with `ACCESS`.
+    Text,
+    /// One JSON object a line, with Emissary's keys.
+    Json,
+    /// None.
+    Off,
+}
+
+/// Where the access log goes.
+#[derive(Clone, Default)]
+pub enum LogSink {
+    /// Standard output.
+    #[default]
+    Stdout,
+    /// Memory, for tests.
+    Memory(Arc<Mutex<Vec<u8>>>),
+}
+
+impl fmt::Debug for LogSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stdout => "Stdout",
+            Self::Memory(_) => "Memory",
+        })
+    }
+}
+
+/// Limits towards clients and on idle connections.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Bytes of a request's head; 431 above. Envoy: 60 KiB.
+    pub header_bytes: usize,
+    /// Headers of a request; 431 above. Envoy: 100.
+    pub headers: usize,
+    /// From a head's first byte to its last. Envoy has none, so that a slow head holds a connection.
+    pub header_timeout: Duration,
+    /// From accepting a connection to its first byte. Load balancers open connections ahead.
+    pub first_byte_timeout: Duration,
+    /// Without a request, a client's connection is closed. Envoy: 1 h.
+    pub keep_alive_timeout: Duration,
+    /// Without any byte in either direction a request is given up, unless its route says
+    /// otherwise. Envoy's stream idle timeout: 5 min.
+    pub stream_idle_timeout: Duration,
+    /// Concurrent streams of one HTTP/2 connection.
+    pub h2_streams: u32,
+    /// Receive window of an HTTP/2 stream and connection, in bytes: what a slow upstream lets one
+    /// client park in memory.
+    pub h2_window: u32,
+    /// An unused upstream connection is closed after this time.
+    pub upstream_idle_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            header_bytes: 60 * 1024,
+            headers: 100,
+            header_timeout: Duration::from_secs(10),
+            first_byte_timeout: Duration::from_secs(60),
+            keep_alive_timeout: Duration::from_secs(3600),
+            stream_idle_timeout: Duration::from_secs(300),
+            h2_streams: 200,
+            h2_window: 1024 * 1024,
+            upstream_idle_timeout: Duration::from_secs(60),
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Names to addresses: asked in the background, once for all workers, by their time to live.
+//!
+//! An answer stays until there is a better one: when DNS fails, the last addresses are used. A
+//! definite "no such name" takes them away.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hashbrown::HashMap;
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::LookupIpStrategy;
+use hickory_resolver::net::NetError;
+use parking_lot::Mutex;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{mpsc, watch};
+
+use crate::proxy::options::{ProxyOptions, StaticName};
+
+/// An answer is asked for again no sooner than this.
+const MIN_TTL: Duration = Duration::from_secs(1);
+/// And no later.
+const MAX_TTL: Duration = Duration::from_secs(300);
+/// After a failure. A name that comes to be should be found soon.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// What is known of a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Nothing yet.
+    Pending,
+    /// Its addresses.
+    Found(Arc<[IpAddr]>),
+    /// There is none, or none that could be found out.
+    Missing,
+}
+
+/// The process' resolver.
+#[derive(Debug, Clone)]
+pub(crate) struct Dns {
+    options: Arc<ProxyOptions>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    names: Mutex<HashMap<Arc<str>, watch::Sender<Answer>>>,
+    asks: mpsc::UnboundedSender<(Arc<str>, watch::Sender<Answer>)>,
+}
+
+impl Dns {
+    /// Starts the resolver's thread; it ends with the last handle.
+    pub(crate) fn start(options: Arc<ProxyOptions>) -> std::io::Result<Self> {
+        let (asks, asked) = mpsc::unbounded_channel();
+        std::thread::Builder::new().name("dns".into()).spawn(move || {
+            let mut builder = Builder::new_current_thread();
+            match builder.enable_all().build_local(LocalOptions::default()) {
+                Ok(runtime) => runtime.block_on(serve(asked)),
+                Err(error) => tracing::error!(%error, "no DNS: its runtime can't be built"),
+            }
+        })?;
+        Ok(Self { options, shared: Arc::new(Shared { names: Mutex::default(), asks }) })
+    }
+
+    /// The names that never go to DNS.
+    pub(crate) fn static_names(&self) -> &[StaticName] {
+        &self.options.static_names
+    }
+
+    /// The namespace of bare Service names, if these are to be looked for in the endpoints.
+    pub(crate) fn service_namespace(&self) -> Option<&str> {
+        self.options.services_by_name.then_some(&*self.options.namespace)
+    }
+
+    /// Follows a name for as long as somebody holds the receiver.
+    pub(crate) fn subscribe(&self, host: &Arc<str>) -> watch::Receiver<Answer> {
+        let mut names = self.shared.names.lock();
+        // A name whose last follower has gone is no longer kept up to date: ask anew.
+        if let Some(answers) = names.get(host)
+            && answers.receiver_count() > 0
+        {
+            return answers.subscribe();
+        }
+        let (sender, receiver) = watch::channel(Answer::Pending);
+        names.insert(Arc::clone(host), sender.clone());
+        if self.shared.asks.send((Arc::clone(host), sender)).is_err() {
+            tracing::error!("no DNS: its thread has ended");
+        }
+        receiver
+    }
+}
+
+async fn serve(mut asked: mpsc::UnboundedReceiver<(Arc<str>, watch::Sender<Answer>)>) {
+    let resolver = match build_resolver() {
+        Ok(resolver) => Some(Arc::new(resolver)),
+        Err(error) => {
+            tracing::error!(%error, "no DNS: the system's configuration can't be used");
+            None
+        }
+    };
+    while let Some((host, answers)) = asked.recv().await {
+        match &resolver {
+            Some(resolver) => {
+                let resolver = Arc::clone(resolver);
+                tokio::task::spawn_local(async move { follow(&resolver, &host, &answers).await });
+            }
+            None => drop(answers.send(Answer::Missing)),
+        }
+    }
+}
+
+fn build_resolver() -> Result<TokioResolver, NetError> {
+    let mut builder = TokioResolver::builder_tokio()?;
+    let options = builder.options_mut();
+    // Our own cache follows the time to live; hickory's would be one of 8192 entries.
+    options.cache_size = 0;
+    // Emissary's default is IPv4 only (`enable_ipv6: false`); a name without any is an exception.
+    options.ip_strategy = LookupIpStrategy::Ipv4thenIpv6;
+    builder.build()
+}
+
+/// Keeps an answer up to date until nobody wants it.
+async fn follow(resolver: &TokioResolver, host: &str, answers: &watch::Sender<Answer>) {
+    loop {
+        let (answer, again) = resolve(resolver, host).await;
+        let answer = match answer {
+            Ok(found) => Some(Answer::Found(found)),
+            Err(error) if error.is_no_records_found() => Some(Answer::Missing),
+            Err(error) => {
+                tracing::warn!(host, %error, "DNS failed");
+                // The first one to ask must not wait for ever; later ones keep what there was.
+                (*answers.borrow() == Answer::Pending).then_some(Answer::Missing)
+            }
+        };
+        if let Some(answer) = answer {
+            answers.send_if_modified(|old| {
+                let changed = *old != answer;
+                *old = answer;
+                changed
+            });
+        }
+        tokio::select! {
+            () = tokio::time::sleep(again) => {}
+            () = answers.closed() => return,
+        }
+    }
+}
+
+/// The addresses of a name, and when to ask again.
+async fn resolve(
+    resolver: &TokioResolver,
+    host: &str,
+) -> (Result<Arc<[IpAddr]>, NetError>, Duration) {
+    if host == "localhost" {
+        return (Ok([IpAddr::V4(Ipv4Addr::LOCALHOST)].into()), MAX_TTL);
+    }
+    let search = resolver_search();
+    let mut last = None;
+    for name in build_candidates(host, &search) {
+        match resolver.lookup_ip(name.as_str()).await {
+            Ok(found) => {
+                let ttl = found.valid_until().saturating_duration_since(Instant::now());
+                let mut addresses: Vec<IpAddr> = found.iter().collect();
+                // Servers turn the order around with each answer; that is no change.
+                addresses.sort_unstable();
+                addresses.dedup();
+                return (Ok(addresses.into()), ttl.clamp(MIN_TTL, MAX_TTL));
+            }
+            Err(error) if error.is_no_records_found() => last = Some(error),
+            // Another name's answer must not stand in for one that failed.
+            Err(error) => return (Err(error), RETRY),
+        }
+    }
+    (Err(last.unwrap_or(NetError::Message("no name to ask for"))), RETRY)
+}
+
+/// The search list of `/etc/resolv.conf`, as it is now.
+fn resolver_search() -> Vec<String> {
+    let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    parse_search(&text)
+}
+
+/// The last `search` line counts (resolv.conf(5)).
+fn parse_search(text: &str) -> Vec<String> {
+    let lines = text.lines().filter_map(|line| line.trim().strip_prefix("search"));
+    let last = lines.filter(|rest| rest.starts_with([' ', '\t'])).next_back();
+    last.unwrap_or("").split_whitespace().map(|name| name.trim_matches('.').to_owned()).collect()
+}
+
+/// The full names to ask for, the likeliest first, so that a Service's name costs one question
+/// and not one for each entry of the search list (which `ndots: 5` would ask for).
+fn build_candidates(host: &str, search: &[String]) -> Vec<String> {
+    if let Some(full) = host.strip_suffix('.') {
+        return vec![format!("{full}.")];
+    }
+    let own = format!("{host}.");
+    // The suffix that completes `svc` is `ns.svc.<zone>`, of `svc.ns` it is `svc.<zone>`, and so on.
+    let likeliest = |suffix: &str| match host.split('.').count() {
+        1 => suffix.split('.').nth(1) == Some("svc"),
+        2 => suffix.starts_with("svc."),
+        3 => host.ends_with(".svc") && !suffix.contains("svc"),
+        _ => false,
+    };
+    let (first, later): (Vec<&String>, Vec<&String>) =
+        search.iter().partition(|suffix| likeliest(suffix));
+    let complete = |suffix: &String| format!("{host}.{suffix}.");
+    let mut names: Vec<String> = first.into_iter().map(complete).collect();
+    if host.split('.').count() > 2 && names.is_empty() {
+        // A name of the internet, or one that is complete.
+        names.push(own);
+        names.extend(later.into_iter().map(complete));
+    } else {
+        names.extend(later.into_iter().map(complete));
+        names.push(own);
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEARCH: &str = "# c\nnameserver 10.0.0.10\nsearch old.local\n\
+        search ns1.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n";
+
+    #[test]
+    fn the_likeliest_name_is_asked_for_first() {
+        let search = parse_search(SEARCH);
+        assert_eq!(search.len(), 3);
+        for (host, first, count) in [
+            ("a", "a.ns1.svc.cluster.local.", 4),
+            ("a.ns2", "a.ns2.svc.cluster.local.", 4),
+            ("a.ns2.svc", "a.ns2.svc.cluster.local.", 4),
+            ("a.ns2.svc.cluster.local", "a.ns2.svc.cluster.local.", 4),
+            ("www.example.com", "www.example.com.", 4),
+            ("www.example.com.", "www.example.com.", 1),
+        ] {
+            let names = build_candidates(host, &search);
+            assert_eq!((&*names[0], names.len()), (first, count), "{host}");
+        }
+        assert_eq!(build_candidates("example.com", &[]), ["example.com."]);
+    }
+}

@@ -1,0 +1,197 @@
+//! One worker: a thread with its own accept queue, connections, pools and counters.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::{http1, http2};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::access_log::WorkerLog;
+use super::connection::{self, Connections, LocalExecutor, build_http1, build_http2};
+use super::error::Failure;
+use super::exchange::Exchange;
+use super::options::{ProxyOptions, ReadyCheck};
+use super::timer::{TICK, Timers};
+use super::upstream::dns::Dns;
+use super::upstream::target::Upstreams;
+use crate::model::service::Endpoints;
+use crate::publish::Reader;
+use crate::routing::RouteTable;
+use crate::telemetry::metrics::WorkerStats;
+
+/// After an accept that failed for want of something (file descriptors): trying again at once
+/// would only burn the processor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Ticks between two looks at the idle connections.
+const TICKS_A_SWEEP: u32 = 12;
+
+/// What all parts of a worker share. Never leaves its thread.
+pub(crate) struct Worker {
+    /// What the proxy was started with.
+    pub(crate) options: Arc<ProxyOptions>,
+    /// The published routes.
+    pub(crate) tables: RefCell<Reader<RouteTable>>,
+    /// The published endpoints.
+    pub(crate) endpoints: RefCell<Reader<Endpoints>>,
+    /// Whether the gateway is ready, for its probe.
+    pub(crate) ready: ReadyCheck,
+    /// The clock and the deadlines.
+    pub(crate) timers: Rc<Timers>,
+    /// The clients' connections.
+    pub(crate) connections: Connections,
+    /// The clusters and their connections.
+    pub(crate) upstreams: Upstreams,
+    /// The counters.
+    pub(crate) stats: Arc<WorkerStats>,
+    /// The access log.
+    pub(crate) log: WorkerLog,
+    /// How HTTP/1.1 is served.
+    pub(crate) http1: http1::Builder,
+    /// How HTTP/2 is served.
+    pub(crate) http2: http2::Builder<LocalExecutor>,
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Worker").finish_non_exhaustive()
+    }
+}
+
+/// What a worker is made from; crosses to its thread.
+pub(crate) struct WorkerParts {
+    /// What the proxy was started with.
+    pub(crate) options: Arc<ProxyOptions>,
+    /// The published routes.
+    pub(crate) tables: Reader<RouteTable>,
+    /// The published endpoints.
+    pub(crate) endpoints: Reader<Endpoints>,
+    /// Whether the gateway is ready.
+    pub(crate) ready: ReadyCheck,
+    /// The resolver.
+    pub(crate) dns: Dns,
+    /// The counters.
+    pub(crate) stats: Arc<WorkerStats>,
+    /// The access log.
+    pub(crate) log: WorkerLog,
+}
+
+/// How far a worker's life has gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// It accepts connections.
+    Serving,
+    /// It ends those that it has, until the deadline.
+    Draining {
+        /// When it ends in any case.
+        deadline: Instant,
+    },
+}
+
+impl Worker {
+    fn new(parts: WorkerParts) -> Self {
+        let limits = &parts.options.limits;
+        let (http1, http2) = (build_http1(limits), build_http2(limits));
+        let timers = Rc::new(Timers::new());
+        Self {
+            upstreams: Upstreams::new(parts.dns, Arc::clone(&parts.stats), Rc::clone(&timers)),
+            options: parts.options,
+            tables: RefCell::new(parts.tables),
+            endpoints: RefCell::new(parts.endpoints),
+            ready: parts.ready,
+            timers,
+            connections: Connections::default(),
+            stats: parts.stats,
+            log: parts.log,
+            http1,
+            http2,
+        }
+    }
+
+    /// Counts a request that its upstream took too long for.
+    pub(crate) fn count_timeout(&self, exchange: &Exchange, failure: Failure) {
+        if failure == Failure::Timeout
+            && let Some(target) = &*exchange.target.borrow()
+        {
+            target.stats.timed_out();
+        }
+    }
+
+    /// Looks after deadlines and idle connections.
+    async fn tend(&self) {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let limits = &self.options.limits;
+        let mut count = 0_u32;
+        loop {
+            ticks.tick().await;
+            self.timers.tick();
+            count = count.wrapping_add(1);
+            if count.is_multiple_of(TICKS_A_SWEEP) {
+                let now = self.timers.coarse();
+                self.connections.sweep(now, limits);
+                self.upstreams.sweep(now, limits.upstream_idle_timeout);
+            }
+        }
+    }
+}
+
+/// A worker's life from its first connection to its last.
+pub(crate) async fn run(
+    parts: WorkerParts,
+    listener: std::net::TcpListener,
+    mut life: watch::Receiver<Life>,
+) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    let worker = Rc::new(Worker::new(parts));
+    let tender = {
+        let worker = Rc::clone(&worker);
+        tokio::task::spawn_local(async move { worker.tend().await })
+    };
+    let deadline = loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => connection::start(&worker, stream, peer),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection can't be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            changed = life.changed() => {
+                let now = *life.borrow_and_update();
+                match now {
+                    // Nobody is left who could ask for a drain.
+                    Life::Serving if changed.is_err() => break Instant::now(),
+                    Life::Serving => {}
+                    Life::Draining { deadline } => break deadline,
+                }
+            }
+        }
+    };
+    accept_rest(&worker, &listener).await;
+    drop(listener);
+    worker.connections.drain();
+    while worker.connections.len() > 0 && Instant::now() < deadline {
+        tokio::time::sleep(TICK).await;
+        // Those that were in the queue may have begun after the first call.
+        worker.connections.drain();
+    }
+    tender.abort();
+    Ok(())
+}
+
+/// Those who have been connected by the kernel already must not be reset.
+async fn accept_rest(worker: &Rc<Worker>, listener: &TcpListener) {
+    while let Ok(Ok((stream, peer))) =
+        tokio::time::timeout(Duration::from_millis(1), listener.accept()).await
+    {
+        connection::start(worker, stream, peer);
+    }
+    // Their first requests are served, with `connection: close`.
+    tokio::task::yield_now().await;
+}

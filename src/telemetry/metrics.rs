@@ -1,0 +1,227 @@
+//! The data plane's counters: one writer each, merged when they are asked for.
+//!
+//! Each worker counts for itself, without a locked instruction or a shared cache line. Names are
+//! Envoy's, so that dashboards made for Emissary go on working.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+
+use crate::model::service::Endpoints;
+use crate::publish::Reader;
+use crate::routing::RouteTable;
+
+/// Upper bounds of the histograms in milliseconds: Envoy's defaults.
+pub(super) const BOUNDS_MS: [f64; 19] = [
+    0.5,
+    1.0,
+    5.0,
+    10.0,
+    25.0,
+    50.0,
+    100.0,
+    250.0,
+    500.0,
+    1000.0,
+    2500.0,
+    5000.0,
+    10_000.0,
+    30_000.0,
+    60_000.0,
+    300_000.0,
+    600_000.0,
+    1_800_000.0,
+    3_600_000.0,
+];
+
+/// Different statuses that are counted one by one for a cluster; what comes after counts in its
+/// class only.
+const CODES: usize = 16;
+
+/// A counter or gauge with one writer.
+#[derive(Debug, Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    // Load and store, not fetch_add: there is one writer, and a locked instruction costs as much
+    // as several of these.
+    pub(crate) fn add(&self, by: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(by), Ordering::Relaxed);
+    }
+
+    fn subtract(&self, by: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).saturating_sub(by), Ordering::Relaxed);
+    }
+
+    pub(super) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Durations.
+#[derive(Debug, Default)]
+pub(crate) struct Histogram {
+    pub(super) buckets: [Count; BOUNDS_MS.len()],
+    pub(super) sum_micros: Count,
+    pub(super) count: Count,
+}
+
+impl Histogram {
+    fn observe(&self, took: Duration) {
+        let millis = took.as_secs_f64() * 1000.0;
+        if let Some(at) = BOUNDS_MS.iter().position(|bound| millis <= *bound) {
+            self.buckets[at].add(1);
+        }
+        self.sum_micros.add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        self.count.add(1);
+    }
+}
+
+/// What is counted of clients.
+#[derive(Debug, Default)]
+pub(crate) struct DownstreamStats {
+    pub(super) requests: Count,
+    pub(super) active: Count,
+    /// By class of status, 1xx to 5xx.
+    pub(super) classes: [Count; 5],
+    pub(super) time: Histogram,
+    pub(super) connections: Count,
+    pub(super) connections_active: Count,
+}
+
+impl DownstreamStats {
+    pub(crate) fn begin(&self) {
+        self.requests.add(1);
+        self.active.add(1);
+    }
+
+    pub(crate) fn finish(&self, status: u16, took: Duration) {
+        self.active.subtract(1);
+        count_class(&self.classes, status);
+        self.time.observe(took);
+    }
+
+    pub(crate) fn connection_opened(&self) {
+        self.connections.add(1);
+        self.connections_active.add(1);
+    }
+
+    pub(crate) fn connection_closed(&self) {
+        self.connections_active.subtract(1);
+    }
+}
+
+/// What is counted of one cluster.
+#[derive(Debug, Default)]
+pub(crate) struct ClusterStats {
+    pub(super) requests: Count,
+    pub(super) completed: Count,
+    pub(super) classes: [Count; 5],
+    pub(super) codes: [(AtomicU16, Count); CODES],
+    pub(super) time: Histogram,
+    pub(super) timeouts: Count,
+    pub(super) retries: Count,
+    pub(super) connections: Count,
+    pub(super) connections_active: Count,
+    pub(super) connect_failures: Count,
+}
+
+impl ClusterStats {
+    pub(crate) fn begin(&self) {
+        self.requests.add(1);
+    }
+
+    pub(crate) fn finish(&self, status: u16, took: Duration) {
+        self.completed.add(1);
+        count_class(&self.classes, status);
+        for (code, count) in &self.codes {
+            let seen = code.load(Ordering::Relaxed);
+            if seen == 0 {
+                code.store(status, Ordering::Relaxed);
+            }
+            if seen == 0 || seen == status {
+                count.add(1);
+                break;
+            }
+        }
+        self.time.observe(took);
+    }
+
+    pub(crate) fn timed_out(&self) {
+        self.timeouts.add(1);
+    }
+
+    pub(crate) fn retried(&self) {
+        self.retries.add(1);
+    }
+
+    pub(crate) fn connection_opened(&self) {
+        self.connections.add(1);
+        self.connections_active.add(1);
+    }
+
+    pub(crate) fn connection_closed(&self) {
+        self.connections_active.subtract(1);
+    }
+
+    pub(crate) fn connect_failed(&self) {
+        self.connect_failures.add(1);
+    }
+}
+
+fn count_class(classes: &[Count; 5], status: u16) {
+    // 0 is a request whose client went away before there was a status.
+    if let Some(class) = (status / 100).checked_sub(1)
+        && let Some(count) = classes.get(usize::from(class))
+    {
+        count.add(1);
+    }
+}
+
+/// All that one worker counts.
+#[derive(Debug, Default)]
+pub(crate) struct WorkerStats {
+    pub(crate) downstream: DownstreamStats,
+    pub(super) clusters: Mutex<HashMap<Arc<str>, Arc<ClusterStats>>>,
+}
+
+impl WorkerStats {
+    /// The counters of a cluster; asked for once, when the worker first uses it.
+    pub(crate) fn cluster(&self, name: &Arc<str>) -> Arc<ClusterStats> {
+        Arc::clone(self.clusters.lock().entry(Arc::clone(name)).or_default())
+    }
+
+    /// Forgets the counters of a cluster.
+    pub(crate) fn forget(&self, name: &str) {
+        self.clusters.lock().remove(name);
+    }
+}
+
+/// A handle to the data plane's metrics.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    pub(super) workers: Arc<[Arc<WorkerStats>]>,
+    pub(super) tables: Reader<RouteTable>,
+    pub(super) endpoints: Reader<Endpoints>,
+    pub(super) log_drops: Arc<AtomicU64>,
+    pub(super) started: Instant,
+}
+
+impl Metrics {
+    pub(crate) fn new(
+        workers: Vec<Arc<WorkerStats>>,
+        tables: Reader<RouteTable>,
+        endpoints: Reader<Endpoints>,
+        log_drops: Arc<AtomicU64>,
+    ) -> Self {
+        Self { workers: workers.into(), tables, endpoints, log_drops, started: Instant::now() }
+    }
+
+    /// All metrics in Prometheus' text format (version 0.0.4).
+    pub fn render(&self) -> String {
+        super::render::render(self)
+    }
+}

@@ -1,0 +1,197 @@
+//! Prometheus' text format of the merged counters.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::metrics::{BOUNDS_MS, ClusterStats, Count, Histogram, Metrics};
+use crate::model::cluster::Upstream;
+use crate::model::service::Endpoints;
+
+/// Envoy's label of Emissary's HTTP listener.
+const LISTENER: &str = "envoy_http_conn_manager_prefix=\"ingress_http\"";
+
+const CLASSES: [&str; 5] = ["1", "2", "3", "4", "5"];
+
+/// See [`Metrics::render`].
+pub(super) fn render(metrics: &Metrics) -> String {
+    let mut out = String::new();
+    render_server(&mut out, metrics);
+    render_downstream(&mut out, metrics);
+    render_clusters(&mut out, metrics);
+    out
+}
+
+fn kind(out: &mut String, name: &str, kind: &str) {
+    // Writing to a string can't fail, here and below.
+    let _ = writeln!(out, "# TYPE {name} {kind}");
+}
+
+fn line(out: &mut String, name: &str, labels: &str, value: impl std::fmt::Display) {
+    let _ = if labels.is_empty() {
+        writeln!(out, "{name} {value}")
+    } else {
+        writeln!(out, "{name}{{{labels}}} {value}")
+    };
+}
+
+fn render_server(out: &mut String, metrics: &Metrics) {
+    for (name, type_, value) in [
+        ("envoy_server_live", "gauge", 1),
+        ("envoy_server_uptime", "gauge", metrics.started.elapsed().as_secs()),
+        ("envoy_server_concurrency", "gauge", metrics.workers.len() as u64),
+        ("nuncio_access_log_dropped_total", "counter", metrics.log_drops.load(Ordering::Relaxed)),
+    ] {
+        kind(out, name, type_);
+        line(out, name, "", value);
+    }
+}
+
+fn render_downstream(out: &mut String, metrics: &Metrics) {
+    let all: Vec<_> = metrics.workers.iter().map(|worker| &worker.downstream).collect();
+    let simple: [(&str, &str, u64); 4] = [
+        ("rq_total", "counter", all.iter().map(|one| one.requests.get()).sum()),
+        ("rq_active", "gauge", all.iter().map(|one| one.active.get()).sum()),
+        ("cx_total", "counter", all.iter().map(|one| one.connections.get()).sum()),
+        ("cx_active", "gauge", all.iter().map(|one| one.connections_active.get()).sum()),
+    ];
+    for (name, type_, value) in simple {
+        let name = format!("envoy_http_downstream_{name}");
+        kind(out, &name, type_);
+        line(out, &name, LISTENER, value);
+    }
+    let name = "envoy_http_downstream_rq_xx";
+    kind(out, name, "counter");
+    for (index, class) in CLASSES.iter().enumerate() {
+        let labels = format!("envoy_response_code_class=\"{class}\",{LISTENER}");
+        let value: u64 = all.iter().map(|one| one.classes[index].get()).sum();
+        line(out, name, &labels, value);
+    }
+    let name = "envoy_http_downstream_rq_time";
+    kind(out, name, "histogram");
+    histogram(out, name, LISTENER, all.iter().map(|one| &one.time));
+}
+
+fn histogram<'a>(
+    out: &mut String,
+    name: &str,
+    labels: &str,
+    parts: impl Iterator<Item = &'a Histogram> + Clone,
+) {
+    let mut total = 0;
+    for (index, bound) in BOUNDS_MS.iter().enumerate() {
+        total += parts.clone().map(|one| one.buckets[index].get()).sum::<u64>();
+        line(out, &format!("{name}_bucket"), &format!("{labels},le=\"{bound}\""), total);
+    }
+    let count: u64 = parts.clone().map(|one| one.count.get()).sum();
+    // The counters are read one after the other while they grow: the last bucket is the count.
+    let count = count.max(total);
+    line(out, &format!("{name}_bucket"), &format!("{labels},le=\"+Inf\""), count);
+    let micros: u64 = parts.map(|one| one.sum_micros.get()).sum();
+    #[expect(clippy::cast_precision_loss, reason = "a sum of durations needs no last digit")]
+    line(out, &format!("{name}_sum"), labels, micros as f64 / 1000.0);
+    line(out, &format!("{name}_count"), labels, count);
+}
+
+/// One cluster over all workers.
+struct Series {
+    labels: String,
+    total: u64,
+    parts: Vec<Arc<ClusterStats>>,
+}
+
+type Pick = fn(&ClusterStats) -> &Count;
+
+const CLUSTER_COUNTS: [(&str, &str, Pick); 7] = [
+    ("rq_total", "counter", |one| &one.requests),
+    ("rq_completed", "counter", |one| &one.completed),
+    ("rq_timeout", "counter", |one| &one.timeouts),
+    ("rq_retry", "counter", |one| &one.retries),
+    ("cx_total", "counter", |one| &one.connections),
+    ("cx_active", "gauge", |one| &one.connections_active),
+    ("cx_connect_fail", "counter", |one| &one.connect_failures),
+];
+
+fn render_clusters(out: &mut String, metrics: &Metrics) {
+    let series = collect(metrics);
+    for name in ["envoy_cluster_membership_total", "envoy_cluster_membership_healthy"] {
+        kind(out, name, "gauge");
+        for one in &series {
+            line(out, name, &one.labels, one.total);
+        }
+    }
+    for (name, type_, pick) in CLUSTER_COUNTS {
+        let name = format!("envoy_cluster_upstream_{name}");
+        kind(out, &name, type_);
+        for one in &series {
+            let value: u64 = one.parts.iter().map(|part| pick(part).get()).sum();
+            line(out, &name, &one.labels, value);
+        }
+    }
+    render_codes(out, &series);
+    let name = "envoy_cluster_upstream_rq_time";
+    kind(out, name, "histogram");
+    for one in series.iter().filter(|one| !one.parts.is_empty()) {
+        histogram(out, name, &one.labels, one.parts.iter().map(|part| &part.time));
+    }
+}
+
+fn render_codes(out: &mut String, series: &[Series]) {
+    let name = "envoy_cluster_upstream_rq_xx";
+    kind(out, name, "counter");
+    for one in series {
+        for (index, class) in CLASSES.iter().enumerate() {
+            let value: u64 = one.parts.iter().map(|part| part.classes[index].get()).sum();
+            if value > 0 {
+                let labels = format!("envoy_response_code_class=\"{class}\",{}", one.labels);
+                line(out, name, &labels, value);
+            }
+        }
+    }
+    let name = "envoy_cluster_upstream_rq";
+    kind(out, name, "counter");
+    for one in series {
+        let mut codes: BTreeMap<u16, u64> = BTreeMap::new();
+        for (code, count) in one.parts.iter().flat_map(|part| &part.codes) {
+            let code = code.load(Ordering::Relaxed);
+            if code != 0 {
+                *codes.entry(code).or_default() += count.get();
+            }
+        }
+        for (code, value) in codes {
+            line(out, name, &format!("envoy_response_code=\"{code}\",{}", one.labels), value);
+        }
+    }
+}
+
+/// The clusters of the newest table, with what the workers have counted of them.
+fn collect(metrics: &Metrics) -> Vec<Series> {
+    let (mut tables, mut endpoints) = (metrics.tables.clone(), metrics.endpoints.clone());
+    let (table, endpoints) = (tables.get(), endpoints.get());
+    let clusters = table.config().clusters();
+    clusters
+        .values()
+        .map(|cluster| Series {
+            labels: format!("envoy_cluster_name=\"{}\"", escape(&cluster.name.0)),
+            total: count_members(&cluster.upstream, endpoints),
+            parts: metrics
+                .workers
+                .iter()
+                .filter_map(|worker| worker.clusters.lock().get(&*cluster.name.0).cloned())
+                .collect(),
+        })
+        .collect()
+}
+
+/// A name is resolved by those who use it: as in Envoy's DNS clusters, one until it is known.
+fn count_members(upstream: &Upstream, endpoints: &Endpoints) -> u64 {
+    match upstream {
+        Upstream::Address(_) | Upstream::Name { .. } => 1,
+        Upstream::Service(reference) => endpoints.get(reference).len() as u64,
+    }
+}
+
+fn escape(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
