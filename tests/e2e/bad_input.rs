@@ -133,7 +133,7 @@ fn a_bad_mapping_is_told() {
             ("hostless", spec("hostname", Value::Null), "NotAttached", "hostname"),
         ];
         for (name, spec, reason, word) in cases {
-            namespace.apply(&[mapping_of(name, spec)]);
+            namespace.apply(&[mapping_of(name, &spec)]);
             let message = namespace.told(&format!("mapping/{name}"), "Ready", ("False", reason));
             println!("{name}: {reason} {message}");
             assert!(message.contains(word), "{name}: no {word:?} in: {message}");
@@ -155,7 +155,7 @@ fn wrong_types_of_a_mapping_are_refused() {
         for (field, value, word) in cases {
             let mut spec = json!({"hostname": "*", "prefix": "/a/", "service": "echo-v1.backends"});
             spec[field] = value;
-            let object = mapping_of("wrong", spec).to_string();
+            let object = mapping_of("wrong", &spec).to_string();
             let arguments = ["-n", &namespace.name, "apply", "--validate=false", "-f", "-"];
             let outcome = with_input(&arguments, &object);
             assert!(!outcome.ok, "{field} was accepted");

@@ -47,7 +47,7 @@ fn collect_undescribed(schema: &Value, path: &str, missing: &mut Vec<String>) {
 fn manifests_for_emissary_are_accepted() {
     scenario("crds", |namespace| {
         for (name, spec) in emissary_specs() {
-            let object = mapping_of(name, spec.clone());
+            let object = mapping_of(name, &spec);
             let outcome = dry_run(namespace, &object, "Strict");
             assert!(outcome.is_ok(), "{name}: {outcome:?}");
         }
@@ -67,7 +67,7 @@ fn refusals_say_what_is_allowed() {
         for (field, value, word) in cases {
             let mut spec = json!({"hostname": "*", "prefix": "/a/", "service": "a"});
             spec[field] = value;
-            let refusal = dry_run(namespace, &mapping_of("refused", spec), "Strict")
+            let refusal = dry_run(namespace, &mapping_of("refused", &spec), "Strict")
                 .expect_err("out of what is allowed");
             println!("{field}: {refusal}");
             assert!(refusal.contains(word), "{field}: {refusal}");

@@ -23,7 +23,7 @@ fn a_pod_of_the_upstream_ends() {
         let spec = json!({
             "hostname": "*", "prefix": "/upstream-pod/", "service": service, "resolver": "endpoint",
         });
-        namespace.apply(&[echo_deployment(3), echo_service(), mapping_of("pods", spec)]);
+        namespace.apply(&[echo_deployment(3), echo_service(), mapping_of("pods", &spec)]);
         namespace.kubectl(&["rollout", "status", "deployment/echo", "--timeout=60s"]);
         namespace.wait_ready("mapping/pods");
         let before = echo_pods(namespace);

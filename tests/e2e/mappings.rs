@@ -16,7 +16,7 @@ fn the_main_job_as_mappings() {
         namespace.apply(&[
             mapping_of(
                 "httpbin",
-                json!({
+                &json!({
                     "hostname": "*",
                     "prefix": "/httpbin/",
                     "service": "httpbin.org:80",
@@ -25,7 +25,7 @@ fn the_main_job_as_mappings() {
             ),
             mapping_of(
                 "predict",
-                json!({
+                &json!({
                     "hostname": "*",
                     "prefix": "/models/test/",
                     "rewrite": "/model/test/:predict",

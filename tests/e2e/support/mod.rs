@@ -108,11 +108,11 @@ impl Drop for Namespace {
 
 /// A Mapping for every host.
 pub(crate) fn mapping(name: &str, prefix: &str, service: &str) -> Value {
-    mapping_of(name, json!({"hostname": "*", "prefix": prefix, "service": service}))
+    mapping_of(name, &json!({"hostname": "*", "prefix": prefix, "service": service}))
 }
 
 /// A Mapping of a whole spec.
-pub(crate) fn mapping_of(name: &str, spec: Value) -> Value {
+pub(crate) fn mapping_of(name: &str, spec: &Value) -> Value {
     json!({
         "apiVersion": "getambassador.io/v3alpha1",
         "kind": "Mapping",
