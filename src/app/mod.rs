@@ -11,30 +11,30 @@
 
 mod forward;
 mod observe;
+mod sources;
+mod tasks;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
-use tokio::time::{Duration, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::time::Duration;
 
-use crate::admin::{self, Admin, Health, Identity, SourceStates};
-use crate::controller::rebuild::{self, Arrival, Built, Outputs};
+use crate::admin::{self, Admin, Health, Identity};
+use crate::controller::rebuild::{self, Built, Outputs};
 use crate::model::service::Endpoints;
 use crate::proxy::{Proxy, ProxyOptions};
 use crate::publish::{self, Reader};
 use crate::routing::RouteTable;
 use crate::settings::Settings;
 use crate::source::store::Store;
-use crate::source::{Collection, Event, files};
 use crate::telemetry::logging::{self, LogLevel};
 use crate::telemetry::timings::Timings;
+use tasks::Tasks;
 
 /// Threads for the sources, builds, status and the admin port. Builds run one after the other;
 /// the second keeps health and metrics answering meanwhile.
@@ -68,14 +68,10 @@ pub fn run(settings: Settings, source: Source) -> anyhow::Result<()> {
     })
 }
 
-/// What one task ended with. None should before the gateway does.
-type TaskResult = (&'static str, anyhow::Result<()>);
-
 /// The running gateway.
 struct Gateway {
     settings: Settings,
-    tasks: JoinSet<TaskResult>,
-    stop: CancellationToken,
+    tasks: Tasks,
     health: Arc<Health>,
     built: watch::Receiver<Arc<Built>>,
     tables: Reader<RouteTable>,
@@ -99,27 +95,26 @@ impl Gateway {
         let admin_port = TcpListener::bind(settings.admin)
             .await
             .with_context(|| format!("the admin port {} can't be opened", settings.admin))?;
-        let mut tasks = JoinSet::new();
-        let stop = CancellationToken::new();
+        let mut tasks = Tasks::default();
         let (tables, table_reader) = publish::channel(RouteTable::default());
         let (endpoints, endpoint_reader) = publish::channel(Endpoints::default());
         let (built_sender, built) = watch::channel(Arc::new(Built::default()));
         let (arrivals, arrived) = mpsc::channel(EVENT_QUEUE);
 
         let in_cluster = matches!(source, Source::Cluster);
-        let started = start_source(&settings, source, arrivals, &mut tasks).await?;
+        let started = sources::start(&settings, source, arrivals, &mut tasks).await?;
+        if let Some(cluster) = started.cluster {
+            let controller = cluster.controller(&settings, built.clone(), tasks.stop());
+            tasks.spawn_ending("controller", controller);
+        }
         let store = Store::new(settings.defaults(in_cluster), started.collections);
         let outputs = Outputs { tables, endpoints, built: built_sender };
-        spawn(&mut tasks, "rebuild", async {
+        tasks.spawn("rebuild", async {
             rebuild::run(arrived, store, outputs).await;
             Ok(())
         });
         let timings = Arc::new(Timings::default());
-        spawn(
-            &mut tasks,
-            "observe",
-            observe::run(built.clone(), Arc::clone(&timings), started.files),
-        );
+        tasks.spawn("observe", observe::run(built.clone(), Arc::clone(&timings), started.files));
 
         let health = Arc::new(Health::new(built.clone()));
         let admin = Arc::new(Admin {
@@ -132,13 +127,12 @@ impl Gateway {
             allow_non_local: settings.diagnostics_allow_non_local,
             proxy_metrics: OnceLock::new(),
         });
-        let serving = admin::serve(admin_port, Arc::clone(&admin), stop.clone());
-        spawn(&mut tasks, "admin", async { Ok(serving.await?) });
+        let serving = admin::serve(admin_port, Arc::clone(&admin), tasks.stop());
+        tasks.spawn_ending("admin", async { Ok(serving.await?) });
         let proxy_options = proxy_options(&settings, in_cluster);
         Ok(Self {
             settings,
             tasks,
-            stop,
             health,
             built,
             tables: table_reader,
@@ -157,7 +151,7 @@ impl Gateway {
             published = self.built.wait_for(|built| built.generation > 0) => {
                 published.context("the rebuild loop has ended")?;
             }
-            ended = self.tasks.join_next() => return Err(defect(ended)),
+            defect = self.tasks.defect() => return Err(defect),
             () = self.signals.next() => return Ok(()),
         }
         let health = Arc::clone(&self.health);
@@ -179,7 +173,7 @@ impl Gateway {
             "ready"
         );
         let outcome = tokio::select! {
-            ended = self.tasks.join_next() => Err(defect(ended)),
+            defect = self.tasks.defect() => Err(defect),
             () = self.signals.next() => Ok(()),
         };
         self.health.set_draining();
@@ -189,64 +183,8 @@ impl Gateway {
             // Whoever asks twice doesn't want to wait.
             () = self.signals.next() => tracing::warn!("asked to end twice: not waiting for requests"),
         }
-        self.stop.cancel();
-        let ended = timeout(STOP_TIME, async { while self.tasks.join_next().await.is_some() {} });
-        if ended.await.is_err() {
-            tracing::debug!("some tasks had to be aborted");
-        }
+        self.tasks.end(STOP_TIME).await;
         outcome
-    }
-}
-
-/// A source that was started.
-struct Started {
-    collections: Vec<Collection>,
-    states: SourceStates,
-    /// The file of each object, where objects come from files.
-    files: Option<forward::FileIndex>,
-}
-
-async fn start_source(
-    settings: &Settings,
-    source: Source,
-    arrivals: mpsc::Sender<Arrival>,
-    tasks: &mut JoinSet<TaskResult>,
-) -> anyhow::Result<Started> {
-    let (events, received) = mpsc::channel::<Event>(EVENT_QUEUE);
-    match source {
-        Source::Files(paths) => {
-            let index = forward::FileIndex::default();
-            spawn(tasks, "forward", forward::run(received, arrivals, Some(index.clone())));
-            let parsing = settings.parsing();
-            spawn(tasks, "files", async move {
-                files::watch(paths, parsing, events).await;
-                Ok(())
-            });
-            Ok(Started {
-                collections: vec![Collection::Files],
-                states: Arc::new(Vec::new),
-                files: Some(index),
-            })
-        }
-        Source::Cluster => Err(anyhow!("no cluster can be served yet")),
-    }
-}
-
-fn spawn(
-    tasks: &mut JoinSet<TaskResult>,
-    name: &'static str,
-    task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
-) {
-    tasks.spawn(async move { (name, task.await) });
-}
-
-/// What to say of a task that must not end, but did.
-fn defect(ended: Option<Result<TaskResult, tokio::task::JoinError>>) -> anyhow::Error {
-    match ended {
-        Some(Ok((name, Ok(())))) => anyhow!("task {name} has ended"),
-        Some(Ok((name, Err(error)))) => error.context(format!("task {name} has failed")),
-        Some(Err(panicked)) => anyhow!(panicked).context("a task has panicked"),
-        None => anyhow!("no task is left"),
     }
 }
 

@@ -53,13 +53,9 @@ pub(super) fn execute(arguments: &Arguments, context: &mut Context<'_>) -> Resul
 }
 
 fn format_text(offline: &Offline, summary: &Summary, terminal: bool) -> String {
-    let texts = offline.texts();
     let mut out = String::new();
     for report in &offline.build.reports {
-        let file = offline.file(&report.object.key).map(|path| check_text::File {
-            path,
-            text: texts.get(path).map_or("", String::as_str),
-        });
+        let file = offline.file(&report.object.key);
         out.push_str(&check_text::format_report(report, file, terminal));
     }
     out.push_str(&summary.to_string());
@@ -69,7 +65,7 @@ fn format_text(offline: &Offline, summary: &Summary, terminal: bool) -> String {
 fn format_json(offline: &Offline, summary: &Summary) -> String {
     let objects = offline.build.reports.iter().map(|report| {
         let mut object = diagnostics::object(report);
-        object["file"] = offline.file(&report.object.key).into();
+        object["file"] = offline.file(&report.object.key).map(|file| file.path).into();
         object["ok"] = (!report.has_errors()).into();
         object
     });

@@ -50,7 +50,7 @@ impl fmt::Display for Summary {
         match (self.objects, self.with_errors) {
             (0, _) => write!(f, "no objects found")?,
             (objects, 0) => write!(f, "{}, all right", count(objects, "object"))?,
-            (objects, wrong) => write!(f, "{}, {wrong} with errors", count(objects, "object"))?,
+            (objects, wrong) => write!(f, "{}, {wrong} with problems", count(objects, "object"))?,
         }
         if self.others > 0 {
             write!(f, "; {} of other gateways (ambassador_id)", count(self.others, "object"))?;
@@ -140,7 +140,10 @@ fn span(text: &str, at: Location) -> Option<Range<usize>> {
     let column = usize::try_from(at.column).ok()?.checked_sub(1)?;
     let line = text.split_inclusive('\n').nth(line_index)?;
     let start: usize = text.split_inclusive('\n').take(line_index).map(str::len).sum();
-    let offset = line.char_indices().map(|(offset, _)| offset).nth(column)?;
+    // A parser that misses something points behind the line: then at its last character.
+    let last = line.trim_end().char_indices().map(|(offset, _)| offset).last()?;
+    let offset =
+        line.char_indices().map(|(offset, _)| offset).nth(column).unwrap_or(last).min(last);
     let rest = &line[offset..];
     let quoted = rest.starts_with(['"', '\'']);
     let rest = match rest.find(" #") {
@@ -148,8 +151,7 @@ fn span(text: &str, at: Location) -> Option<Range<usize>> {
         _ => rest,
     };
     let length = rest.trim_end().len();
-    // A caret needs something to stand under.
-    Some(start + offset..start + offset + length.max(1).min(line.len() - offset))
+    Some(start + offset..start + offset + length)
 }
 
 #[cfg(test)]
@@ -214,14 +216,17 @@ mod tests {
 
     #[test]
     fn places_beyond_the_text_do_no_harm() {
-        for (line, column) in [(0, 0), (9, 1), (1, 99), (3, 0)] {
+        for (line, column) in [(0, 0), (9, 1), (3, 0)] {
             assert_eq!(span(TEXT, Location { line, column }), None, "{line}:{column}");
             let at = Some(Location { line, column });
             let problem = Problem { location: at, ..Problem::error("", "wrong") };
             assert!(format(&report(vec![problem], Verdict::Rejected)).starts_with("error: wrong"));
         }
         assert_eq!(span("a: ü b\n", Location { line: 1, column: 4 }), Some(3..7));
-        assert_eq!(span("a\n", Location { line: 1, column: 2 }), Some(1..2));
+        for column in [2, 99] {
+            assert_eq!(span("aü\n", Location { line: 1, column }), Some(1..3));
+        }
+        assert_eq!(span("\n", Location { line: 1, column: 1 }), None);
     }
 
     #[test]
@@ -232,7 +237,7 @@ mod tests {
         assert_eq!(summary(1, 0, 0), "1 object, all right\n");
         assert_eq!(
             summary(3, 2, 1),
-            "3 objects, 2 with errors; 1 object of other gateways (ambassador_id)\n"
+            "3 objects, 2 with problems; 1 object of other gateways (ambassador_id)\n"
         );
     }
 }

@@ -115,7 +115,9 @@ pub fn main(arguments: impl Iterator<Item = OsString>, environment: Environment)
         // `nuncio check … | head` is no failure.
         Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => OK,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "error: {error}");
+            for line in error.to_string().lines() {
+                let _ = writeln!(io::stderr(), "error: {line}");
+            }
             if matches!(error, CliError::Usage(_)) { USAGE } else { FAILED }
         }
     };

@@ -3,16 +3,18 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 
+use super::check_text::File;
 use crate::model::key::ObjectKey;
 use crate::model::{Build, build};
 use crate::settings::Settings;
+use crate::source::files::{self, SourceFile};
 use crate::source::store::Store;
-use crate::source::{Event, Statement, files, parse};
+use crate::source::{Event, parse};
 
 /// How standard input is named on the command line.
 const STDIN: &str = "-";
@@ -28,62 +30,80 @@ pub(super) struct Offline {
     pub(super) others: usize,
     /// The file that each object was written in.
     files: HashMap<ObjectKey, Arc<str>>,
-    /// Standard input's text, which can't be read again.
-    stdin: Option<String>,
+    /// Their texts.
+    texts: BTreeMap<Arc<str>, String>,
 }
 
 impl Offline {
-    /// Reads and builds. Fails only where a path can't be read at all.
+    /// Reads and builds. Fails only where a path that was named isn't there.
     pub(super) fn load(paths: &[PathBuf], settings: &Settings) -> anyhow::Result<Self> {
-        let mut stdin = None;
-        let mut statements = Vec::new();
         let parsing = settings.parsing();
+        let mut read = Vec::new();
         for path in paths {
             if path.as_os_str() == STDIN {
                 let mut text = String::new();
                 std::io::stdin().read_to_string(&mut text).context("can't read standard input")?;
-                statements.push(parse::parse_file(STDIN_NAME, &text, &parsing));
-                stdin = Some(text);
+                let statement = parse::parse_file(STDIN_NAME, &text, &parsing);
+                read.push(SourceFile { statement, text });
             } else {
                 fs::metadata(path).with_context(|| format!("can't read {}", path.display()))?;
-                statements.extend(files::read(std::slice::from_ref(path), &parsing));
+                read.extend(files::read(std::slice::from_ref(path), &parsing));
             }
         }
-        Ok(Self { stdin, ..Self::build(statements, settings) })
+        Ok(Self::build(read, settings))
     }
 
-    /// Builds statements.
-    fn build(statements: Vec<Statement>, settings: &Settings) -> Self {
+    /// Builds what was read.
+    fn build(read: Vec<SourceFile>, settings: &Settings) -> Self {
         let mut store = Store::new(settings.defaults(false), []);
         let mut files = HashMap::new();
-        for statement in statements {
+        let mut texts = BTreeMap::new();
+        for SourceFile { statement, text } in read {
             for object in &statement.objects {
                 files.insert(object.key.clone(), Arc::clone(&statement.id.name));
             }
+            texts.insert(Arc::clone(&statement.id.name), text);
             store.apply(Event::Put(statement));
         }
         let build = build(store.snapshot(), &Build::default());
         let others = store.snapshot().objects.len().saturating_sub(build.reports.len());
-        Self { build, others, files, stdin: None }
+        Self { build, others, files, texts }
     }
 
     /// The file that an object was written in.
-    pub(super) fn file(&self, key: &ObjectKey) -> Option<&str> {
-        self.files.get(key).map(|path| &**path)
+    pub(super) fn file(&self, key: &ObjectKey) -> Option<File<'_>> {
+        let path = self.files.get(key)?;
+        Some(File { path, text: self.texts.get(path).map_or("", String::as_str) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Flags;
+
+    #[test]
+    fn objects_are_found_with_their_files_and_texts() {
+        let settings = Settings::parse(&Flags::default(), Default::default(), 1).unwrap();
+        let mapping = |name: &str, id: &str| {
+            format!(
+                "apiVersion: getambassador.io/v3alpha1\nkind: Mapping\nmetadata: {{name: {name}}}\n\
+                 spec: {{hostname: '*', prefix: /{name}/, service: web, ambassador_id: [{id}]}}\n"
+            )
+        };
+        let text = mapping("a", "default") + "---\n" + &mapping("b", "other");
+        let statement = parse::parse_file("x.yaml", &text, &settings.parsing());
+        let offline = Offline::build(vec![SourceFile { statement, text }], &settings);
+        assert_eq!((offline.build.reports.len(), offline.others), (1, 1));
+        let file = offline.file(&offline.build.reports[0].object.key).unwrap();
+        assert_eq!(file.path, "x.yaml");
+        assert!(file.text.contains("/a/"));
     }
 
-    /// The texts of all files that hold objects, by path. What can't be read again is left out.
-    pub(super) fn texts(&self) -> BTreeMap<&str, String> {
-        let mut texts = BTreeMap::new();
-        for path in self.files.values() {
-            let text = match &**path {
-                STDIN_NAME => self.stdin.clone(),
-                path => fs::read_to_string(Path::new(path)).ok(),
-            };
-            if let Some(text) = text {
-                texts.insert(&**path, text);
-            }
-        }
-        texts
+    #[test]
+    fn a_path_that_is_not_there_is_told() {
+        let settings = Settings::parse(&Flags::default(), Default::default(), 1).unwrap();
+        let error = Offline::load(&["no/such/file".into()], &settings).unwrap_err();
+        assert!(error.to_string().contains("no/such/file"), "{error}");
     }
 }

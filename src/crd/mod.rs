@@ -21,7 +21,7 @@ pub use self::status::{Condition, ObjectStatus};
 
 /// The definitions of all custom resources, in the order in which they are printed.
 pub fn all() -> Vec<CustomResourceDefinition> {
-    [Mapping::crd(), AnnotatedResource::crd()].into_iter().map(without_nullable).collect()
+    [Mapping::crd(), AnnotatedResource::crd()].into_iter().map(tidied).collect()
 }
 
 /// The definitions as one YAML text of several documents.
@@ -37,21 +37,26 @@ pub fn document(crd: &CustomResourceDefinition) -> String {
 
 /// Takes `nullable` out: without it the API server drops nulls before it validates, as under
 /// Emissary's definitions, so that `rewrite: null` and an enum that is null are accepted.
-fn without_nullable(crd: CustomResourceDefinition) -> CustomResourceDefinition {
+/// Descriptions become one line, which `kubectl explain` wraps by itself.
+fn tidied(crd: CustomResourceDefinition) -> CustomResourceDefinition {
     let mut json = serde_json::to_value(crd).expect("a definition can be written as JSON");
-    strip_nullable(&mut json);
+    tidy(&mut json);
     serde_json::from_value(json).expect("a definition without `nullable` is a definition")
 }
 
-fn strip_nullable(json: &mut serde_json::Value) {
+fn tidy(json: &mut serde_json::Value) {
+    use serde_json::Value as Json;
     match json {
-        serde_json::Value::Object(map) => {
-            if map.get("nullable").is_some_and(serde_json::Value::is_boolean) {
+        Json::Object(map) => {
+            if map.get("nullable").is_some_and(Json::is_boolean) {
                 map.remove("nullable");
             }
-            map.values_mut().for_each(strip_nullable);
+            if let Some(Json::String(description)) = map.get_mut("description") {
+                *description = description.replace('\n', " ");
+            }
+            map.values_mut().for_each(tidy);
         }
-        serde_json::Value::Array(items) => items.iter_mut().for_each(strip_nullable),
+        Json::Array(items) => items.iter_mut().for_each(tidy),
         _ => {}
     }
 }

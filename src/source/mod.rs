@@ -6,6 +6,8 @@
 
 pub mod annotation;
 pub mod files;
+pub mod kubernetes;
+pub mod observed;
 pub mod parse;
 pub mod store;
 

@@ -11,7 +11,7 @@ use super::node::{Node, Style, Value};
 use super::yaml::parse_documents;
 use super::{ParseSettings, annotation_of, parse_endpoint_slice, parse_service};
 use crate::model::key::{CarrierKind, Origin};
-use crate::model::object::{Location, Object};
+use crate::model::object::{Location, Object, Problem};
 use crate::source::annotation::{CONFIG_ANNOTATION, parse_objects};
 use crate::source::{Collection, Statement, StatementId};
 
@@ -19,7 +19,6 @@ use crate::source::{Collection, Statement, StatementId};
 pub fn parse_file(path: &str, text: &str, settings: &ParseSettings) -> Statement {
     let mut reader = Reader {
         path: path.into(),
-        text,
         settings,
         labels: Arc::default(),
         index: 0,
@@ -37,8 +36,15 @@ pub fn parse_file(path: &str, text: &str, settings: &ParseSettings) -> Statement
     reader.statement
 }
 
+/// The statement of a file that can't be read, with a rejected object that says why.
+pub(in crate::source) fn unreadable_file(path: &str, message: String) -> Statement {
+    let place = place(&path.into(), 0, &Arc::default());
+    let object = broken_document(Problem::error("", message), &place);
+    Statement { objects: vec![Arc::new(object)], ..empty_statement(path) }
+}
+
 /// The statement of a file that says nothing.
-pub(in crate::source) fn empty_statement(path: &str) -> Statement {
+fn empty_statement(path: &str) -> Statement {
     Statement {
         id: StatementId {
             collection: Collection::Files,
@@ -55,7 +61,6 @@ pub(in crate::source) fn empty_statement(path: &str) -> Statement {
 /// Reads the documents of one file.
 struct Reader<'a> {
     path: Arc<str>,
-    text: &'a str,
     settings: &'a ParseSettings,
     labels: Arc<BTreeMap<String, String>>,
     /// Position of the next document; items of a `List` count each.
@@ -121,7 +126,7 @@ impl Reader<'_> {
             return;
         };
         let text = node.as_text().unwrap_or_default();
-        let shift = Shift::new(node, text, self.text);
+        let shift = Shift::new(node, text);
         for mut object in parse_objects(text, &meta, self.settings) {
             object.location = object.location.and_then(|location| shift.apply(location));
             for problem in &mut object.problems {
@@ -134,18 +139,23 @@ impl Reader<'_> {
     fn next_place(&mut self) -> Place {
         let index = self.index;
         self.index += 1;
-        Place {
-            origin: Origin::File { path: Arc::clone(&self.path), index },
-            index,
-            namespace: DEFAULT_NAMESPACE.into(),
-            generation: None,
-            created: None,
-            labels: Arc::clone(&self.labels),
-        }
+        place(&self.path, index, &self.labels)
     }
 
     fn add(&mut self, object: Object) {
         self.statement.objects.push(Arc::new(object));
+    }
+}
+
+/// The place of a document that inherits nothing.
+fn place(path: &Arc<str>, index: u32, labels: &Arc<BTreeMap<String, String>>) -> Place {
+    Place {
+        origin: Origin::File { path: Arc::clone(path), index },
+        index,
+        namespace: DEFAULT_NAMESPACE.into(),
+        generation: None,
+        created: None,
+        labels: Arc::clone(labels),
     }
 }
 
@@ -163,22 +173,19 @@ enum Shift {
 }
 
 impl Shift {
-    fn new(node: &Node, text: &str, file: &str) -> Self {
+    fn new(node: &Node, text: &str) -> Self {
         let is_literal = matches!(node.value, Value::Scalar { style: Style::Literal, .. });
         let (Some(location), true) = (node.location, is_literal) else {
             return Self::Whole(node.location);
         };
-        // The block begins on the line after its `|`; the first line with something on it tells
-        // how far it is indented.
-        let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
-        let line = usize::try_from(location.line).unwrap_or(usize::MAX);
-        let outer = file.lines().skip(line).find(|line| !line.trim().is_empty());
-        let inner = text.lines().find(|line| !line.trim().is_empty());
-        let columns = match (outer, inner) {
-            (Some(outer), Some(inner)) => indent(outer).saturating_sub(indent(inner)),
-            _ => 0,
-        };
-        Self::Block { lines: location.line, columns: u32::try_from(columns).unwrap_or(0) }
+        // A block's location is that of its first character that isn't blank; the empty lines
+        // before it belong to the text.
+        let empty = text.bytes().take_while(|byte| *byte == b'\n').count();
+        let lines = location.line.saturating_sub(1);
+        Self::Block {
+            lines: lines.saturating_sub(u32::try_from(empty).unwrap_or(u32::MAX)),
+            columns: location.column.saturating_sub(1),
+        }
     }
 
     fn apply(&self, location: Location) -> Option<Location> {

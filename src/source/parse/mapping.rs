@@ -175,14 +175,23 @@ fn refuse_shadow(fields: &Fields<'_>, problems: &mut Problems) {
     }
 }
 
+/// A share in percent. Emissary serves a lone Mapping whatever its weight, so that one above 100
+/// is taken as 100; a negative one means nothing.
 fn parse_weight(fields: &Fields<'_>, problems: &mut Problems) -> Option<u8> {
     let number = fields.int("weight", Severity::Error, problems)?;
-    let weight = u8::try_from(number).ok().filter(|weight| *weight <= 100);
-    if let (None, Some(field)) = (weight, fields.get("weight")) {
-        let message = format!("{number} is not a share in percent; write a number from 0 to 100");
-        problems.add(Severity::Error, &field, message);
+    let field = fields.get("weight")?;
+    let message = format!("{number} is not a share in percent; write a number from 0 to 100");
+    match number {
+        0..=100 => u8::try_from(number).ok(),
+        101.. => {
+            problems.add(Severity::Warning, &field, format!("{message} (taken as 100)"));
+            Some(100)
+        }
+        _ => {
+            problems.add(Severity::Error, &field, message);
+            None
+        }
     }
-    weight
 }
 
 /// Milliseconds; 0 is no limit.

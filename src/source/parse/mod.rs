@@ -22,6 +22,9 @@ mod service;
 mod suggest;
 pub(super) mod yaml;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -29,6 +32,7 @@ use crate::model::key::{Carrier, Kind};
 use crate::model::object::Object;
 
 pub use self::file::parse_file;
+pub(super) use self::file::unreadable_file;
 pub(super) use self::kubernetes::{created_of, labels_of};
 pub use self::kubernetes::{parse_endpoint_slice, parse_service};
 pub use super::annotation::{annotation_of, parse_annotation};

@@ -1,0 +1,227 @@
+//! Starts the sources, and for a cluster prepares what writes to it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use kube::Client;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::forward::{self, FileIndex};
+use super::tasks::Tasks;
+use super::{EVENT_QUEUE, Source};
+use crate::admin::{SourceState, SourceStates};
+use crate::controller::lease::LeaseOptions;
+use crate::controller::rebuild::{Arrival, Built};
+use crate::controller::{self, ControllerInputs, ControllerOptions};
+use crate::model::Build;
+use crate::settings::Settings;
+
+use crate::source::kubernetes::{self, CollectionState, KubernetesHandles, KubernetesOptions};
+use crate::source::observed::ObservedStatuses;
+use crate::source::{Collection, Event, files};
+
+/// What a cluster's source lists before anything is served.
+const COLLECTIONS: [Collection; 4] =
+    [Collection::Mappings, Collection::Services, Collection::Ingresses, Collection::EndpointSlices];
+
+/// A source that was started.
+pub(super) struct Started {
+    /// What it lists.
+    pub(super) collections: Vec<Collection>,
+    /// How it is doing.
+    pub(super) states: SourceStates,
+    /// The file of each object, where objects come from files.
+    pub(super) files: Option<FileIndex>,
+    /// The cluster, where objects come from one.
+    pub(super) cluster: Option<Cluster>,
+}
+
+/// A cluster that is written to.
+pub(super) struct Cluster {
+    client: Client,
+    observed: ObservedStatuses,
+}
+
+/// Starts the tasks of a source, which send to `arrivals`.
+pub(super) async fn start(
+    settings: &Settings,
+    source: Source,
+    arrivals: mpsc::Sender<Arrival>,
+    tasks: &mut Tasks,
+) -> anyhow::Result<Started> {
+    let (events, received) = mpsc::channel(EVENT_QUEUE);
+    match source {
+        Source::Files(paths) => {
+            let index = FileIndex::default();
+            tasks.spawn("forward", forward::run(received, arrivals, Some(index.clone())));
+            Ok(start_files(settings, paths, events, tasks, index))
+        }
+        Source::Cluster => {
+            tasks.spawn("forward", forward::run(received, arrivals, None));
+            start_cluster(settings, events, tasks).await
+        }
+    }
+}
+
+fn start_files(
+    settings: &Settings,
+    paths: Vec<PathBuf>,
+    events: mpsc::Sender<Event>,
+    tasks: &mut Tasks,
+    index: FileIndex,
+) -> Started {
+    let name = paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+    let parsing = settings.parsing();
+    tasks.spawn("files", async move {
+        files::watch(paths, parsing, events).await;
+        Ok(())
+    });
+    let state = SourceState { name, state: "watching".to_owned() };
+    Started {
+        collections: vec![Collection::Files],
+        states: Arc::new(move || vec![state.clone()]),
+        files: Some(index),
+        cluster: None,
+    }
+}
+
+async fn start_cluster(
+    settings: &Settings,
+    events: mpsc::Sender<Event>,
+    tasks: &mut Tasks,
+) -> anyhow::Result<Started> {
+    let config = kube::Config::infer()
+        .await
+        .context("no cluster is configured; run in a pod or set KUBECONFIG")?;
+    let client = kubernetes::client(config).context("the cluster's configuration can't be used")?;
+    let options = KubernetesOptions {
+        single_namespace: single_namespace(settings),
+        label_selector: settings.label_selector.clone(),
+        field_selector: settings.field_selector.clone(),
+        parse: settings.parsing(),
+    };
+    let handles = KubernetesHandles::default();
+    let (state, observed) = (handles.state.clone(), handles.observed.clone());
+    let source = kubernetes::run(client.clone(), options, handles, events);
+    tasks.spawn("kubernetes", async {
+        source.await;
+        Ok(())
+    });
+    Ok(Started {
+        collections: COLLECTIONS.to_vec(),
+        states: Arc::new(move || state.all().into_iter().map(describe).collect()),
+        files: None,
+        cluster: Some(Cluster { client, observed }),
+    })
+}
+
+fn single_namespace(settings: &Settings) -> Option<String> {
+    settings.single_namespace.then(|| settings.namespace.clone())
+}
+
+fn describe((collection, state): (Collection, CollectionState)) -> SourceState {
+    let name = match collection {
+        Collection::Mappings => "mappings",
+        Collection::Services => "services",
+        Collection::Ingresses => "ingresses",
+        Collection::EndpointSlices => "endpointslices",
+        Collection::Files => "files",
+    };
+    let state = match state {
+        CollectionState::Listing => "listing".to_owned(),
+        CollectionState::Watching => "watching".to_owned(),
+        CollectionState::MissingCrd => "its definition is not installed".to_owned(),
+        CollectionState::Forbidden(text) => format!("forbidden: {text}"),
+        CollectionState::Disconnected(text) => format!("disconnected: {text}"),
+    };
+    SourceState { name: name.to_owned(), state }
+}
+
+impl Cluster {
+    /// Writes status while this replica leads, until `stop`; then gives the Lease back.
+    pub(super) fn controller(
+        self,
+        settings: &Settings,
+        built: watch::Receiver<Arc<Built>>,
+        stop: CancellationToken,
+    ) -> impl Future<Output = anyhow::Result<()>> + use<> {
+        let lease = LeaseOptions {
+            namespace: settings.namespace.clone(),
+            name: lease_name(&settings.ambassador_id),
+            // A pod that comes back under its name is another one.
+            identity: format!("{}_{:08x}", settings.identity, fastrand::u32(..)),
+        };
+        let options = ControllerOptions {
+            lease,
+            ambassador_id: settings.ambassador_id.clone(),
+            single_namespace: single_namespace(settings),
+        };
+        let (builds, published) = watch::channel(None);
+        let (leader, _) = watch::channel(false);
+        async move {
+            let inputs = ControllerInputs { builds: published, observed: self.observed };
+            let run = controller::run(self.client, options, inputs, leader, stop);
+            tokio::select! {
+                () = run => Ok(()),
+                () = share_builds(built, builds) => anyhow::bail!("the rebuild loop has ended"),
+            }
+        }
+    }
+}
+
+/// Passes on what is published, without the rest.
+async fn share_builds(
+    mut built: watch::Receiver<Arc<Built>>,
+    builds: watch::Sender<Option<Arc<Build>>>,
+) {
+    loop {
+        let latest = Arc::clone(&built.borrow_and_update());
+        if latest.generation > 0 {
+            builds.send_replace(Some(Arc::clone(&latest.build)));
+        }
+        if built.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// One Lease for each gateway of a namespace. Whatever a DNS name can't hold becomes a hyphen.
+fn lease_name(ambassador_id: &str) -> String {
+    let id: String = ambassador_id
+        .to_ascii_lowercase()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect();
+    match id.trim_matches('-') {
+        "" => "nuncio".to_owned(),
+        id => format!("nuncio-{id}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leases_have_names_that_kubernetes_takes() {
+        for (id, name) in
+            [("default", "nuncio-default"), ("Edge_1", "nuncio-edge-1"), ("__", "nuncio")]
+        {
+            assert_eq!(lease_name(id), name);
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_passed_on_before_the_first_table() {
+        let (sender, built) = watch::channel(Arc::new(Built::default()));
+        let (builds, mut published) = watch::channel(None);
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(share_builds(built, builds));
+        tokio::task::yield_now().await;
+        assert!(published.borrow().is_none());
+        sender.send_replace(Arc::new(Built { generation: 1, ..Built::default() }));
+        assert!(published.wait_for(Option::is_some).await.is_ok());
+    }
+}

@@ -1,0 +1,296 @@
+//! Keeps an AnnotatedResource for every document of an annotation, so that it can be listed,
+//! described and waited for. Reporting only: routes come straight from the annotations.
+
+mod plan;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use kube::core::{ApiResource, DynamicObject};
+use kube::{Api, Client};
+use kube_runtime::watcher::{self, Event, watcher};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::apply::{Applier, Written};
+use super::{Builds, published};
+use crate::model::Build;
+use crate::model::key::Origin;
+use crate::model::report::Report;
+use crate::source::kubernetes::observed_status;
+use plan::{
+    Desired, Existing, GATEWAY, MANAGED_BY, Subject, fingerprint, label_value, plan_annotated,
+    plan_desired,
+};
+
+pub(super) use plan::stable_hash;
+
+/// How long to wait after the watch has failed.
+const WATCH_PAUSE: Duration = Duration::from_secs(2);
+/// How long to wait while the definition is missing or access is refused.
+const REFUSED_PAUSE: Duration = Duration::from_secs(10);
+
+/// Writes AnnotatedResources while the lease is held.
+pub struct AnnotatedWriter {
+    client: Client,
+    /// The only namespace to look at; `None` for all.
+    single_namespace: Option<String>,
+    gateway: String,
+    applier: Applier<Subject>,
+    build: Option<Arc<Build>>,
+    desired: BTreeMap<Subject, Desired>,
+    existing: HashMap<Subject, Existing>,
+    /// While a list runs: what it hasn't named yet.
+    unlisted: HashMap<Subject, Existing>,
+    /// Whether `existing` is all there is. Before that nothing is written.
+    listed: bool,
+    /// The last trouble of the watch that was logged and still lasts: the status code, or 0.
+    trouble: Option<u16>,
+}
+
+impl AnnotatedWriter {
+    /// A writer of the objects of the gateway `ambassador_id`.
+    pub fn new(client: Client, single_namespace: Option<String>, ambassador_id: &str) -> Self {
+        Self {
+            applier: Applier::new(client.clone(), resource()),
+            client,
+            single_namespace,
+            gateway: label_value(ambassador_id),
+            build: None,
+            desired: BTreeMap::new(),
+            existing: HashMap::new(),
+            unlisted: HashMap::new(),
+            listed: false,
+            trouble: None,
+        }
+    }
+
+    /// Writes until one of the senders is gone. When `leader` turns false, writes under way are dropped at once.
+    pub async fn run(mut self, mut builds: Builds, mut leader: watch::Receiver<bool>) {
+        loop {
+            if leader.wait_for(|leads| *leads).await.is_err() {
+                return;
+            }
+            let build = published(&mut builds);
+            self.take_build(build);
+            let ended = self.lead(&mut builds, &mut leader).await;
+            self.applier.clear();
+            self.existing.clear();
+            self.unlisted.clear();
+            self.listed = false;
+            if ended {
+                return;
+            }
+        }
+    }
+
+    /// Returns when the lease is lost, and whether a sender is gone.
+    async fn lead(&mut self, builds: &mut Builds, leader: &mut watch::Receiver<bool>) -> bool {
+        let mut watch = std::pin::pin!(watcher(self.api(), self.watch_config()));
+        let mut resume = Instant::now();
+        loop {
+            let (desired, existing, gateway) = (&self.desired, &self.existing, &*self.gateway);
+            let ready = self.listed && self.build.is_some();
+            let plan = |subject: &Subject| {
+                let (desired, existing) = (desired.get(subject), existing.get(subject));
+                plan_annotated(subject, desired, existing, gateway, jiff::Timestamp::now())
+            };
+            tokio::select! {
+                biased;
+                lost = leader.wait_for(|leads| !*leads) => return lost.is_err(),
+                changed = builds.changed() => {
+                    if changed.is_err() {
+                        return true;
+                    }
+                    let build = published(builds);
+                    self.take_build(build);
+                }
+                Some(event) = next_after(resume, &mut watch) => match event {
+                    Ok(event) => self.take_event(event),
+                    Err(error) => resume = Instant::now() + self.trouble(&error),
+                },
+                (subject, written) = self.applier.next(plan), if ready => self.fold(subject, written),
+            }
+        }
+    }
+
+    fn api(&self) -> Api<DynamicObject> {
+        match &self.single_namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource()),
+            None => Api::all_with(self.client.clone(), &resource()),
+        }
+    }
+
+    fn watch_config(&self) -> watcher::Config {
+        let (label, value) = MANAGED_BY;
+        watcher::Config::default().labels(&format!("{label}={value},{GATEWAY}={}", self.gateway))
+    }
+
+    fn take_build(&mut self, build: Option<Arc<Build>>) {
+        if self.build.is_some() && has_same_annotations(self.build.as_deref(), build.as_deref()) {
+            self.build = build;
+            return;
+        }
+        let reports = build.as_ref().map_or(&[][..], |build| &build.reports);
+        let before = std::mem::take(&mut self.desired);
+        self.desired = plan_desired(reports, &self.gateway, &before);
+        for (subject, desired) in &self.desired {
+            let known = before.get(subject);
+            if known.is_none_or(|known| !Arc::ptr_eq(&known.report, &desired.report)) {
+                self.applier.enqueue_urgent(subject.clone());
+            }
+        }
+        for subject in before.into_keys().filter(|subject| !self.desired.contains_key(subject)) {
+            self.applier.enqueue_urgent(subject);
+        }
+        self.build = build;
+    }
+
+    fn take_event(&mut self, event: Event<DynamicObject>) {
+        if !matches!(event, Event::Init) && self.trouble.take().is_some() {
+            tracing::info!("watching AnnotatedResources again");
+        }
+        match event {
+            Event::Init => self.unlisted.extend(self.existing.drain()),
+            Event::InitApply(object) | Event::Apply(object) => {
+                let subject = subject(&object);
+                self.see(&subject, &object, None);
+                self.applier.enqueue(subject);
+            }
+            Event::InitDone => {
+                self.listed = true;
+                self.unlisted.clear();
+                // Also those that should be and aren't.
+                for subject in self.desired.keys() {
+                    self.applier.enqueue(subject.clone());
+                }
+            }
+            Event::Delete(object) => {
+                let subject = subject(&object);
+                self.existing.remove(&subject);
+                self.applier.enqueue(subject);
+            }
+        }
+    }
+
+    /// Remembers an object as it stands, and what it was made from, if we wrote it just now.
+    fn see(&mut self, subject: &Subject, object: &DynamicObject, made_from: Option<u64>) {
+        let owners = object.metadata.owner_references.as_ref();
+        let owners = serde_json::to_value(owners).unwrap_or_default();
+        let fingerprint = fingerprint(&object.data["spec"], &owners);
+        let version = object.metadata.resource_version.as_deref();
+        let version = version.and_then(|version| version.parse().ok()).unwrap_or_default();
+        let before = self.unlisted.remove(subject).or_else(|| self.existing.remove(subject));
+        let uid = object.metadata.uid.clone().unwrap_or_default();
+        // The watch may be behind the answers to our own writes.
+        if let Some(newer) = before.as_ref().filter(|b| b.uid == uid && b.version > version) {
+            self.existing.insert(subject.clone(), newer.clone());
+            return;
+        }
+        let made_from = made_from.or_else(|| {
+            before.filter(|before| before.fingerprint == fingerprint).and_then(|b| b.made_from)
+        });
+        let existing = Existing {
+            uid,
+            version,
+            generation: object.metadata.generation,
+            fingerprint,
+            made_from,
+            status: Arc::new(observed_status(&object.data["status"])),
+        };
+        self.existing.insert(subject.clone(), existing);
+    }
+
+    fn fold(&mut self, subject: Subject, written: Written) {
+        match written {
+            Written::Status(object) => self.see(&subject, &object, None),
+            Written::Applied(object, fingerprint) => {
+                self.see(&subject, &object, Some(fingerprint));
+                // The status follows the spec.
+                self.applier.enqueue_urgent(subject);
+            }
+            Written::Gone => drop(self.existing.remove(&subject)),
+            Written::Undeclared => {
+                if self.trouble.replace(500) != Some(500) {
+                    tracing::warn!(
+                        "the definition of AnnotatedResource is too old; install the current one"
+                    );
+                }
+            }
+        }
+    }
+
+    /// Logs what is wrong with the watch, once, and says how long to wait.
+    fn trouble(&mut self, error: &watcher::Error) -> Duration {
+        let code = match error {
+            watcher::Error::InitialListFailed(kube::Error::Api(status))
+            | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code,
+            _ => 0,
+        };
+        let is_new = self.trouble.replace(code) != Some(code);
+        match code {
+            404 if is_new => tracing::warn!(
+                crd = "annotatedresources.nuncio.dev",
+                "a custom resource definition is not installed; configuration in annotations is served, but not shown as objects"
+            ),
+            403 if is_new => tracing::warn!(
+                %error,
+                "may not watch AnnotatedResources; grant get, list, watch, create, patch and delete on annotatedresources.nuncio.dev, and patch on its status"
+            ),
+            404 | 403 => {}
+            _ if is_new => {
+                tracing::warn!(%error, "lost the watch of AnnotatedResources; trying again")
+            }
+            _ => {}
+        }
+        if matches!(code, 403 | 404) { REFUSED_PAUSE } else { WATCH_PAUSE }
+    }
+}
+
+impl std::fmt::Debug for AnnotatedWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AnnotatedWriter").field("gateway", &self.gateway).finish_non_exhaustive()
+    }
+}
+
+/// The next event, not before `resume`.
+async fn next_after<S: futures_util::Stream + Unpin>(
+    resume: Instant,
+    stream: &mut S,
+) -> Option<S::Item> {
+    tokio::time::sleep_until(resume).await;
+    stream.next().await
+}
+
+/// Whether the reports on documents of annotations are the same, by their pointers.
+fn has_same_annotations(one: Option<&Build>, other: Option<&Build>) -> bool {
+    fn annotations(build: Option<&Build>) -> impl Iterator<Item = *const Report> {
+        let reports = build.map_or(&[][..], |build| &build.reports);
+        reports
+            .iter()
+            .filter(|report| matches!(report.object.key.origin, Origin::Annotation { .. }))
+            .map(Arc::as_ptr)
+    }
+    annotations(one).eq(annotations(other))
+}
+
+fn resource() -> ApiResource {
+    ApiResource {
+        group: "nuncio.dev".to_owned(),
+        version: "v1alpha1".to_owned(),
+        api_version: "nuncio.dev/v1alpha1".to_owned(),
+        kind: "AnnotatedResource".to_owned(),
+        plural: "annotatedresources".to_owned(),
+    }
+}
+
+fn subject(object: &DynamicObject) -> Subject {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default().into();
+    Subject { namespace: text(&object.metadata.namespace), name: text(&object.metadata.name) }
+}
+
+#[cfg(test)]
+#[path = "annotated_tests.rs"]
+mod tests;

@@ -1,0 +1,90 @@
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::*;
+use crate::controller::testing::{build, built, document, mapping, report, server};
+use crate::model::report::Verdict;
+
+fn bad(carrier: &str, index: u32, name: &str) -> Report {
+    report(document(carrier, index, name), Verdict::Rejected)
+}
+
+fn texts(notes: &[Note]) -> Vec<&str> {
+    notes.iter().map(|note| note.text.as_str()).collect()
+}
+
+#[test]
+fn what_is_wrong_is_said_once() {
+    let (mut planner, now) = (Planner::default(), Instant::now());
+    let fine = || report(document("svc", 3, "fine"), Verdict::Accepted);
+    let first = build(vec![
+        bad("svc", 0, "a"),
+        fine(),
+        report(mapping("ns", "resource"), Verdict::Rejected),
+    ]);
+    let notes = planner.plan(&first, now);
+    assert_eq!(texts(&notes), ["document 1 \"a\": prefix: is required"]);
+    assert_eq!(notes[0].reason, "Invalid");
+    assert_eq!(planner.plan(&first, now), [], "nothing new");
+
+    let second = build(vec![bad("svc", 0, "a"), fine(), bad("svc", 4, "b")]);
+    assert_eq!(texts(&planner.plan(&second, now)), ["document 5 \"b\": prefix: is required"]);
+    // Repaired and broken again is news.
+    assert_eq!(planner.plan(&build(vec![fine()]), now), []);
+    assert_eq!(planner.plan(&second, now).len(), 2);
+}
+
+#[test]
+fn a_carrier_has_ten_events_a_minute_and_the_last_counts_the_rest() {
+    let (mut planner, start) = (Planner::default(), Instant::now());
+    let many = |from: u32, to: u32| {
+        let all = (from..to).map(|n| bad("svc", n, &format!("d{n}")));
+        build(all.chain([bad("other", 0, "x")]).collect())
+    };
+    let notes = planner.plan(&many(0, 47), start);
+    assert_eq!(notes.len(), 10 + 1, "another carrier has its own ten");
+    let of_svc: Vec<_> = notes.iter().filter(|note| &*note.carrier.name == "svc").collect();
+    assert_eq!(of_svc[9].text, "… and 38 more documents; see kubectl get annotatedresources");
+    assert_eq!(planner.plan(&many(47, 94), start + Duration::from_secs(59)), [], "spent");
+    assert_eq!(planner.plan(&many(100, 103), start + Duration::from_secs(61)).len(), 3);
+}
+
+#[test]
+fn notes_fit_and_names_tell_them_apart() {
+    let mut object = document("svc", 0, "a");
+    object.problems[0].message = "ü".repeat(3000);
+    let long = note(&report(object, Verdict::Rejected)).unwrap();
+    assert!(long.text.len() <= 1024 && long.text.len() > 800, "{}", long.text.len());
+
+    let name = |carrier: &str, document: &str| {
+        let note = note(&bad(carrier, 0, document)).unwrap();
+        event(&note, "pod", Timestamp::UNIX_EPOCH).metadata.name.unwrap()
+    };
+    assert_eq!(name("svc", "a"), name("svc", "a"));
+    assert_ne!(name("svc", "a"), name("svc", "b"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_are_created_on_the_carrier_by_the_leader() {
+    let (client, mut server) = server();
+    let (_builds, builds) = watch::channel(built(Some(build(vec![bad("svc", 0, "a")]))));
+    let (leader, leads) = watch::channel(false);
+    let mut task = JoinSet::new();
+    task.spawn(EventWriter::new(client, "pod-1".to_owned()).run(builds, leads));
+    assert!(server.is_idle_for(60).await, "who doesn't lead says nothing");
+
+    leader.send_replace(true);
+    let call = server.next().await;
+    assert_eq!(
+        (call.method.as_str(), &*call.path),
+        ("POST", "/apis/events.k8s.io/v1/namespaces/ns/events?")
+    );
+    assert_eq!(call.body["regarding"]["kind"], "Service");
+    assert_eq!(call.body["regarding"]["uid"], "uid-svc");
+    assert_eq!(call.body["type"], "Warning");
+    assert_eq!(call.body["reason"], "Invalid");
+    assert_eq!(call.body["reportingInstance"], "pod-1");
+    assert_eq!(call.body["note"], json!("document 1 \"a\": prefix: is required"));
+    call.refuse(409, "AlreadyExists", "said before");
+    assert!(server.is_idle_for(600).await);
+}

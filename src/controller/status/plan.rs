@@ -1,0 +1,144 @@
+//! PURE: what is to be written of a status, given what stands there.
+
+use serde::Serialize;
+
+use crate::model::report::{Condition, ConditionKind, Report};
+use crate::source::ObservedStatus;
+
+/// The longest message that the schema of conditions allows, in characters
+/// (`metav1.Condition.message`).
+const MAX_MESSAGE: usize = 32_768;
+
+/// Which fields the kind's definition knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusForm {
+    /// Conditions, and Emissary's `state` and `reason`: our definition of Mapping.
+    Full,
+    /// Conditions alone: AnnotatedResource.
+    Conditions,
+    /// `state` and `reason` alone: Emissary's definition of Mapping.
+    State,
+}
+
+/// The status to write: all fields of it that are ours, by server-side apply. The API server
+/// keeps what other writers own, their conditions included.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StatusPatch {
+    /// Emissary's `Mapping.status.state`: `Running` or `Inactive`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<&'static str>,
+    /// Emissary's `Mapping.status.reason`: why it is inactive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Our four conditions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<PatchedCondition>,
+}
+
+/// A condition to write (`metav1.Condition`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PatchedCondition {
+    /// Its type.
+    pub r#type: &'static str,
+    /// `True` or `False`.
+    pub status: &'static str,
+    /// A word for programs.
+    pub reason: &'static str,
+    /// A sentence for people.
+    pub message: String,
+    /// The generation that it speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// When the status last flipped, RFC 3339.
+    pub last_transition_time: String,
+}
+
+/// What to write so that the status says what `report` found of `generation`; `None` if it says
+/// so already. The configuration that holds `report` must be served.
+pub fn plan(
+    report: &Report,
+    observed: Option<&ObservedStatus>,
+    generation: Option<i64>,
+    form: StatusForm,
+    now: jiff::Timestamp,
+) -> Option<StatusPatch> {
+    let found = report.conditions();
+    let (state, reason) = match form {
+        StatusForm::Conditions => (None, None),
+        StatusForm::Full | StatusForm::State => state(&found),
+    };
+    let conditions = match form {
+        StatusForm::State => Vec::new(),
+        StatusForm::Full | StatusForm::Conditions => found
+            .into_iter()
+            .map(|condition| plan_condition(condition, observed, generation, now))
+            .collect(),
+    };
+    let patch = StatusPatch { state, reason, conditions };
+    (!is_observed(&patch, observed, form)).then_some(patch)
+}
+
+/// Emissary's summary of an object.
+fn state(conditions: &[Condition]) -> (Option<&'static str>, Option<String>) {
+    match conditions.iter().find(|condition| condition.kind == ConditionKind::Accepted) {
+        Some(accepted) if !accepted.status => (Some("Inactive"), Some(accepted.message.clone())),
+        _ => (Some("Running"), None),
+    }
+}
+
+fn plan_condition(
+    condition: Condition,
+    observed: Option<&ObservedStatus>,
+    generation: Option<i64>,
+    now: jiff::Timestamp,
+) -> PatchedCondition {
+    let r#type = condition.kind.as_str();
+    let status = if condition.status { "True" } else { "False" };
+    let since = observed
+        .and_then(|observed| observed.conditions.iter().find(|before| before.kind == r#type))
+        .filter(|before| before.status == status && !before.last_transition_time.is_empty())
+        .map(|before| before.last_transition_time.clone());
+    PatchedCondition {
+        r#type,
+        status,
+        reason: condition.reason,
+        message: shorten(condition.message, MAX_MESSAGE),
+        observed_generation: generation,
+        last_transition_time: since
+            .unwrap_or_else(|| now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
+    }
+}
+
+fn is_observed(patch: &StatusPatch, observed: Option<&ObservedStatus>, form: StatusForm) -> bool {
+    let Some(observed) = observed else { return false };
+    let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let state_stands = form == StatusForm::Conditions
+        || (observed.state.as_deref() == patch.state
+            && text(&observed.reason) == text(&patch.reason));
+    state_stands
+        && patch.conditions.iter().all(|wanted| {
+            observed.conditions.iter().any(|before| {
+                before.kind == wanted.r#type
+                    && before.status == wanted.status
+                    && before.reason == wanted.reason
+                    && before.message == wanted.message
+                    && before.observed_generation == wanted.observed_generation
+            })
+        })
+}
+
+/// Cuts a text to `limit` characters, the last of them an ellipsis.
+pub(crate) fn shorten(mut text: String, limit: usize) -> String {
+    if text.len() <= limit || text.chars().count() <= limit {
+        return text;
+    }
+    let end = text.char_indices().nth(limit.saturating_sub(1)).map_or(text.len(), |(at, _)| at);
+    text.truncate(end);
+    text.push('…');
+    text
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

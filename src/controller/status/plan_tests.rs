@@ -1,0 +1,162 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::controller::testing::{mapping, report};
+use crate::model::key::ServiceKey;
+use crate::model::report::{References, Verdict};
+use crate::source::ObservedCondition;
+
+const BEFORE: &str = "2026-01-01T00:00:00Z";
+
+fn now() -> jiff::Timestamp {
+    "2026-05-05T05:05:05.678Z".parse().unwrap()
+}
+
+/// The status that stands after `patch` was written.
+fn written(patch: &StatusPatch) -> ObservedStatus {
+    ObservedStatus {
+        state: patch.state.map(str::to_owned),
+        reason: patch.reason.clone(),
+        conditions: patch
+            .conditions
+            .iter()
+            .map(|condition| ObservedCondition {
+                kind: condition.r#type.into(),
+                status: condition.status.into(),
+                reason: condition.reason.into(),
+                message: condition.message.clone(),
+                observed_generation: condition.observed_generation,
+                last_transition_time: BEFORE.into(),
+            })
+            .collect(),
+    }
+}
+
+fn accepted() -> Report {
+    report(mapping("ns", "a"), Verdict::Accepted)
+}
+
+fn rejected() -> Report {
+    report(mapping("ns", "a"), Verdict::Rejected)
+}
+
+fn no_service() -> Report {
+    let service = ServiceKey { namespace: "ns".into(), name: "gone".into() };
+    Report { references: References::ServiceNotFound(service), ..accepted() }
+}
+
+#[test]
+fn a_first_status_says_everything_now() {
+    let patch = plan(&accepted(), None, Some(3), StatusForm::Full, now()).unwrap();
+    assert_eq!((patch.state, &patch.reason), (Some("Running"), &None));
+    let kinds: Vec<_> = patch.conditions.iter().map(|c| (c.r#type, c.status)).collect();
+    assert_eq!(
+        kinds,
+        [("Accepted", "True"), ("ResolvedRefs", "True"), ("Programmed", "True"), ("Ready", "True")]
+    );
+    for condition in &patch.conditions {
+        assert_eq!(condition.last_transition_time, "2026-05-05T05:05:05Z");
+        assert_eq!(condition.observed_generation, Some(3));
+    }
+    let json = serde_json::to_value(&patch).unwrap();
+    assert_eq!(json["conditions"][0]["lastTransitionTime"], "2026-05-05T05:05:05Z");
+    assert_eq!(json["conditions"][0]["observedGeneration"], 3);
+    assert!(json.get("reason").is_none(), "an absent reason gives the field up");
+}
+
+#[test]
+fn only_differences_are_written() {
+    // (name, observed from, change to it, report now, generation now, written?)
+    type Change = fn(&mut ObservedStatus);
+    let cases: [(&str, Report, Change, Report, i64, bool); 9] = [
+        ("same", accepted(), |_| (), accepted(), 1, false),
+        ("same rejection", rejected(), |_| (), rejected(), 1, false),
+        ("new generation", accepted(), |_| (), accepted(), 2, true),
+        ("rejected now", accepted(), |_| (), rejected(), 1, true),
+        ("reference lost", accepted(), |_| (), no_service(), 1, true),
+        ("state taken away", accepted(), |o| o.state = None, accepted(), 1, true),
+        (
+            "an empty reason is none",
+            accepted(),
+            |o| o.reason = Some(String::new()),
+            accepted(),
+            1,
+            false,
+        ),
+        ("a condition taken away", accepted(), |o| drop(o.conditions.pop()), accepted(), 1, true),
+        (
+            "foreign conditions are nobody's business",
+            accepted(),
+            |o| {
+                let mut foreign = o.conditions[0].clone();
+                foreign.kind = "Foreign".into();
+                foreign.status = "Unknown".into();
+                o.conditions.insert(0, foreign);
+            },
+            accepted(),
+            1,
+            false,
+        ),
+    ];
+    for (name, before, change, after, generation, expected) in cases {
+        let first = plan(&before, None, Some(1), StatusForm::Full, now()).unwrap();
+        let mut observed = written(&first);
+        change(&mut observed);
+        let patch = plan(&after, Some(&observed), Some(generation), StatusForm::Full, now());
+        assert_eq!(patch.is_some(), expected, "{name}: {patch:?}");
+        if let Some(patch) = patch {
+            assert!(
+                plan(&after, Some(&written(&patch)), Some(generation), StatusForm::Full, now())
+                    .is_none(),
+                "{name}: a written plan is fulfilled"
+            );
+            assert!(patch.conditions.iter().all(|c| c.r#type != "Foreign"), "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_transition_time_moves_with_the_status_alone() {
+    let first = plan(&accepted(), None, Some(1), StatusForm::Full, now()).unwrap();
+    let observed = written(&first);
+    let after = plan(&no_service(), Some(&observed), Some(2), StatusForm::Full, now()).unwrap();
+    let times: Vec<_> =
+        after.conditions.iter().map(|c| (c.r#type, c.last_transition_time.as_str())).collect();
+    let flipped = "2026-05-05T05:05:05Z";
+    assert_eq!(
+        times,
+        [
+            ("Accepted", BEFORE),
+            ("ResolvedRefs", flipped),
+            ("Programmed", BEFORE),
+            ("Ready", flipped)
+        ]
+    );
+}
+
+#[test]
+fn emissary_form_has_state_alone_and_annotated_form_has_none() {
+    let patch = plan(&rejected(), None, Some(1), StatusForm::State, now()).unwrap();
+    assert_eq!(patch.state, Some("Inactive"));
+    assert_eq!(patch.reason.as_deref(), Some("prefix: is required"));
+    assert_eq!(serde_json::to_value(&patch).unwrap().as_object().unwrap().len(), 2);
+    assert!(plan(&rejected(), Some(&written(&patch)), Some(2), StatusForm::State, now()).is_none());
+
+    let patch = plan(&rejected(), None, Some(1), StatusForm::Conditions, now()).unwrap();
+    assert_eq!((patch.state, &patch.reason, patch.conditions.len()), (None, &None, 4));
+}
+
+#[test]
+fn long_messages_are_cut_between_characters() {
+    for (text, limit, expected) in
+        [("äöü", 3, "äöü"), ("äöüß", 3, "äö…"), ("abc", 5, "abc"), ("abcdef", 5, "abcd…")]
+    {
+        assert_eq!(shorten(text.to_owned(), limit), expected);
+    }
+    let mut long = rejected();
+    let mut object = (*long.object).clone();
+    object.problems[0].message = "ü".repeat(40_000);
+    long.object = Arc::new(object);
+    let patch = plan(&long, None, None, StatusForm::Full, now()).unwrap();
+    assert_eq!(patch.conditions[0].message.chars().count(), MAX_MESSAGE);
+}

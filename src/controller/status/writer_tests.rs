@@ -1,0 +1,252 @@
+use std::collections::HashSet;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use super::*;
+use crate::controller::rebuild::Built;
+use crate::controller::testing::{Call, Server, build, built, document, mapping, report, server};
+use crate::model::report::{Report, Verdict};
+use crate::source::ObservedStatus;
+
+struct Scene {
+    server: Server,
+    builds: watch::Sender<Arc<Built>>,
+    leader: watch::Sender<bool>,
+    observed: ObservedStatuses,
+    _task: JoinSet<()>,
+}
+
+/// A leading writer of these reports, each object without a status.
+fn scene(reports: Vec<Report>) -> Scene {
+    let (client, server) = server();
+    let observed = ObservedStatuses::default();
+    for report in &reports {
+        observed.put(report.object.key.clone(), Arc::default());
+    }
+    let (builds, build_reader) = watch::channel(built(Some(build(reports))));
+    let (leader, leads) = watch::channel(true);
+    let mut task = JoinSet::new();
+    task.spawn(StatusWriter::new(client, observed.clone()).run(build_reader, leads));
+    Scene { server, builds, leader, observed, _task: task }
+}
+
+fn accepted(name: &str) -> Report {
+    report(mapping("ns", name), Verdict::Accepted)
+}
+
+/// The object that a status patch leaves.
+fn patched(call: &Call) -> Value {
+    json!({
+        "apiVersion": "getambassador.io/v3alpha1", "kind": "Mapping",
+        "metadata": {"name": call.body["metadata"]["name"], "namespace": "ns"},
+        "status": call.body["status"],
+    })
+}
+
+impl Scene {
+    async fn answer_next(&mut self) -> Asked {
+        let call = self.server.next().await;
+        let seen = Asked {
+            name: call.body["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
+            status: call.body["status"].clone(),
+        };
+        let object = patched(&call);
+        call.ok(&object);
+        seen
+    }
+}
+
+/// What a call asked for.
+#[derive(Debug)]
+struct Asked {
+    name: String,
+    status: Value,
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_is_applied_to_the_subresource_and_then_left_alone() {
+    let mut scene = scene(vec![accepted("a"), report(document("svc", 0, "b"), Verdict::Accepted)]);
+    let call = scene.server.next().await;
+    assert_eq!(call.method, "PATCH");
+    assert_eq!(
+        call.path,
+        "/apis/getambassador.io/v3alpha1/namespaces/ns/mappings/a/status?&force=true&fieldManager=nuncio"
+    );
+    assert_eq!(call.content_type, "application/apply-patch+yaml");
+    assert_eq!(call.body["kind"], "Mapping");
+    assert_eq!(call.body["status"]["state"], "Running");
+    assert_eq!(call.body["status"]["conditions"].as_array().unwrap().len(), 4);
+    assert!(call.body.get("spec").is_none());
+    let object = patched(&call);
+    call.ok(&object);
+    assert!(scene.server.is_idle_for(600).await);
+
+    // The watch shows what was written: still nothing to do.
+    let key = mapping("ns", "a").key;
+    let status = scene.observed.get(&key).unwrap();
+    assert_eq!(status.state.as_deref(), Some("Running"));
+    scene.observed.put(key.clone(), status);
+    assert!(scene.server.is_idle_for(600).await);
+
+    // Somebody takes it away: it is written again.
+    scene.observed.put(key, Arc::new(ObservedStatus::default()));
+    assert_eq!(scene.answer_next().await.name, "a");
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_changed_is_written_and_it_goes_first() {
+    let mut scene = scene((0..100).map(|n| accepted(&format!("m{n:03}"))).collect());
+    let mut names = HashSet::new();
+    for _ in 0..100 {
+        names.insert(scene.answer_next().await.name);
+    }
+    assert_eq!(names.len(), 100);
+    assert!(scene.server.is_idle_for(60).await);
+
+    let before = Arc::clone(&scene.builds.borrow().build);
+    let mut reports = before.reports.clone();
+    reports[70] = Arc::new(report(mapping("ns", "m070"), Verdict::Rejected));
+    scene.builds.send_replace(built(Some(Arc::new(Build { reports, ..Build::default() }))));
+    let call = scene.answer_next().await;
+    assert_eq!((call.name.as_str(), call.status["state"].as_str()), ("m070", Some("Inactive")));
+    assert!(scene.server.is_idle_for(60).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_first_statuses_take_less_than_a_minute_eight_at_a_time() {
+    let mut scene = scene((0..10_000).map(|n| accepted(&format!("m{n:05}"))).collect());
+    let begun = tokio::time::Instant::now();
+    let mut calls = Vec::new();
+    for written in 0..10_000 {
+        while calls.len() < 8 && written + calls.len() < 10_000 {
+            calls.push(scene.server.next().await);
+        }
+        let call = calls.remove(0);
+        let object = patched(&call);
+        call.ok(&object);
+    }
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() > Duration::from_secs(20), "paced: {:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_lease_stops_writing_at_once() {
+    let mut scene = scene((0..100).map(|n| accepted(&format!("m{n:03}"))).collect());
+    let under_way = scene.server.next().await;
+    scene.leader.send_replace(false);
+    tokio::task::yield_now().await;
+    // Requests that were under way may still sit in the connection; no new ones come.
+    let mut late = 0;
+    while let Ok(call) = tokio::time::timeout(Duration::from_secs(60), scene.server.next()).await {
+        late += 1;
+        drop(call);
+    }
+    assert!(late < 8, "{late}");
+    drop(under_way);
+
+    scene.leader.send_replace(true);
+    let mut names = HashSet::new();
+    for _ in 0..100 {
+        names.insert(scene.answer_next().await.name);
+    }
+    assert_eq!(names.len(), 100, "and begins anew when it leads again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_are_tried_again_with_what_is_then_true() {
+    let mut scene = scene(vec![accepted("a")]);
+    scene.server.next().await.refuse(503, "ServiceUnavailable", "starting");
+    // The client itself tries a 503 again.
+    while let Ok(call) = tokio::time::timeout(Duration::from_millis(1), scene.server.next()).await {
+        call.refuse(500, "InternalError", "etcd is away");
+    }
+    let rejected = build(vec![report(mapping("ns", "a"), Verdict::Rejected)]);
+    scene.builds.send_replace(built(Some(rejected)));
+    let call = scene.answer_next().await;
+    assert_eq!(call.status["state"], "Inactive");
+    assert!(scene.server.is_idle_for(600).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_is_gone_is_left_alone() {
+    let mut scene = scene(vec![accepted("a"), accepted("b")]);
+    scene.observed.changed().await;
+    let mut names = Vec::new();
+    for _ in 0..3 {
+        let call = scene.server.next().await;
+        match call.path.contains("/mappings/a") {
+            true => call.refuse(404, "NotFound", "mappings \"a\" not found"),
+            false => {
+                names.push(call.body["metadata"]["name"].clone());
+                let object = patched(&call);
+                call.ok(&object);
+            }
+        }
+    }
+    assert_eq!(names, ["b"]);
+    assert!(scene.server.is_idle_for(600).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_status_subresource_the_kind_is_left_alone() {
+    let mut scene = scene((0..50).map(|n| accepted(&format!("m{n:03}"))).collect());
+    let mut calls = 0;
+    let end = tokio::time::Instant::now() + Duration::from_secs(50);
+    while let Ok(call) = tokio::time::timeout_at(end, scene.server.next()).await {
+        calls += 1;
+        match call.method.as_str() {
+            "PATCH" => call.refuse(404, "NotFound", "mappings \"m\" not found"),
+            _ => call.ok(&json!({
+                "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
+                "metadata": {"name": "m", "namespace": "ns"},
+            })),
+        }
+    }
+    assert!(calls <= 8 * 3, "{calls}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn emissarys_definition_gets_emissarys_status() {
+    let mut scene = scene(vec![accepted("a")]);
+    scene.server.next().await.refuse(
+        500,
+        "",
+        "failed to create typed patch object (ns/a; getambassador.io/v3alpha1, Kind=Mapping): .status.conditions: field not declared in schema",
+    );
+    let call = scene.answer_next().await;
+    assert_eq!(call.status, json!({"state": "Running"}));
+    assert!(scene.server.is_idle_for(600).await);
+}
+
+#[test]
+fn changed_reports_are_found_by_their_pointers() {
+    let of = |names: &[&str]| build(names.iter().map(|name| accepted(name)).collect());
+    let old = of(&["a", "b", "c"]);
+    let with = |changes: &[(usize, Option<&str>)]| {
+        let mut reports = old.reports.clone();
+        for (at, name) in changes {
+            match name {
+                Some(name) => reports.insert(*at, Arc::new(accepted(name))),
+                None => drop(reports.remove(*at)),
+            }
+        }
+        Build { reports, ..Build::default() }
+    };
+    let cases: [(&str, Build, &[&str]); 6] = [
+        ("nothing", with(&[]), &[]),
+        ("replaced", with(&[(1, None), (1, Some("b"))]), &["b"]),
+        ("added in front", with(&[(0, Some("0"))]), &["0"]),
+        ("added at the end", with(&[(3, Some("d"))]), &["d"]),
+        ("removed", with(&[(0, None)]), &[]),
+        ("removed and replaced", with(&[(0, None), (1, None), (1, Some("c"))]), &["c"]),
+    ];
+    for (name, new, expected) in cases {
+        let changed = changed_resources(Some(&old), Some(&new));
+        let names: Vec<_> = changed.iter().map(|key| &*key.name).collect();
+        assert_eq!(names, expected, "{name}");
+    }
+    assert_eq!(changed_resources(None, Some(&old)).len(), 3);
+    assert_eq!(changed_resources(Some(&old), None).len(), 0);
+}

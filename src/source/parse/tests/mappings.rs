@@ -1,0 +1,392 @@
+//! The fields of a Mapping.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::super::parse_resource;
+use super::*;
+use crate::model::cluster::Upstream;
+use crate::model::key::{Kind, Origin};
+use crate::model::object::Severity;
+use crate::model::regex::Regex;
+use crate::model::route::{
+    HeaderMatch, HostMatch, HostRewrite, PathMatchKind, PathRewrite, QueryMatch, RedirectPath,
+    SubstitutionPart, ValueMatch,
+};
+
+const V2: &str = "getambassador.io/v2";
+
+fn regex(text: &str) -> Regex {
+    Regex::full(text).expect(text)
+}
+
+#[test]
+fn defaults_are_emissarys() {
+    let object = mapping("hostname: '*'\n");
+    assert_eq!(problems(&object), [""; 0]);
+    let route = route(&object);
+    assert_eq!(route.matches.host, Some(HostMatch::Any));
+    assert_eq!(route.matches.path.kind, PathMatchKind::Prefix("/p/".into()));
+    assert!(route.matches.path.case_sensitive);
+    assert_eq!((route.precedence, route.weight), (0, None));
+    assert_eq!(route.timeout, Some(Duration::from_millis(3000)));
+    assert_eq!(route.idle_timeout, Some(Duration::from_secs(300)));
+    assert!(route.request_headers.is_empty() && route.response_headers.is_empty());
+    let forward = forward(&object);
+    assert_eq!(forward.path, PathRewrite::Matched("/".into()));
+    assert_eq!(forward.host, HostRewrite::Keep);
+    assert_eq!(forward.cluster.connect_timeout, Duration::from_millis(3000));
+    assert_eq!(forward.cluster.upstream, Upstream::Name { host: "svc.default".into(), port: 80 });
+    assert_eq!(*object.ambassador_id, ["default".to_owned()]);
+    assert_eq!(object.labels.get("app").map(String::as_str), Some("web"));
+    assert_eq!(object.created, Some(7));
+}
+
+#[test]
+fn hosts() {
+    let name = |text: &str| Some(HostMatch::Exact(text.into()));
+    for (version, fields, expected) in [
+        ("getambassador.io/v3alpha1", "", None),
+        (V2, "", Some(HostMatch::Any)),
+        ("ambassador/v0", "host: ''\n", Some(HostMatch::Any)),
+        ("ambassador/v1", "host: Example.COM\n", name("example.com")),
+        (V2, "host: '*'\n", Some(HostMatch::Any)),
+        (V2, "host: 'a.*'\nhost_regex: true\n", Some(HostMatch::Regex(regex("a.*")))),
+        ("getambassador.io/v3alpha1", "hostname: '*'\n", Some(HostMatch::Any)),
+        (
+            "getambassador.io/v3alpha1",
+            "hostname: '*.Example.com'\n",
+            Some(HostMatch::Suffix(".example.com".into())),
+        ),
+        ("getambassador.io/v3alpha1", "hostname: 'a.*'\n", Some(HostMatch::Prefix("a.".into()))),
+        ("getambassador.io/v3alpha1", "hostname: a.example\nhost: b\n", name("a.example")),
+        ("getambassador.io/v3alpha1", "headers:\n  ':authority': a.example\n", name("a.example")),
+        ("getambassador.io/v3alpha1", "headers: {Host: a.example}\n", name("a.example")),
+        (V2, "headers: {':authority': true}\n", Some(HostMatch::Any)),
+        (V2, "regex_headers: {':authority': 'a.+'}\n", Some(HostMatch::Regex(regex("a.+")))),
+    ] {
+        let object = version_mapping(version, fields);
+        assert_eq!(route(&object).matches.host, expected, "{version} {fields}");
+        assert!(route(&object).matches.headers.is_empty());
+    }
+}
+
+#[test]
+fn paths() {
+    for (fields, kind, case_sensitive) in [
+        ("prefix: /a\n", PathMatchKind::Prefix("/a".into()), true),
+        ("prefix: /a\ncase_sensitive: off\n", PathMatchKind::Prefix("/a".into()), false),
+        ("prefix: /a\nprefix_exact: yes\n", PathMatchKind::Exact("/a".into()), true),
+        (
+            "prefix: /a/[0-9]+\nprefix_regex: on\nprefix_exact: true\ncase_sensitive: No\n",
+            PathMatchKind::Regex(regex("/a/[0-9]+")),
+            true,
+        ),
+    ] {
+        let object = mapping(fields);
+        let path = &route(&object).matches.path;
+        assert_eq!((&path.kind, path.case_sensitive), (&kind, case_sensitive), "{fields}");
+    }
+}
+
+#[test]
+fn conditions() {
+    let object = version_mapping(
+        V2,
+        "method: GET\nheaders:\n  X-B: yes\n  x-a: 'yes'\n  x-n: 1\n  x-f: false\nregex_headers: \
+         {x-r: 'a|b', x-p: '.*'}\nquery_parameters: {q: 'a b', p: true}\n\
+         regex_query_parameters: {r: '[0-9]+'}\n",
+    );
+    assert_eq!(problems(&object), ["Warning headers.x-f@11:3"]);
+    let matches = &route(&object).matches;
+    let header = |name: &str, value| HeaderMatch { name: name.into(), value };
+    assert_eq!(
+        matches.headers,
+        [
+            header("x-a", ValueMatch::Exact("yes".into())),
+            header("x-b", ValueMatch::Present),
+            header("x-n", ValueMatch::Exact("1".into())),
+            header("x-p", ValueMatch::Present),
+            header("x-r", ValueMatch::Regex(regex("a|b"))),
+        ]
+    );
+    let query = |name: &str, value| QueryMatch { name: name.into(), value };
+    assert_eq!(
+        matches.query,
+        [
+            query("p", ValueMatch::Present),
+            query("q", ValueMatch::Exact("a b".into())),
+            query("r", ValueMatch::Regex(regex("[0-9]+"))),
+        ]
+    );
+    assert_eq!(matches.method, Some(ValueMatch::Exact("GET".into())));
+    for (fields, expected) in [
+        ("method: GET|PUT\nmethod_regex: true\n", ValueMatch::Regex(regex("GET|PUT"))),
+        ("headers: {':method': POST}\n", ValueMatch::Exact("POST".into())),
+    ] {
+        assert_eq!(route(&mapping(fields)).matches.method, Some(expected), "{fields}");
+    }
+}
+
+#[test]
+fn rewrites() {
+    let matched = |text: &str| PathRewrite::Matched(text.into());
+    for (fields, expected) in [
+        ("rewrite: /x/\n", matched("/x/")),
+        ("rewrite: ''\n", PathRewrite::Keep),
+        ("rewrite:\n", matched("/")),
+        ("rewrite: /model/test/:predict\n", matched("/model/test/:predict")),
+    ] {
+        assert_eq!(forward(&mapping(fields)).path, expected, "{fields}");
+    }
+    let object = mapping(
+        "rewrite: /x\nregex_rewrite: {pattern: '/(\\d+)/(.*)', substitution: '\\2/\\\\x\\1'}\n",
+    );
+    assert_eq!(problems(&object), ["Warning rewrite@6:1"]);
+    let PathRewrite::Regex(regex) = &forward(&object).path else { panic!("a regex") };
+    assert_eq!(
+        regex.replacement,
+        [
+            SubstitutionPart::Group(2),
+            SubstitutionPart::Text("/\\x".into()),
+            SubstitutionPart::Group(1)
+        ]
+    );
+    for (fields, expected) in [
+        ("host_rewrite: httpbin.org\n", HostRewrite::Literal("httpbin.org".into())),
+        ("auto_host_rewrite: true\n", HostRewrite::Upstream),
+        ("auto_host_rewrite: true\nhost_rewrite: a\n", HostRewrite::Literal("a".into())),
+    ] {
+        assert_eq!(forward(&mapping(fields)).host, expected, "{fields}");
+    }
+}
+
+#[test]
+fn redirects() {
+    for (fields, authority, status, path) in [
+        ("", "svc.default", 301, RedirectPath::Keep),
+        ("service: example.com:8080\n", "example.com:8080", 301, RedirectPath::Keep),
+        ("path_redirect: /x\n", "svc.default", 301, RedirectPath::Replace("/x".into())),
+        (
+            "prefix_redirect: /y\nredirect_response_code: 308\n",
+            "svc.default",
+            308,
+            RedirectPath::ReplaceMatched("/y".into()),
+        ),
+        (
+            "prefix_redirect: /y\npath_redirect: /x\nredirect_response_code: 200\n",
+            "svc.default",
+            301,
+            RedirectPath::Replace("/x".into()),
+        ),
+    ] {
+        let object = mapping(&format!("host_redirect: true\n{fields}"));
+        let Action::Redirect(redirect) = &route(&object).action else { panic!("a redirect") };
+        let found = (&*redirect.authority, redirect.status.as_u16(), &redirect.path);
+        assert_eq!(found, (authority, status, &path), "{fields}");
+    }
+}
+
+#[test]
+fn header_edits() {
+    let object = version_mapping(
+        V2,
+        "add_request_headers:\n  X-A: plain\n  x-b: {value: 'u=%REQ(x-u)%', append: false}\n  \
+         x-bad: '50%'\n  bad name: x\n  Host: x\nadd_response_headers:\n  x-c:\n    value: 1\n    \
+         append: on\nremove_request_headers: X-D\nremove_response_headers: [x-e, X-E, x-f]\n",
+    );
+    assert_eq!(
+        problems(&object),
+        [
+            "Warning add_request_headers.x-bad@9:3",
+            "Warning add_request_headers.bad name@10:3",
+            "Warning add_request_headers.Host@11:3",
+        ]
+    );
+    let names = |edits: &crate::model::route::HeaderEdits| {
+        let add: Vec<_> = edits.add.iter().map(|add| (add.name.to_string(), add.append)).collect();
+        let remove: Vec<_> = edits.remove.iter().map(ToString::to_string).collect();
+        (add, remove)
+    };
+    let owned = |list: &[(&str, bool)]| {
+        list.iter().map(|(name, append)| ((*name).to_owned(), *append)).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        names(&route(&object).request_headers),
+        (owned(&[("x-a", true), ("x-b", false)]), vec!["x-d".to_owned()])
+    );
+    assert_eq!(
+        names(&route(&object).response_headers),
+        (owned(&[("x-c", true)]), vec!["x-e".to_owned(), "x-f".to_owned()])
+    );
+}
+
+#[test]
+fn numbers() {
+    let seconds = |text: &str| {
+        let object = mapping(text);
+        (route(&object).timeout.map(|limit| limit.as_millis()), object.problems.len())
+    };
+    for (fields, expected) in [
+        ("timeout_ms: 10\n", (Some(10), 0)),
+        ("timeout_ms: 0\n", (None, 0)),
+        ("timeout_ms: -1\n", (Some(3000), 1)),
+        ("timeout_ms: soon\n", (Some(3000), 1)),
+        ("timeout_ms: '10'\n", (Some(3000), 1)),
+        ("timeout_ms: [1]\n", (Some(3000), 1)),
+        ("timeout_ms: 9999999999999999999999\n", (Some(3000), 1)),
+    ] {
+        assert_eq!(seconds(fields), expected, "{fields}");
+    }
+    for (fields, expected) in [
+        ("weight: 0\n", (Some(0), 0)),
+        ("weight: 100\n", (Some(100), 0)),
+        ("weight: 150\n", (Some(100), 1)),
+    ] {
+        let object = mapping(fields);
+        assert_eq!((route(&object).weight, object.problems.len()), expected, "{fields}");
+    }
+    assert_eq!(route(&mapping("precedence: -5\n")).precedence, -5);
+    let object = mapping("connect_timeout_ms: 0\n");
+    assert_eq!(forward(&object).cluster.connect_timeout, Duration::from_secs(3));
+    assert_eq!(problems(&object), ["Warning connect_timeout_ms@6:1"]);
+}
+
+/// Whatever would widen the match or send requests elsewhere.
+#[test]
+fn what_can_not_be_ignored_is_refused() {
+    for (fields, blamed) in [
+        ("prefix: [/a]\n", "prefix"),
+        ("prefix: '('\nprefix_regex: true\n", "prefix"),
+        ("prefix: /a\nprefix_regex: maybe\n", "prefix_regex"),
+        ("prefix: /a\nprefix_regex: 'true'\n", "prefix_regex"),
+        ("service: ''\n", "service"),
+        ("service: foo:http\n", "service"),
+        ("service: https://foo\n", "service"),
+        ("tls: true\n", "tls"),
+        ("tls: context\n", "tls"),
+        ("host: 'a*'\n", "host"),
+        ("host: '('\nhost_regex: true\n", "host"),
+        ("hostname: [a]\n", "hostname"),
+        ("hostname: a\nheaders: {':authority': b}\n", "headers.:authority"),
+        ("method: '('\nmethod_regex: true\n", "method"),
+        ("method: GET\nheaders: {':method': PUT}\n", "headers.:method"),
+        ("headers: {x-a: true}\n", "headers.x-a"),
+        ("headers: [x-a]\n", "headers"),
+        ("headers: {'a b': x}\n", "headers.a b"),
+        ("headers: {x-a: {}}\n", "headers.x-a"),
+        ("regex_headers: {x-a: '(?=a)'}\n", "regex_headers.x-a"),
+        ("query_parameters: {a: [b]}\n", "query_parameters.a"),
+        ("regex_query_parameters: {a: '('}\n", "regex_query_parameters.a"),
+        ("weight: -1\n", "weight"),
+        ("weight: many\n", "weight"),
+        ("precedence: high\n", "precedence"),
+        ("resolver: consul\n", "resolver"),
+        ("resolver: nope\n", "resolver"),
+        ("shadow: true\n", "shadow"),
+        ("rewrite: [a]\n", "rewrite"),
+        ("regex_rewrite: {pattern: '(', substitution: ''}\n", "regex_rewrite.pattern"),
+        ("regex_rewrite: {pattern: 'a', substitution: '\\1'}\n", "regex_rewrite.substitution"),
+        ("regex_rewrite: {pattern: 'a', substitution: '\\x'}\n", "regex_rewrite.substitution"),
+        ("regex_rewrite: {substitution: x}\n", "regex_rewrite"),
+        ("host_rewrite: \"a\\r\\nb\"\n", "host_rewrite"),
+        ("host_redirect: maybe\n", "host_redirect"),
+        ("ambassador_id: {a: b}\n", "ambassador_id"),
+    ] {
+        let object = mapping(fields);
+        assert_eq!(object.content, Content::Rejected, "{fields}");
+        let errors: Vec<_> = object
+            .problems
+            .iter()
+            .filter(|problem| problem.severity == Severity::Error)
+            .map(|problem| problem.field.as_deref())
+            .collect();
+        assert_eq!(errors, [Some(blamed)], "{fields}");
+        assert!(object.problems.iter().all(|problem| problem.location.is_some()), "{fields}");
+    }
+}
+
+#[test]
+fn what_asks_for_no_tls_is_taken() {
+    for fields in ["tls: false\n", "tls: ''\n", "tls:\n", "tls: no\n", "service: http://foo\n"] {
+        assert_eq!(problems(&version_mapping(V2, fields)), [""; 0], "{fields}");
+    }
+}
+
+#[test]
+fn all_problems_are_told_in_the_order_of_the_text() {
+    let object = mapping(
+        "timeout_ms: soon\nweight: -1\nretry_policy: {retry_on: 5xx}\nprefx: /a\ngrpc: false\n\
+         cors: {origins: ['*']}\nenvoy_override: {a: b}\nmodules: []\nlabels: {a: []}\n\
+         docs: {path: /x}\nhost_regex: perhaps\nsomething: else\n",
+    );
+    assert_eq!(
+        problems(&object),
+        [
+            "Warning timeout_ms@6:1",
+            "Error weight@7:1",
+            "NoEffect retry_policy@8:1",
+            "Warning prefx@9:1",
+            "NoEffect cors@11:1",
+            "NoEffect envoy_override@12:1",
+            "Error host_regex@16:1",
+            "Warning something@17:1",
+        ]
+    );
+    assert!(object.problems[3].message.contains("did you mean prefix?"));
+}
+
+#[test]
+fn variables_are_expanded_in_strings() {
+    let mut settings = settings();
+    settings.environment.insert("HOST_IP".into(), "10.0.0.9".into());
+    settings.environment.insert("SECRET".into(), "hidden".into());
+    let text = "{apiVersion: ambassador/v2, kind: Mapping, name: m, prefix: '/${SECRET}/$1', \
+                service: '$HOST_IP:80'}";
+    let objects = parse_annotation(text, &carrier("default", "web"), &settings);
+    assert_eq!(forward(&objects[0]).cluster.upstream.authority(), "10.0.0.9:80");
+    let path = &route(&objects[0]).matches.path;
+    assert_eq!(path.kind, PathMatchKind::Prefix("/hidden/$1".into()));
+    let document = objects[0].document.as_deref().expect("kept");
+    assert!(document.contains("${SECRET}") && !document.contains("hidden"));
+}
+
+#[test]
+fn resources_are_parsed_from_json() {
+    let raw = json!({
+        "metadata": {
+            "name": "m", "namespace": "shop", "generation": 3, "labels": {"a": "b"},
+            "creationTimestamp": "1970-01-01T00:01:00Z", "uid": "x"
+        },
+        "spec": {
+            "hostname": "example.com", "prefix": "/a/", "service": "quote", "weight": 20,
+            "ambassador_id": ["one", "two"], "headers": {"x-a": "true"}, "prefix_exact": true,
+            "whatever": 1, "timeout_ms": "soon",
+        }
+    });
+    let object = parse_resource(Kind::Mapping, &raw, &settings());
+    assert_eq!(object.key.to_string(), "Mapping shop/m");
+    assert_eq!(object.key.origin, Origin::Resource);
+    assert_eq!((object.generation, object.created), (Some(3), Some(60)));
+    assert_eq!(*object.ambassador_id, ["one".to_owned(), "two".to_owned()]);
+    assert!(object.location.is_none() && object.document.is_none());
+    let route = route(&object);
+    assert_eq!(route.weight, Some(20));
+    assert_eq!(route.matches.headers[0].value, ValueMatch::Exact("true".into()));
+    assert_eq!(forward(&object).cluster.upstream.authority(), "quote.shop:80");
+    assert_eq!(problems(&object), ["Warning timeout_ms"]);
+
+    // A v2 object of a cluster with the webhook, and things that are no Mappings.
+    let mut old = raw.clone();
+    old["apiVersion"] = json!("getambassador.io/v2");
+    old["spec"] = json!({"prefix": "/a/", "service": "q", "ambassador_id": "one",
+                         "headers": {"x-a": true}});
+    let object = parse_resource(Kind::Mapping, &old, &settings());
+    assert_eq!(super::route(&object).matches.host, Some(HostMatch::Any));
+    assert_eq!(super::route(&object).matches.headers[0].value, ValueMatch::Present);
+    for raw in [json!(null), json!({}), json!({"metadata": {"name": "x"}, "spec": [1]})] {
+        let object = parse_resource(Kind::Mapping, &raw, &settings());
+        assert_eq!(problems(&object), ["Error prefix", "Error service"]);
+    }
+}

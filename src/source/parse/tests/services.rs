@@ -1,0 +1,169 @@
+//! The grammar of `service`, its qualification, and the names of clusters.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::super::service::{
+    ClusterPolicy, DEFAULT_CONNECT_TIMEOUT, Resolver, ServiceError, ServiceText,
+};
+use crate::model::cluster::Cluster;
+
+fn cluster_of(service: &str, namespace: &str, resolver: Resolver, timeout: Duration) -> Cluster {
+    let policy = ClusterPolicy {
+        namespace,
+        own_namespace: "ambassador",
+        resolver,
+        connect_timeout: timeout,
+    };
+    ServiceText::parse(service).expect(service).cluster(&policy)
+}
+
+fn cluster(service: &str, namespace: &str) -> Cluster {
+    cluster_of(service, namespace, Resolver::Dns, DEFAULT_CONNECT_TIMEOUT)
+}
+
+#[test]
+fn services_are_qualified_as_emissary_does() {
+    for (service, namespace, expected) in [
+        ("backoffice", "ambassador", "backoffice"),
+        ("backoffice", "otherns", "backoffice.otherns"),
+        ("backoffice.otherns", "ambassador", "backoffice.otherns"),
+        ("backoffice.otherns", "otherns", "backoffice.otherns"),
+        ("backoffice:80", "ambassador", "backoffice:80"),
+        ("backoffice:80", "otherns", "backoffice.otherns:80"),
+        ("backoffice.otherns:80", "otherns", "backoffice.otherns:80"),
+        ("http://backoffice", "otherns", "backoffice.otherns"),
+        ("HTTP://backoffice:80", "otherns", "backoffice.otherns:80"),
+        ("https://backoffice:443", "otherns", "backoffice.otherns:443"),
+        ("[fe80::e022:9cff:fecc:c7c4]", "otherns", "[fe80::e022:9cff:fecc:c7c4]"),
+        ("https://[fe80::e022:9cff:fecc:c7c4]:443", "other", "[fe80::e022:9cff:fecc:c7c4]:443"),
+        ("localhost", "otherns", "localhost"),
+        ("localhost:8877", "otherns", "localhost:8877"),
+        ("localhost.otherns", "otherns", "localhost.otherns"),
+        ("127.0.0.1:8877", "otherns", "127.0.0.1:8877"),
+        ("Backoffice", "otherns", "backoffice.otherns"),
+        ("httpbin.org.", "otherns", "httpbin.org."),
+    ] {
+        let parsed = ServiceText::parse(service).expect(service);
+        assert_eq!(parsed.qualified(namespace, "ambassador"), expected, "{service} {namespace}");
+    }
+}
+
+#[test]
+fn mistakes_are_told() {
+    use ServiceError::{Brackets, Host, NoHost, Port};
+    for (service, expected) in [
+        ("", NoHost),
+        ("http://", NoHost),
+        (":80", NoHost),
+        ("/path", NoHost),
+        ("foo:", Port("".into())),
+        ("foo:http", Port("http".into())),
+        ("foo:0", Port("0".into())),
+        ("foo:65536", Port("65536".into())),
+        ("foo:+80", Port("+80".into())),
+        ("foo:80:90", Brackets("foo:80:90".into())),
+        ("::1", Brackets("::1".into())),
+        ("[::1", Host("[::1".into())),
+        ("[::1]x", Host("[::1]x".into())),
+        ("[foo]", Host("[foo]".into())),
+        ("foo bar", Host("foo bar".into())),
+        ("foo..bar", Host("foo..bar".into())),
+        ("foo%zz", Host("foo%zz".into())),
+        (".", Host(".".into())),
+    ] {
+        assert_eq!(ServiceText::parse(service), Err(expected), "{service}");
+    }
+}
+
+#[test]
+fn what_is_ignored_is_told() {
+    for (service, warnings) in [
+        ("foo", 0),
+        ("http://foo:80", 0),
+        ("http://foo/", 1),
+        ("http://foo/path?query", 1),
+        ("ftp://foo", 1),
+        ("http://user:secret@foo", 1),
+        ("ftp://user@foo/", 3),
+    ] {
+        let parsed = ServiceText::parse(service).expect(service);
+        assert_eq!(parsed.warnings.len(), warnings, "{service}: {:?}", parsed.warnings);
+        assert!(!parsed.tls);
+    }
+    assert!(ServiceText::parse("HTTPS://foo").expect("valid").tls);
+}
+
+#[test]
+fn upstreams_follow_the_resolver() {
+    for (service, resolver, expected) in [
+        ("foo", Resolver::Dns, "foo.ns:80"),
+        ("foo:8080", Resolver::Endpoints, "foo.ns:8080"),
+        ("foo.other.svc.cluster.local", Resolver::Endpoints, "foo.other:80"),
+        ("foo.other.svc.cluster.local", Resolver::Dns, "foo.other.svc.cluster.local:80"),
+        ("10.0.0.1", Resolver::Endpoints, "10.0.0.1:80"),
+        ("[::1]:81", Resolver::Dns, "[::1]:81"),
+        ("localhost:8877", Resolver::Endpoints, "localhost:8877"),
+    ] {
+        let cluster = cluster_of(service, "ns", resolver, DEFAULT_CONNECT_TIMEOUT);
+        assert_eq!(cluster.upstream.authority(), expected, "{service} {resolver:?}");
+    }
+}
+
+#[test]
+fn simple_clusters_are_named_as_emissary_names_them() {
+    for (service, namespace, expected) in [
+        ("quote", "default", "cluster_quote_default"),
+        ("http://quote:80", "default", "cluster_quote_80_default"),
+        ("httpbin.org:80", "default", "cluster_httpbin_org_80_default"),
+        ("test.kubeflow:8000", "kubeflow", "cluster_test_kubeflow_8000_kubeflow"),
+        ("127.0.0.1:8877", "ambassador", "cluster_127_0_0_1_8877_ambassador"),
+    ] {
+        assert_eq!(&*cluster(service, namespace).name.0, expected);
+    }
+}
+
+#[test]
+fn names_differ_as_contents_do() {
+    let seconds = Duration::from_secs;
+    let mut clusters = Vec::new();
+    let services = [
+        "a-b",
+        "a.b",
+        "a_b",
+        "a.80",
+        "a:80",
+        "a",
+        "a.b:80",
+        "a.b.80",
+        "10.0.0.1",
+        "10.0.0:1",
+        "[::1]",
+        "[::1]:80",
+        "a.er",
+        "a.b.c.h0123456789abcdef",
+        "ab",
+        "a--b",
+        "a-very-long-name-of-a-service.in-a-very-long-namespace.svc.cluster.local:8080",
+        "a-very-long-name-of-a-service.in-a-very-long-namespace.svc.cluster.local:8081",
+        "averylongnameofaservice.inaverylongnamespace.svc.cluster.local",
+    ];
+    for service in services {
+        for namespace in ["b", "b-c", "c", "80", "er", "h0123456789abcdef", "b_c"] {
+            for resolver in [Resolver::Dns, Resolver::Endpoints] {
+                for timeout in [DEFAULT_CONNECT_TIMEOUT, seconds(5)] {
+                    clusters.push((namespace, cluster_of(service, namespace, resolver, timeout)));
+                }
+            }
+        }
+    }
+    let mut by_name = HashMap::new();
+    for (namespace, cluster) in &clusters {
+        assert!(cluster.name.0.len() <= 60, "{}", cluster.name);
+        let first = by_name.entry(&cluster.name).or_insert(cluster);
+        assert_eq!(*first, cluster, "{namespace}");
+    }
+    assert_eq!(cluster("a-b", "c"), cluster("http://A-b", "c"));
+    assert_ne!(cluster("a-b", "c").name, cluster("a.b", "c").name);
+    assert!(by_name.len() > 400, "{} names", by_name.len());
+}
