@@ -70,6 +70,11 @@ impl<T> Reader<T> {
         }
         &self.value
     }
+
+    /// The generation of the value that [`Reader::get`] gave last; 0 is the first value.
+    pub fn generation(&self) -> u64 {
+        self.seen
+    }
 }
 
 impl<T> Clone for Reader<T> {

@@ -15,7 +15,6 @@ use crate::admin::{SourceState, SourceStates};
 use crate::controller::lease::LeaseOptions;
 use crate::controller::rebuild::{Arrival, Built};
 use crate::controller::{self, ControllerInputs, ControllerOptions};
-use crate::model::Build;
 use crate::settings::Settings;
 
 use crate::source::kubernetes::{self, CollectionState, KubernetesHandles, KubernetesOptions};
@@ -158,31 +157,11 @@ impl Cluster {
             ambassador_id: settings.ambassador_id.clone(),
             single_namespace: single_namespace(settings),
         };
-        let (builds, published) = watch::channel(None);
         let (leader, _) = watch::channel(false);
+        let inputs = ControllerInputs { builds: built, observed: self.observed };
         async move {
-            let inputs = ControllerInputs { builds: published, observed: self.observed };
-            let run = controller::run(self.client, options, inputs, leader, stop);
-            tokio::select! {
-                () = run => Ok(()),
-                () = share_builds(built, builds) => anyhow::bail!("the rebuild loop has ended"),
-            }
-        }
-    }
-}
-
-/// Passes on what is published, without the rest.
-async fn share_builds(
-    mut built: watch::Receiver<Arc<Built>>,
-    builds: watch::Sender<Option<Arc<Build>>>,
-) {
-    loop {
-        let latest = Arc::clone(&built.borrow_and_update());
-        if latest.generation > 0 {
-            builds.send_replace(Some(Arc::clone(&latest.build)));
-        }
-        if built.changed().await.is_err() {
-            return;
+            controller::run(self.client, options, inputs, leader, stop).await;
+            Ok(())
         }
     }
 }
@@ -211,17 +190,5 @@ mod tests {
         {
             assert_eq!(lease_name(id), name);
         }
-    }
-
-    #[tokio::test]
-    async fn nothing_is_passed_on_before_the_first_table() {
-        let (sender, built) = watch::channel(Arc::new(Built::default()));
-        let (builds, mut published) = watch::channel(None);
-        let mut tasks = tokio::task::JoinSet::new();
-        tasks.spawn(share_builds(built, builds));
-        tokio::task::yield_now().await;
-        assert!(published.borrow().is_none());
-        sender.send_replace(Arc::new(Built { generation: 1, ..Built::default() }));
-        assert!(published.wait_for(Option::is_some).await.is_ok());
     }
 }

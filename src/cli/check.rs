@@ -42,7 +42,8 @@ enum Output {
 
 pub(super) fn execute(arguments: &Arguments, context: &mut Context<'_>) -> Result<u8, CliError> {
     let settings = context.settings(&Flags::default())?;
-    let offline = Offline::load(&arguments.paths, &settings)?;
+    let offline = Offline::load(&arguments.paths, &settings)
+        .map_err(|error| CliError::Usage(format!("{error:#}")))?;
     let summary = Summary::of(&offline.build.reports, offline.others);
     let text = match arguments.output {
         Output::Text => format_text(&offline, &summary, context.terminal),

@@ -141,7 +141,7 @@ fn span(text: &str, at: Location) -> Option<Range<usize>> {
     let line = text.split_inclusive('\n').nth(line_index)?;
     let start: usize = text.split_inclusive('\n').take(line_index).map(str::len).sum();
     // A parser that misses something points behind the line: then at its last character.
-    let last = line.trim_end().char_indices().map(|(offset, _)| offset).last()?;
+    let last = line.trim_end().char_indices().map(|(offset, _)| offset).next_back()?;
     let offset =
         line.char_indices().map(|(offset, _)| offset).nth(column).unwrap_or(last).min(last);
     let rest = &line[offset..];

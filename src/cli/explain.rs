@@ -72,7 +72,8 @@ pub(super) fn execute(arguments: &Arguments, context: &mut Context<'_>) -> Resul
         runtime.block_on(asked).map_err(|_| anyhow!("the admin port doesn't answer"))??
     } else {
         let settings = context.settings(&Flags::default())?;
-        let offline = Offline::load(&arguments.config, &settings)?;
+        let offline = Offline::load(&arguments.config, &settings)
+            .map_err(|error| CliError::Usage(format!("{error:#}")))?;
         explain(&RouteTable::compile(&offline.build.config), &question)
     };
     let text = match arguments.output {

@@ -1,8 +1,7 @@
 //! Kubernetes' write side, and the loop between events and what is served.
 //!
 //! One replica, the holder of a Lease, writes; see [`run`]. What is written follows the last
-//! *published* build, so that it is the truth about what is served. The loop that publishes it,
-//! between events and tables, is [`rebuild`].
+//! *published* build, so that it is the truth about what is served.
 
 pub mod annotated;
 mod apply;

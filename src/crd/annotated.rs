@@ -20,20 +20,12 @@ use super::status::ObjectStatus;
     status = "ObjectStatus",
     doc = "One document of a getambassador.io/config annotation, shown as an object so that its state can be seen and waited for. The gateway writes it and never reads it: change the annotation instead.",
     derive = "PartialEq",
-    printcolumn(name = "Carrier", type_ = "string", json_path = ".spec.carrier.name"),
-    printcolumn(name = "Kind", type_ = "string", json_path = ".spec.kind"),
-    printcolumn(name = "Name", type_ = "string", json_path = ".spec.name"),
-    printcolumn(
-        name = "Ready",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
-    ),
-    printcolumn(
-        name = "Reason",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
-    ),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn = r#"{"name": "Carrier", "type": "string", "jsonPath": ".spec.carrier.name"}"#,
+    printcolumn = r#"{"name": "Kind", "type": "string", "jsonPath": ".spec.kind"}"#,
+    printcolumn = r#"{"name": "Name", "type": "string", "jsonPath": ".spec.name"}"#,
+    printcolumn = r#"{"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name": "Reason", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].reason"}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 pub struct AnnotatedResourceSpec {
     /// The Service or Ingress, in the same namespace, whose annotation holds the document.

@@ -25,17 +25,13 @@ use super::status::ObjectStatus;
     status = "ObjectStatus",
     doc = "Requests for a host and path go to a service.",
     derive = "PartialEq",
-    printcolumn(name = "Source Host", type_ = "string", json_path = ".spec.host"),
-    printcolumn(name = "Source Prefix", type_ = "string", json_path = ".spec.prefix"),
-    printcolumn(name = "Dest Service", type_ = "string", json_path = ".spec.service"),
-    printcolumn(name = "State", type_ = "string", json_path = ".status.state"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.reason"),
-    printcolumn(
-        name = "Ready",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
-    ),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn = r#"{"name": "Source Host", "type": "string", "jsonPath": ".spec.host"}"#,
+    printcolumn = r#"{"name": "Source Prefix", "type": "string", "jsonPath": ".spec.prefix"}"#,
+    printcolumn = r#"{"name": "Dest Service", "type": "string", "jsonPath": ".spec.service"}"#,
+    printcolumn = r#"{"name": "State", "type": "string", "jsonPath": ".status.state"}"#,
+    printcolumn = r#"{"name": "Reason", "type": "string", "jsonPath": ".status.reason"}"#,
+    printcolumn = r#"{"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 pub struct MappingSpec {
     /// The gateways that this Mapping speaks to, by their AMBASSADOR_ID. Default `["default"]`;
@@ -55,7 +51,6 @@ pub struct MappingSpec {
     /// The upstream, as `[scheme://]host[:port]`, such as `quote`, `quote.shop:8080` or
     /// `10.0.0.1:80`. A name without a dot is looked up in the Mapping's namespace. Default port
     /// 80. With host_redirect, the host to redirect to.
-    #[schemars(length(min = 1))]
     pub service: String,
     /// The hosts that requests must be for: a name, `*.example.com` (any name that ends so),
     /// `example.*` (any that begins so) or `*` (all). Without hostname and host the Mapping takes

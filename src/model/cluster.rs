@@ -1,6 +1,7 @@
 //! Clusters: one upstream with its policy, named by a pure function of its content.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,10 +19,11 @@ impl fmt::Display for ClusterName {
     }
 }
 
-/// One upstream. Equal clusters have equal names and share connections.
+/// One upstream. Equal clusters share connections; different ones may share a name, which is for
+/// people and metrics (`a-b` and `a.b` give one name in Emissary's form).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cluster {
-    /// Its name: a pure function of all other fields.
+    /// Its name: a pure function of what the author wrote.
     pub name: ClusterName,
     /// The service as the author wrote it, for people to read.
     pub service: Arc<str>,
@@ -54,6 +56,13 @@ pub struct ServiceRef {
     pub service: ServiceKey,
     /// The Service's port number.
     pub port: u16,
+}
+
+impl Hash for Cluster {
+    /// The name tells nearly all clusters apart, and is cheap.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
 }
 
 impl Upstream {

@@ -114,9 +114,15 @@ impl ResponseBody {
         Self { source: Source::Text((!text.is_empty()).then_some(text)), finish: None }
     }
 
-    /// The upstream's body; `lease` goes back when it has ended.
-    pub(crate) fn upstream(incoming: Incoming, lease: Lease) -> Self {
-        let lease = (!incoming.is_end_stream()).then_some(lease);
+    /// The upstream's body; `lease` goes back when it has ended. `clean` says that the request
+    /// has ended already.
+    pub(crate) fn upstream(incoming: Incoming, lease: Lease, clean: bool) -> Self {
+        let lease = if incoming.is_end_stream() {
+            lease.give_back(clean);
+            None
+        } else {
+            Some(lease)
+        };
         Self { source: Source::Upstream(incoming, lease), finish: None }
     }
 
@@ -154,7 +160,9 @@ impl Body for ResponseBody {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(frame) => frame.map(|frame| frame.map_err(BodyError::Transport)),
                 };
-                let ended = frame.is_none() || incoming.is_end_stream();
+                // After trailers nobody asks again.
+                let trailers = matches!(&frame, Some(Ok(frame)) if frame.is_trailers());
+                let ended = frame.is_none() || trailers || incoming.is_end_stream();
                 if ended && let Some(lease) = lease.take() {
                     lease.give_back(exchange.is_none_or(|one| one.request_done.get()));
                 }

@@ -35,6 +35,7 @@ pub(crate) struct Conn {
     phase: Cell<Phase>,
     since: Cell<u64>,
     in_flight: Cell<u32>,
+    framed: Cell<bool>,
     draining: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     abort: RefCell<Option<AbortHandle>>,
@@ -57,6 +58,10 @@ enum Phase {
 impl Conn {
     /// A byte has come from the client.
     pub(crate) fn arrived(&self) {
+        // HTTP/2's frames come at any time, and need not be a request's.
+        if self.framed.get() {
+            return;
+        }
         if matches!(self.phase.get(), Phase::New | Phase::Idle) {
             self.enter(Phase::Head, self.worker.timers.coarse());
         }
@@ -129,12 +134,14 @@ impl Connections {
         }
     }
 
-    /// Ends each after its requests in flight: GOAWAY, or `connection: close`.
-    pub(crate) fn drain(&self) {
+    /// Ends each after its requests in flight: GOAWAY, or `connection: close`. Those that were
+    /// accepted before `silent_since` and have sent nothing end at once; the first request of a
+    /// younger one may be on its way.
+    pub(crate) fn drain(&self, silent_since: u64) {
         for conn in self.entries.borrow().iter() {
             conn.draining.set(true);
-            // One that has sent nothing yet has nothing to lose.
             if conn.phase.get() == Phase::New
+                && conn.since.get() < silent_since
                 && let Some(abort) = conn.abort.borrow().as_ref()
             {
                 abort.abort();
@@ -161,6 +168,7 @@ pub(crate) fn start(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
         phase: Cell::new(Phase::New),
         since: Cell::new(worker.timers.coarse()),
         in_flight: Cell::new(0),
+        framed: Cell::new(false),
         draining: Cell::new(false),
         waker: RefCell::default(),
         abort: RefCell::default(),
@@ -224,6 +232,8 @@ async fn serve(conn: &Rc<Conn>, stream: TcpStream, ahead: Bytes, protocol: Proto
             Draining { connection, conn, told: false }.await
         }
         Protocol::Http2 => {
+            conn.framed.set(true);
+            conn.enter(Phase::Idle, worker.timers.coarse());
             let connection = worker.http2.serve_connection(io, service);
             Draining { connection, conn, told: false }.await
         }
@@ -293,9 +303,10 @@ pub(crate) fn build_http1(limits: &Limits) -> http1::Builder {
         .header_read_timeout(None)
         .max_headers(limits.headers)
         .max_header_size(limits.header_bytes)
-        .max_buf_size(limits.header_bytes.max(8 * 1024) + 4 * 1024)
-        // A client may close its sending half and still wait for the response.
-        .half_close(true);
+        // A client that closes its half is taken to be gone, as Envoy does: one that went away
+        // looks the same, and must not keep an upstream busy.
+        .half_close(false)
+        .max_buf_size(limits.header_bytes.max(8 * 1024) + 4 * 1024);
     builder
 }
 

@@ -19,8 +19,7 @@ use super::filters::record::Inbound;
 use super::forward::forward;
 use crate::model::config::Leg;
 use crate::model::route::{Action, Probe, Redirect};
-use crate::routing::RequestHead;
-use crate::routing::redirect_location;
+use crate::routing::{RequestHead, redirect_location};
 
 type Answer = Result<Response<ResponseBody>, Infallible>;
 
@@ -45,15 +44,14 @@ impl Service<Inbound> for Dispatch {
             return Either::Left(ready(Ok(answer_failure(&exchange, Failure::NoRoute))));
         };
         *exchange.leg.borrow_mut() = Some(Arc::clone(&leg));
-        if matches!(leg.route.action, Action::Forward(_)) {
-            return Either::Right(Box::pin(async move { Ok(forward(inbound, &leg).await) }));
-        }
-        exchange.capture_request(&inbound.head.headers);
         let mut response = match &leg.route.action {
+            Action::Forward(_) => {
+                return Either::Right(Box::pin(async move { Ok(forward(inbound, &leg).await) }));
+            }
             Action::Redirect(redirect) => answer_redirect(&inbound, &leg, redirect),
             Action::Probe(probe) => answer_probe(&exchange, *probe),
-            Action::Forward(_) => unreachable!("forwarded above"),
         };
+        exchange.capture_request(&inbound.head.headers);
         exchange.details.set("direct_response");
         let wanted = &leg.route.response_headers;
         if !wanted.is_empty() {

@@ -46,9 +46,10 @@ impl Flag {
 
 /// Why a request doesn't get an upstream's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[expect(clippy::enum_variant_names, reason = "`ConnectFailure` is Envoy's word")]
 pub(crate) enum Failure {
     /// HTTP/1.0 (RFC 9110 section 15.5.22; Envoy without `accept_http_10`).
-    #[error("HTTP/1.0 isn't served")]
+    #[error("upgrade required: this version isn't served")]
     Http10,
     /// The path can't be made canonical.
     #[error("bad path")]
@@ -59,6 +60,9 @@ pub(crate) enum Failure {
     /// A transfer coding besides `chunked`.
     #[error("transfer coding not supported")]
     TransferCoding,
+    /// The request's body broke off, or its chunks are none.
+    #[error("bad request body")]
+    RequestBody,
     /// CONNECT.
     #[error("CONNECT isn't served")]
     Connect,
@@ -105,7 +109,7 @@ impl Failure {
     pub(crate) fn status(self) -> StatusCode {
         match self {
             Self::Http10 => StatusCode::UPGRADE_REQUIRED,
-            Self::BadPath | Self::BadHost => StatusCode::BAD_REQUEST,
+            Self::BadPath | Self::BadHost | Self::RequestBody => StatusCode::BAD_REQUEST,
             Self::TransferCoding => StatusCode::NOT_IMPLEMENTED,
             Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
             Self::Upgrade => StatusCode::FORBIDDEN,
@@ -126,6 +130,7 @@ impl Failure {
         Some(match self {
             Self::Http10 | Self::Connect | Self::Upgrade => return None,
             Self::BadPath | Self::BadHost | Self::TransferCoding => Flag::DownstreamProtocol,
+            Self::RequestBody => Flag::DownstreamReset,
             Self::NoRoute => Flag::NoRoute,
             Self::NoHealthyUpstream | Self::NameNotResolved => Flag::NoHealthyUpstream,
             Self::ConnectFailure | Self::ConnectTimeout => Flag::ConnectFailure,
@@ -143,6 +148,7 @@ impl Failure {
             Self::BadPath => "path_normalization_failed",
             Self::BadHost => "invalid_authority",
             Self::TransferCoding => "http1.invalid_transfer_encoding",
+            Self::RequestBody => "downstream_body_incomplete",
             Self::Connect => "connect_refused",
             Self::Upgrade => "upgrade_failed",
             Self::NoRoute => "route_not_found",
@@ -159,7 +165,10 @@ impl Failure {
 
     /// Whether the client's connection can't be trusted to be in step afterwards.
     pub(crate) fn closes(self) -> bool {
-        matches!(self, Self::Http10 | Self::BadHost | Self::TransferCoding | Self::Connect)
+        matches!(
+            self,
+            Self::Http10 | Self::BadHost | Self::TransferCoding | Self::RequestBody | Self::Connect
+        )
     }
 }
 

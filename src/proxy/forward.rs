@@ -151,7 +151,7 @@ fn accept(answered: Answered, exchange: &Exchange) -> Response<ResponseBody> {
     head.version = Version::HTTP_11;
     exchange.details.set("via_upstream");
     exchange.touch();
-    Response::from_parts(head, ResponseBody::upstream(body, lease))
+    Response::from_parts(head, ResponseBody::upstream(body, lease, exchange.request_done.get()))
 }
 
 fn edit_response(

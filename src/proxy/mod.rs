@@ -26,5 +26,6 @@ mod timer;
 mod upstream;
 mod worker;
 
+pub use crate::telemetry::metrics::Metrics;
 pub use options::{AccessLogFormat, Limits, LogSink, ProxyOptions, ReadyCheck, StaticName};
 pub use server::Proxy;

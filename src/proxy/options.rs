@@ -22,6 +22,8 @@ pub struct ProxyOptions {
     pub http_port: u16,
     /// Names that are answered without DNS, like curl's `--resolve`.
     pub static_names: Vec<StaticName>,
+    /// The name server to ask instead of those of the system.
+    pub name_server: Option<SocketAddr>,
     /// Whether `svc`, `svc.ns`, `svc.ns.svc` and `svc.ns.svc.cluster.local` are answered from the
     /// published endpoints before DNS is asked. For the gateway outside a cluster.
     pub services_by_name: bool,
@@ -44,6 +46,7 @@ impl Default for ProxyOptions {
             listen_address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             http_port: 8080,
             static_names: Vec::new(),
+            name_server: None,
             services_by_name: false,
             namespace: "default".into(),
             access_log: AccessLogFormat::Text,

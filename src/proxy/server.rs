@@ -38,6 +38,7 @@ impl Proxy {
     /// # Errors
     ///
     /// The address can't be bound, also because another process has it; or a thread can't be started.
+    #[expect(clippy::needless_pass_by_value, reason = "the check is the proxy's from here on")]
     pub fn start(
         options: ProxyOptions,
         tables: Reader<RouteTable>,

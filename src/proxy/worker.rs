@@ -28,6 +28,13 @@ use crate::telemetry::metrics::WorkerStats;
 /// would only burn the processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long a drain goes on accepting what the kernel has connected already; clients that keep
+/// coming must not hold it up.
+const ACCEPT_REST: Duration = Duration::from_millis(50);
+
+/// A connection that sends nothing for so many milliseconds holds up no drain.
+const SILENT_MILLIS: u64 = 500;
+
 /// Ticks between two looks at the idle connections.
 const TICKS_A_SWEEP: u32 = 12;
 
@@ -175,11 +182,11 @@ pub(crate) async fn run(
     };
     accept_rest(&worker, &listener).await;
     drop(listener);
-    worker.connections.drain();
+    worker.connections.drain(0);
     while worker.connections.len() > 0 && Instant::now() < deadline {
         tokio::time::sleep(TICK).await;
         // Those that were in the queue may have begun after the first call.
-        worker.connections.drain();
+        worker.connections.drain(worker.timers.coarse().saturating_sub(SILENT_MILLIS));
     }
     tender.abort();
     Ok(())
@@ -187,11 +194,11 @@ pub(crate) async fn run(
 
 /// Those who have been connected by the kernel already must not be reset.
 async fn accept_rest(worker: &Rc<Worker>, listener: &TcpListener) {
-    while let Ok(Ok((stream, peer))) =
-        tokio::time::timeout(Duration::from_millis(1), listener.accept()).await
+    let until = Instant::now() + ACCEPT_REST;
+    while Instant::now() < until
+        && let Ok(Ok((stream, peer))) =
+            tokio::time::timeout(Duration::from_millis(1), listener.accept()).await
     {
         connection::start(worker, stream, peer);
     }
-    // Their first requests are served, with `connection: close`.
-    tokio::task::yield_now().await;
 }

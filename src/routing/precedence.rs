@@ -174,7 +174,8 @@ fn host_length(host: &HostMatch) -> usize {
 fn constraint_length(name: &str, value: &ValueMatch) -> usize {
     name.len()
         + match value {
-            ValueMatch::Present => 1,
+            // Emissary has no such condition: it is the regular expression `.*` there.
+            ValueMatch::Present => ".*".len() + 1,
             ValueMatch::Exact(text) => text.len(),
             ValueMatch::Regex(regex) => regex.as_str().len() + 1,
         }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use notify::event::{AccessKind, AccessMode};
 use notify::{EventKind, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::parse::{ParseSettings, parse_file, unreadable_file};
 use super::{Collection, Event, Statement, StatementId};
@@ -33,12 +33,12 @@ const MAX_DELAY: Duration = Duration::from_secs(1);
 /// How often directories are read without an event: some file systems send none.
 const POLL: Duration = Duration::from_secs(30);
 
-/// A file as it was read.
-#[derive(Debug, Clone, PartialEq)]
+/// A file with its text, to show where in it something is wrong.
+#[derive(Debug)]
 pub struct SourceFile {
-    /// What it says; its id's name is the path.
+    /// What it says.
     pub statement: Statement,
-    /// Its text; empty where it couldn't be read.
+    /// Its text; empty where it can't be read.
     pub text: String,
 }
 
@@ -56,12 +56,11 @@ enum FileError {
 /// Reads files and directories once, in the order of their paths. What can't be read is a
 /// statement with a rejected object.
 pub fn read(paths: &[PathBuf], settings: &ParseSettings) -> Vec<SourceFile> {
-    let scan = Scan::new(paths);
-    let files = scan.files.into_iter().map(|(path, text)| {
-        let statement = parse(&path, &text, settings);
-        SourceFile { statement, text: text.unwrap_or_default() }
-    });
-    files.collect()
+    let read = |(path, text): (PathBuf, Result<String, FileError>)| SourceFile {
+        statement: parse(&path, &text, settings),
+        text: text.unwrap_or_default(),
+    };
+    Scan::new(paths).files.into_iter().map(read).collect()
 }
 
 /// Follows files and directories: sends all that they say, and then every change, until the
@@ -114,7 +113,6 @@ struct Follower {
     /// Fingerprints of the texts that were sent.
     known: BTreeMap<PathBuf, u64>,
     watcher: Option<notify::RecommendedWatcher>,
-    unwatched: Vec<PathBuf>,
 }
 
 impl Follower {
@@ -128,32 +126,34 @@ impl Follower {
         let watcher = watcher
             .map_err(|error| warn!(%error, "files can't be watched, so they are only polled"))
             .ok();
-        let unwatched = paths.clone();
-        Self { paths, settings, known: BTreeMap::new(), watcher, unwatched }
+        Self { paths, settings, known: BTreeMap::new(), watcher }
     }
 
     /// Reads everything anew, away from the runtime's threads. `None` while the process ends.
     async fn look(mut self) -> Option<(Vec<Event>, Self)> {
         let look = tokio::task::spawn_blocking(move || {
-            self.watch_more();
+            self.watch_again();
             let changes = self.changes();
             (changes, self)
         });
         look.await.ok()
     }
 
-    /// Watches what couldn't be watched before, perhaps because it didn't exist.
-    fn watch_more(&mut self) {
+    /// Watches all paths, those too that are watched already: any may have come into being, or
+    /// have been replaced, since.
+    fn watch_again(&mut self) {
         let Some(watcher) = &mut self.watcher else { return };
-        self.unwatched.retain(|path| {
+        for path in &self.paths {
             // Files are replaced rather than written, so their directory is watched.
             let (path, mode) = match path.parent() {
                 Some(parent) if path.is_file() => (parent, RecursiveMode::NonRecursive),
                 _ => (path.as_path(), RecursiveMode::Recursive),
             };
             let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-            watcher.watch(path, mode).is_err()
-        });
+            if let Err(error) = watcher.watch(path, mode) {
+                debug!(path = %path.display(), %error, "path can't be watched, so it is polled");
+            }
+        }
     }
 
     fn changes(&mut self) -> Vec<Event> {

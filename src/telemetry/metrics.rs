@@ -204,8 +204,7 @@ impl WorkerStats {
 #[derive(Debug, Clone)]
 pub struct Metrics {
     pub(super) workers: Arc<[Arc<WorkerStats>]>,
-    pub(super) tables: Reader<RouteTable>,
-    pub(super) endpoints: Reader<Endpoints>,
+    published: Arc<Mutex<(Reader<RouteTable>, Reader<Endpoints>)>>,
     pub(super) log_drops: Arc<AtomicU64>,
     pub(super) started: Instant,
 }
@@ -217,7 +216,15 @@ impl Metrics {
         endpoints: Reader<Endpoints>,
         log_drops: Arc<AtomicU64>,
     ) -> Self {
-        Self { workers: workers.into(), tables, endpoints, log_drops, started: Instant::now() }
+        let published = Arc::new(Mutex::new((tables, endpoints)));
+        Self { workers: workers.into(), published, log_drops, started: Instant::now() }
+    }
+
+    /// What is published now. Older values are let go of.
+    pub(super) fn newest(&self) -> (Arc<RouteTable>, Arc<Endpoints>) {
+        let mut published = self.published.lock();
+        let (tables, endpoints) = &mut *published;
+        (Arc::clone(tables.get()), Arc::clone(endpoints.get()))
     }
 
     /// All metrics in Prometheus' text format (version 0.0.4).

@@ -1,5 +1,4 @@
-//! What the process says about itself: metric names and labels in one place, the log, and what
-//! the kernel and the rebuild loop tell.
+//! What the process says about itself.
 
 pub mod logging;
 pub mod metrics;

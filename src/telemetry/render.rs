@@ -167,18 +167,18 @@ fn render_codes(out: &mut String, series: &[Series]) {
 
 /// The clusters of the newest table, with what the workers have counted of them.
 fn collect(metrics: &Metrics) -> Vec<Series> {
-    let (mut tables, mut endpoints) = (metrics.tables.clone(), metrics.endpoints.clone());
-    let (table, endpoints) = (tables.get(), endpoints.get());
-    let clusters = table.config().clusters();
-    clusters
-        .values()
-        .map(|cluster| Series {
-            labels: format!("envoy_cluster_name=\"{}\"", escape(&cluster.name.0)),
-            total: count_members(&cluster.upstream, endpoints),
+    let (table, endpoints) = metrics.newest();
+    table
+        .config()
+        .clusters()
+        .iter()
+        .map(|(name, cluster)| Series {
+            labels: format!("envoy_cluster_name=\"{}\"", escape(&name.0)),
+            total: count_members(&cluster.upstream, &endpoints),
             parts: metrics
                 .workers
                 .iter()
-                .filter_map(|worker| worker.clusters.lock().get(&*cluster.name.0).cloned())
+                .filter_map(|worker| worker.clusters.lock().get(&name.0).cloned())
                 .collect(),
         })
         .collect()

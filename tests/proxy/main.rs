@@ -1,6 +1,10 @@
 //! The data plane on real sockets, with hand-made tables and no controller.
-#![allow(missing_docs, reason = "a test crate")]
-
-mod support;
+#![allow(missing_docs, clippy::panic, reason = "a test crate: a panic is how it says no")]
 
 mod basics;
+mod dns;
+mod lifecycle;
+mod streams;
+mod strictness;
+mod support;
+mod upstreams;

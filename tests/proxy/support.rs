@@ -252,18 +252,23 @@ pub(crate) fn route_to(prefix: &str, action: Action) -> Route {
 }
 
 pub(crate) fn table(routes: Vec<Route>) -> RouteTable {
-    let groups = routes.into_iter().enumerate().map(|(index, route)| {
-        let key = ObjectKey {
-            kind: Kind::Mapping,
-            namespace: "ns".into(),
-            name: format!("route-{index}").into(),
-            origin: Origin::Resource,
-        };
-        let leg = Leg { key, created: None, share: Share::ALL, route: Arc::new(route) };
-        Arc::new(RouteGroup { precedence: 0, legs: vec![Arc::new(leg)] })
-    });
+    let groups = routes
+        .into_iter()
+        .enumerate()
+        .map(|(index, route)| {
+            let key = ObjectKey {
+                kind: Kind::Mapping,
+                namespace: "ns".into(),
+                name: format!("route-{index}").into(),
+                origin: Origin::Resource,
+            };
+            let leg =
+                Arc::new(Leg { key, created: None, share: Share::ALL, route: Arc::new(route) });
+            Arc::new(RouteGroup { precedence: 0, legs: vec![leg] })
+        })
+        .collect();
     let listeners = vec![Listener { port: 8080, stat_prefix: "ingress_http".into() }];
-    RouteTable::compile(&Arc::new(GatewayConfig { listeners, groups: groups.collect() }))
+    RouteTable::compile(&Arc::new(GatewayConfig { listeners, groups }))
 }
 
 /// A current-thread runtime for what is easier to say in async.

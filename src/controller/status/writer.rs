@@ -45,6 +45,8 @@ impl StatusWriter {
                 return;
             }
             self.build = published(&mut builds);
+            // The definition may have been replaced meanwhile.
+            self.form = StatusForm::Full;
             for key in resources(self.build.as_deref()) {
                 self.applier.enqueue(key);
             }

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use super::Candidate;
-use crate::model::key::{ObjectKey, Origin};
+use crate::model::key::{Kind, ObjectKey, Origin};
 use crate::model::object::{Content, Object};
 use crate::model::report::{ShadowRule, Verdict};
 use crate::model::snapshot::Snapshot;
@@ -36,8 +36,9 @@ fn own_verdict(object: &Object) -> Verdict {
     }
 }
 
+/// Documents of unknown kinds are no rivals: their kinds may well differ.
 fn same_name(a: &ObjectKey, b: &ObjectKey) -> bool {
-    (a.kind, &a.namespace, &a.name) == (b.kind, &b.namespace, &b.name)
+    a.kind != Kind::Unknown && (a.kind, &a.namespace, &a.name) == (b.kind, &b.namespace, &b.name)
 }
 
 /// Leaves one of several objects of a name standing. A rejected one still holds its name: were

@@ -1,7 +1,9 @@
 //! Gets one request answered: which address, which connection, and when to try another.
 //!
-//! A request goes out again only where that can't do anything twice: it was never written, or it
-//! is idempotent and without a body and the connection had been idle before (RFC 9110 section 9.2.2).
+//! A request goes out again only where that can't do anything twice: it was never written, or its
+//! connection ended before any answer and it is idempotent and without a body (RFC 9110 section
+//! 9.2.2). The second happens once at most: an idle connection that the upstream was closing, or a
+//! pod that ends with connections in its queue, costs no request.
 
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -19,7 +21,7 @@ use tokio::net::TcpStream;
 
 use super::target::{Connection, Lease, Target};
 use crate::proxy::body::RequestBody;
-use crate::proxy::error::Failure;
+use crate::proxy::error::{Failure, Flag};
 use crate::proxy::exchange::Exchange;
 use crate::telemetry::metrics::ClusterStats;
 
@@ -36,11 +38,20 @@ pub(crate) struct Answered {
 }
 
 /// How one attempt went wrong.
+#[expect(clippy::large_enum_variant, reason = "moved at most a few times, and rarely")]
 enum Attempt {
-    /// Nothing was written: the request may go anywhere else.
+    /// The request, to go elsewhere: nothing of it was written.
     Unsent(Request<RequestBody>),
     /// It may have been seen.
     Failed(Failure),
+}
+
+/// One request's way from address to address.
+struct Journey<'a> {
+    exchange: &'a Rc<Exchange>,
+    target: &'a Rc<Target>,
+    /// It has been sent a second time.
+    replayed: bool,
 }
 
 /// Sends a request to one of the cluster's addresses and waits for the answer's head.
@@ -52,11 +63,12 @@ pub(crate) async fn exchange_with(
     let addresses = addresses(exchange, target).await?;
     let count = addresses.len();
     let turn = target.next_turn();
+    let mut journey = Journey { exchange, target, replayed: false };
     let mut budget = None;
     let mut last = Failure::NoHealthyUpstream;
     for step in 0..count.min(MAX_ADDRESSES) {
         let address = addresses[turn.wrapping_add(step) % count];
-        match send_idle(exchange, target, address, request).await {
+        match journey.send_idle(address, request).await {
             Ok(answered) => return Ok(answered),
             Err(Attempt::Failed(failure)) => return Err(failure),
             Err(Attempt::Unsent(unsent)) => request = unsent,
@@ -70,7 +82,9 @@ pub(crate) async fn exchange_with(
                 continue;
             }
         };
-        match send(exchange, target, connection, request).await {
+        // Where there is no other address, sending it again would only ask the same one twice.
+        let elsewhere = step + 1 < count.min(MAX_ADDRESSES);
+        match journey.send_once_more(connection, request, elsewhere).await {
             Ok(answered) => return Ok(answered),
             Err(Attempt::Failed(failure)) => return Err(failure),
             Err(Attempt::Unsent(unsent)) => {
@@ -80,6 +94,47 @@ pub(crate) async fn exchange_with(
         }
     }
     Err(last)
+}
+
+impl Journey<'_> {
+    /// Tries idle connections. Those that turn out to be dead cost nothing but a try.
+    async fn send_idle(
+        &mut self,
+        address: SocketAddr,
+        mut request: Request<RequestBody>,
+    ) -> Result<Answered, Attempt> {
+        while let Some(connection) = self.target.checkout(address) {
+            let replayed = self.replayed;
+            match self.send_once_more(connection, request, true).await {
+                Err(Attempt::Unsent(unsent)) => request = unsent,
+                other => return other,
+            }
+            // It was closed while it lay idle. Its neighbours probably were, too.
+            if self.replayed != replayed {
+                break;
+            }
+        }
+        Err(Attempt::Unsent(request))
+    }
+
+    /// Sends a request. If its connection ends before an answer, `again` and its nature decide
+    /// whether the same request comes back to be sent elsewhere.
+    async fn send_once_more(
+        &mut self,
+        connection: Connection,
+        request: Request<RequestBody>,
+        again: bool,
+    ) -> Result<Answered, Attempt> {
+        let spare = if again && !self.replayed { replay(&request) } else { None };
+        match (send(self.exchange, self.target, connection, request).await, spare) {
+            (Err(Attempt::Failed(Failure::UpstreamReset)), Some(spare)) => {
+                self.replayed = true;
+                self.target.stats.retried();
+                Err(Attempt::Unsent(spare))
+            }
+            (other, _) => other,
+        }
+    }
 }
 
 async fn addresses(
@@ -96,29 +151,6 @@ async fn addresses(
         }
     };
     if addresses.is_empty() { Err(Failure::NoHealthyUpstream) } else { Ok(addresses) }
-}
-
-/// Tries idle connections. Those that turn out to be dead cost nothing but a try.
-async fn send_idle(
-    exchange: &Rc<Exchange>,
-    target: &Rc<Target>,
-    address: SocketAddr,
-    mut request: Request<RequestBody>,
-) -> Result<Answered, Attempt> {
-    while let Some(connection) = target.checkout(address) {
-        let spare = replay(&request);
-        match send(exchange, target, connection, request).await {
-            Err(Attempt::Unsent(unsent)) => request = unsent,
-            Err(Attempt::Failed(Failure::UpstreamReset)) => {
-                // The connection was closed while it lay idle. Its neighbours probably were, too.
-                let spare = spare.ok_or(Attempt::Failed(Failure::UpstreamReset))?;
-                target.stats.retried();
-                return Err(Attempt::Unsent(spare));
-            }
-            other => return other,
-        }
-    }
-    Err(Attempt::Unsent(request))
 }
 
 /// The same request again, if it may be sent twice.
@@ -148,6 +180,9 @@ async fn send(
         }
         Ok(Err(mut error)) => Err(match error.take_message() {
             Some(request) => Attempt::Unsent(request),
+            None if exchange.flag.get() == Some(Flag::DownstreamReset) => {
+                Attempt::Failed(Failure::RequestBody)
+            }
             None if error.error().is_parse() => Attempt::Failed(Failure::UpstreamProtocol),
             None => Attempt::Failed(Failure::UpstreamReset),
         }),

@@ -3,14 +3,17 @@
 //! An answer stays until there is a better one: when DNS fails, the last addresses are used. A
 //! definite "no such name" takes them away.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 use hickory_resolver::TokioResolver;
-use hickory_resolver::config::LookupIpStrategy;
+use hickory_resolver::config::{
+    ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolverConfig,
+};
 use hickory_resolver::net::NetError;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
@@ -52,10 +55,11 @@ impl Dns {
     /// Starts the resolver's thread; it ends with the last handle.
     pub(crate) fn start(options: Arc<ProxyOptions>) -> std::io::Result<Self> {
         let (asks, asked) = mpsc::unbounded_channel();
+        let server = options.name_server;
         std::thread::Builder::new().name("dns".into()).spawn(move || {
             let mut builder = Builder::new_current_thread();
             match builder.enable_all().build_local(LocalOptions::default()) {
-                Ok(runtime) => runtime.block_on(serve(asked)),
+                Ok(runtime) => runtime.block_on(serve(asked, server)),
                 Err(error) => tracing::error!(%error, "no DNS: its runtime can't be built"),
             }
         })?;
@@ -90,8 +94,11 @@ impl Dns {
     }
 }
 
-async fn serve(mut asked: mpsc::UnboundedReceiver<(Arc<str>, watch::Sender<Answer>)>) {
-    let resolver = match build_resolver() {
+async fn serve(
+    mut asked: mpsc::UnboundedReceiver<(Arc<str>, watch::Sender<Answer>)>,
+    server: Option<SocketAddr>,
+) {
+    let resolver = match build_resolver(server) {
         Ok(resolver) => Some(Arc::new(resolver)),
         Err(error) => {
             tracing::error!(%error, "no DNS: the system's configuration can't be used");
@@ -109,8 +116,17 @@ async fn serve(mut asked: mpsc::UnboundedReceiver<(Arc<str>, watch::Sender<Answe
     }
 }
 
-fn build_resolver() -> Result<TokioResolver, NetError> {
-    let mut builder = TokioResolver::builder_tokio()?;
+fn build_resolver(server: Option<SocketAddr>) -> Result<TokioResolver, NetError> {
+    let mut builder = match server {
+        None => TokioResolver::builder_tokio()?,
+        Some(server) => {
+            let mut connection = ConnectionConfig::udp();
+            connection.port = server.port();
+            let server = NameServerConfig::new(server.ip(), true, vec![connection]);
+            let config = ResolverConfig::from_name_servers(vec![server]);
+            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+        }
+    };
     let options = builder.options_mut();
     // Our own cache follows the time to live; hickory's would be one of 8192 entries.
     options.cache_size = 0;
@@ -121,17 +137,25 @@ fn build_resolver() -> Result<TokioResolver, NetError> {
 
 /// Keeps an answer up to date until nobody wants it.
 async fn follow(resolver: &TokioResolver, host: &str, answers: &watch::Sender<Answer>) {
+    let mut failing = false;
     loop {
         let (answer, again) = resolve(resolver, host).await;
+        let failed = matches!(&answer, Err(error) if !error.is_no_records_found());
+        if failing && !failed {
+            tracing::info!(host, "DNS answers again");
+        }
         let answer = match answer {
             Ok(found) => Some(Answer::Found(found)),
             Err(error) if error.is_no_records_found() => Some(Answer::Missing),
             Err(error) => {
-                tracing::warn!(host, %error, "DNS failed");
+                if !failing {
+                    tracing::warn!(host, %error, "DNS fails; the last addresses are used");
+                }
                 // The first one to ask must not wait for ever; later ones keep what there was.
                 (*answers.borrow() == Answer::Pending).then_some(Answer::Missing)
             }
         };
+        failing = failed;
         if let Some(answer) = answer {
             answers.send_if_modified(|old| {
                 let changed = *old != answer;
@@ -182,8 +206,8 @@ fn resolver_search() -> Vec<String> {
 
 /// The last `search` line counts (resolv.conf(5)).
 fn parse_search(text: &str) -> Vec<String> {
-    let lines = text.lines().filter_map(|line| line.trim().strip_prefix("search"));
-    let last = lines.filter(|rest| rest.starts_with([' ', '\t'])).next_back();
+    let mut lines = text.lines().filter_map(|line| line.trim().strip_prefix("search"));
+    let last = lines.rfind(|rest| rest.starts_with([' ', '\t']));
     last.unwrap_or("").split_whitespace().map(|name| name.trim_matches('.').to_owned()).collect()
 }
 

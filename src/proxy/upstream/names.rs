@@ -30,7 +30,8 @@ pub(crate) enum Source {
 #[derive(Debug)]
 pub(crate) struct Seen {
     reference: ServiceRef,
-    last: RefCell<Option<(Arc<Endpoints>, Option<Addresses>)>>,
+    // By generation, not by the value: a cluster that lies idle must not keep old ones alive.
+    last: RefCell<Option<(u64, Option<Addresses>)>>,
 }
 
 /// A name: one of a Service if that is wanted and there is such a Service, else DNS.
@@ -57,15 +58,16 @@ impl Seen {
     /// The addresses; `None` where the Service isn't known.
     fn get(&self, endpoints: &RefCell<Reader<Endpoints>>) -> Option<Addresses> {
         let mut reader = endpoints.borrow_mut();
-        let newest = reader.get();
+        reader.get();
+        let generation = reader.generation();
         let mut last = self.last.borrow_mut();
         if let Some((seen, addresses)) = &*last
-            && Arc::ptr_eq(seen, newest)
+            && *seen == generation
         {
             return addresses.clone();
         }
-        let addresses = newest.by_service.get(&self.reference).cloned();
-        *last = Some((Arc::clone(newest), addresses.clone()));
+        let addresses = reader.get().by_service.get(&self.reference).cloned();
+        *last = Some((generation, addresses.clone()));
         addresses
     }
 }
@@ -132,7 +134,7 @@ impl Dns {
                 let names = self.static_names();
                 let fixed: Vec<SocketAddr> = names
                     .iter()
-                    .filter(|name| name.host == *host && name.port == *port)
+                    .filter(|name| name.host.eq_ignore_ascii_case(host) && name.port == *port)
                     .map(|name| name.address)
                     .collect();
                 if !fixed.is_empty() {

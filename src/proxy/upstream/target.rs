@@ -24,7 +24,7 @@ const FORGET_AFTER: u64 = 10 * 60 * 1000;
 /// A worker's clusters.
 #[derive(Debug)]
 pub(crate) struct Upstreams {
-    targets: RefCell<HashMap<Arc<str>, Rc<Target>>>,
+    targets: RefCell<HashMap<Arc<Cluster>, Rc<Target>>>,
     dns: Dns,
     stats: Arc<WorkerStats>,
     timers: Rc<Timers>,
@@ -97,11 +97,10 @@ impl Upstreams {
         Self { targets: RefCell::default(), dns, stats, timers }
     }
 
-    /// The worker's view of a cluster. A cluster's name is a function of its content, so that
-    /// one name is always one cluster.
+    /// The worker's view of a cluster.
     pub(crate) fn target(&self, cluster: &Arc<Cluster>) -> Rc<Target> {
         let mut targets = self.targets.borrow_mut();
-        if let Some(target) = targets.get(&*cluster.name.0) {
+        if let Some(target) = targets.get(cluster) {
             target.used.set(self.timers.coarse());
             return Rc::clone(target);
         }
@@ -115,14 +114,14 @@ impl Upstreams {
             idle: RefCell::default(),
             cluster: Arc::clone(cluster),
         });
-        targets.insert(Arc::clone(&cluster.name.0), Rc::clone(&target));
+        targets.insert(Arc::clone(cluster), Rc::clone(&target));
         target
     }
 
     /// Closes connections that were idle for `limit`, forgets clusters that nothing uses.
     pub(crate) fn sweep(&self, now: u64, limit: Duration) {
         let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-        self.targets.borrow_mut().retain(|name, target| {
+        self.targets.borrow_mut().retain(|cluster, target| {
             target.idle.borrow_mut().retain(|_, idle| {
                 idle.retain(|one| {
                     !one.connection.sender.is_closed() && now.saturating_sub(one.since) < limit
@@ -132,7 +131,7 @@ impl Upstreams {
             let keep = Rc::strong_count(target) > 1
                 || now.saturating_sub(target.used.get()) < FORGET_AFTER;
             if !keep {
-                self.stats.forget(name);
+                self.stats.forget(&cluster.name.0);
             }
             keep
         });

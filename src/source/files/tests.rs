@@ -72,7 +72,6 @@ fn manifests_are_read_recursively() {
             "/missing: !document-1",
         ]
     );
-    assert_eq!(files[3].text, mapping("b", "/b/"));
     let message = |index: usize| files[index].statement.objects[0].problems[0].message.clone();
     assert_eq!(message(4), "is not UTF-8 text");
     assert_eq!(message(5), "is larger than 16 MiB; split it");

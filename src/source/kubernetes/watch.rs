@@ -178,7 +178,12 @@ impl Watch {
                 return Some(End::ListAnew);
             }
             Trouble::Forbidden => self.forbidden(error),
-            Trouble::Expired | Trouble::Passing => self.disconnected(&error.to_string()),
+            Trouble::Expired => {
+                // The server answers again: after an outage this is the last step back.
+                progress.failures = 0;
+                self.disconnected(&error.to_string());
+            }
+            Trouble::Passing => self.disconnected(&error.to_string()),
         }
         tokio::time::sleep(delay(progress.failures, fastrand::f64())).await;
         progress.failures = progress.failures.saturating_add(1);

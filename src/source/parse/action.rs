@@ -33,6 +33,10 @@ pub(super) fn parse_action(
     let service = parse_service(fields, problems);
     if fields.flag("host_redirect", false, Severity::Error, problems) {
         let service = service?;
+        if let (Some(field), true) = (fields.get("service"), service.tls) {
+            let message = "https:// is ignored, because a redirect keeps the request's scheme";
+            problems.add(Severity::Warning, &field, message);
+        }
         let authority = service.qualified(namespace, &settings.namespace).into();
         return Some(Action::Redirect(Redirect {
             authority,

@@ -1,6 +1,5 @@
 //! The grammar of `service`, and the cluster that it names (Emissary: `[scheme://]host[:port]`).
 
-use std::hash::{DefaultHasher, Hasher};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -214,12 +213,11 @@ fn qualify(name: &str, namespace: &str, own_namespace: &str) -> String {
     format!("{name}.{namespace}")
 }
 
-/// Emissary's `cluster_<service>_<namespace>` where no other cluster can have that name, and
-/// else the same with a suffix made from the content.
+/// Emissary's `cluster_<service>_<namespace>`, which its users' dashboards know; with a suffix made
+/// from the content where the policy isn't the default or the name is too long.
 ///
-/// Without a suffix stay: names whose labels hold only letters and digits, resolved by DNS with
-/// the default timeout. For these the underscores can only have been dots, so the name can be
-/// read back; a `-` (`a-b` or `a.b`?) and everything else takes a suffix.
+/// Two services may share a name (`a-b` and `a.b`), as in Emissary. Metrics then add them up;
+/// connections are kept by content.
 fn cluster_name(service: &str, policy: &ClusterPolicy<'_>, upstream: &Upstream) -> String {
     let marker = match policy.resolver {
         Resolver::Dns => "",
@@ -229,40 +227,19 @@ fn cluster_name(service: &str, policy: &ClusterPolicy<'_>, upstream: &Upstream) 
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
         .collect();
-    let default = policy.resolver == Resolver::Dns
-        && policy.connect_timeout == DEFAULT_CONNECT_TIMEOUT
-        && !matches!(upstream, Upstream::Service(_));
-    if default && is_readable(service, policy.namespace) && plain.len() <= MAX_CLUSTER_NAME {
+    let default_timeout = policy.connect_timeout == DEFAULT_CONNECT_TIMEOUT;
+    if default_timeout && plain.len() <= MAX_CLUSTER_NAME {
         return plain;
     }
-    let mut hasher = DefaultHasher::new();
-    let content = format!(
-        "{service}\n{}\n{upstream:?}\n{}",
-        policy.namespace,
-        policy.connect_timeout.as_millis()
-    );
-    hasher.write(content.as_bytes());
+    let timeout = policy.connect_timeout.as_millis();
+    let content = format!("{service}\n{}\n{upstream:?}\n{timeout}", policy.namespace);
     let cut: String = plain.chars().take(CUT_CLUSTER_NAME).collect();
-    format!("{cut}_h{:016x}", hasher.finish())
+    format!("{cut}_h{:016x}", fnv1a(content.as_bytes()))
 }
 
-/// Whether `<service>_<namespace>` can be read back to its parts.
-fn is_readable(service: &str, namespace: &str) -> bool {
-    let simple = |text: &str| {
-        !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-    };
-    let is_suffix = namespace.len() == 17
-        && namespace.starts_with('h')
-        && namespace[1..].bytes().all(|b| b.is_ascii_hexdigit());
-    let numeric = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-    let (host, port) = match service.split_once(':') {
-        Some((host, port)) => (host, Some(port)),
-        None => (service, None),
-    };
-    let last_is_port = port.is_none() && host.rsplit('.').next().is_some_and(numeric);
-    simple(namespace)
-        && !is_suffix
-        && !last_is_port
-        && host.split('.').all(simple)
-        && port.is_none_or(numeric)
+/// FNV-1a: the same in every version of this program, so that metrics keep their names.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }

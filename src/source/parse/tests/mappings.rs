@@ -186,6 +186,13 @@ fn redirects() {
         let found = (&*redirect.authority, redirect.status.as_u16(), &redirect.path);
         assert_eq!(found, (authority, status, &path), "{fields}");
     }
+    for (fields, expected) in [
+        ("host_redirect: true\nservice: https://a.example\n", "Warning service@6:1"),
+        ("path_redirect: /x\n", "Warning path_redirect@6:1"),
+    ] {
+        let object = mapping(fields);
+        assert_eq!(problems(&object), [expected], "{fields}");
+    }
 }
 
 #[test]

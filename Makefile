@@ -1,0 +1,50 @@
+# Everything that is done to this project more than once. `make test` is the one that counts.
+
+CARGO ?= cargo
+
+.PHONY: build release demo test unit e2e lint fmt deny bench crds docs golden fuzz help
+
+help: ## list the targets
+	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+build: ## build for development
+	$(CARGO) build --locked
+
+release: ## build for production
+	$(CARGO) build --locked --release
+
+demo: ## a gateway with built-in upstreams and examples/demo
+	$(CARGO) run --locked --release -- demo
+
+test: unit e2e ## all tests: unit, golden, property, proxy, controller, then end to end
+
+unit: ## all tests that need no cluster
+	$(CARGO) test --locked
+
+e2e: ## tests on a real Kubernetes: KUBECONFIG's, or the one in tests/e2e/cluster
+	tests/e2e/run
+
+lint: ## formatting and lints; warnings are errors
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+fmt: ## format
+	$(CARGO) fmt
+
+deny: ## licences, banned crates, advisories (needs cargo-deny)
+	$(CARGO) deny check
+
+bench: ## measure beside Envoy, nginx and HAProxy; writes bench/RESULTS.md
+	bench/run
+
+crds: ## write crds/ from the types
+	$(CARGO) run --locked --quiet -- crds --output-dir crds
+
+docs: ## write the generated parts of docs/
+	UPDATE_DOCS=1 $(CARGO) test --locked --test docs
+
+golden: ## accept what the golden cases give now; read the diff
+	UPDATE_GOLDEN=1 $(CARGO) test --locked --test golden
+
+fuzz: ## fuzz one target for a minute (needs cargo-fuzz and nightly): make fuzz TARGET=annotation
+	$(CARGO) +nightly fuzz run $(TARGET) -- -max_total_time=60

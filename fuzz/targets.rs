@@ -1,0 +1,166 @@
+//! The bodies of the fuzz targets. Each takes any bytes, and fails where a promise is broken.
+//!
+//! `tests/fuzz_targets.rs` runs them in every test run, so that they always compile; `cargo fuzz`
+//! runs them under libFuzzer.
+#![allow(dead_code, reason = "each of libFuzzer's programs uses one of them")]
+
+use std::sync::{Arc, OnceLock};
+
+use http::{HeaderMap, Method};
+use nuncio::model::key::{Carrier, CarrierKind};
+use nuncio::model::object::Content;
+use nuncio::model::regex::Regex;
+use nuncio::model::route::Action;
+use nuncio::model::snapshot::Defaults;
+use nuncio::model::{Build, build};
+use nuncio::routing::{CanonicalPath, Outcome, RequestHead, RouteTable};
+use nuncio::source::parse::{CarrierMeta, ParseSettings, parse_annotation, parse_file};
+use nuncio::source::store::Store;
+use nuncio::source::{Event, Statement};
+
+/// Longest name of a cluster (src/source/parse/service.rs).
+const MAX_CLUSTER_NAME: usize = 60;
+
+/// An annotation of any text is parsed, built and compiled; what is rejected says why.
+pub(crate) fn annotation(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let carrier = CarrierMeta {
+        carrier: Carrier {
+            kind: CarrierKind::Service,
+            namespace: "shop".into(),
+            name: "web".into(),
+            uid: "".into(),
+        },
+        generation: None,
+        created: None,
+        labels: Arc::default(),
+    };
+    let settings = settings();
+    let objects = parse_annotation(text, &carrier, &settings);
+    for object in &objects {
+        let rejected = matches!(object.content, Content::Rejected);
+        assert!(!rejected || !object.problems.is_empty(), "a rejection without a reason");
+    }
+    assert_eq!(objects, parse_annotation(text, &carrier, &settings), "parsing is a function");
+    let mut statement = parse_file("empty.yaml", "", &settings);
+    statement.objects = objects;
+    let built = build_statement(statement);
+    for report in &built.reports {
+        assert_eq!(report.conditions().len(), 4);
+    }
+    RouteTable::compile(&built.config);
+}
+
+/// A path has one canonical form, which begins with a slash and holds no dot segment.
+pub(crate) fn path(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(path) = CanonicalPath::parse(text) else { return };
+    let once = path.as_str();
+    assert!(once.starts_with('/'));
+    assert!(!once.split('/').any(|segment| segment == "." || segment == ".."), "{once}");
+    assert_eq!(CanonicalPath::parse(once).as_ref().map(CanonicalPath::as_str), Ok(once));
+}
+
+/// Whatever a client sends as its host, the table and the naive reading of the rules agree.
+pub(crate) fn host_header(bytes: &[u8]) {
+    let Ok(host) = std::str::from_utf8(bytes) else { return };
+    let head = RequestHead {
+        host,
+        path: "/",
+        query: None,
+        method: &Method::GET,
+        headers: &HeaderMap::new(),
+        draw: 0,
+    };
+    let table = hosts();
+    let found = table.find(&head).map(|leg| &leg.key);
+    let considered = table.explain(&head);
+    let expected = considered.iter().find_map(|considered| match &considered.outcome {
+        Outcome::Wins(leg) => Some(&leg.key),
+        _ => None,
+    });
+    assert_eq!(found, expected, "{host:?}");
+}
+
+/// A pattern (up to the first line end) and a text: whatever compiles matches without harm, and
+/// a full match is also found by a search.
+pub(crate) fn regex(bytes: &[u8]) {
+    let Ok(input) = std::str::from_utf8(bytes) else { return };
+    let (pattern, text) = input.split_once('\n').unwrap_or((input, ""));
+    let (Ok(full), Ok(search)) = (Regex::full(pattern), Regex::search(pattern)) else {
+        assert_eq!(Regex::full(pattern).is_ok(), Regex::search(pattern).is_ok(), "{pattern:?}");
+        return;
+    };
+    let mut found = false;
+    let replaced = search.replace_all(text, |group, out| {
+        found = true;
+        out.push_str(&group(0).unwrap_or_default());
+    });
+    if let Some(replaced) = replaced {
+        assert_eq!(replaced, text, "each match replaced by itself");
+    }
+    assert!(!full.is_match(text) || found, "{pattern:?} matches all of {text:?}");
+}
+
+/// A `service` of any text is refused with a reason, or names a cluster that metrics can show.
+pub(crate) fn service(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let mapping = serde_json::json!({
+        "apiVersion": "getambassador.io/v3alpha1",
+        "kind": "Mapping",
+        "metadata": { "name": "a", "namespace": "shop" },
+        "spec": { "hostname": "*", "prefix": "/", "service": text },
+    });
+    let statement = parse_file("a.json", &mapping.to_string(), &settings());
+    let [object] = statement.objects.as_slice() else { panic!("one object: {text:?}") };
+    let Content::Route(route) = &object.content else {
+        assert!(!object.problems.is_empty(), "{text:?}");
+        return;
+    };
+    let Action::Forward(forward) = &route.action else { panic!("a forwarding route") };
+    let name = &*forward.cluster.name.0;
+    assert!(name.len() <= MAX_CLUSTER_NAME, "{name}");
+    assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'), "{name}");
+    assert!(!forward.cluster.upstream.authority().is_empty());
+}
+
+fn settings() -> ParseSettings {
+    ParseSettings { namespace: "default".into(), ..ParseSettings::default() }
+}
+
+fn build_statement(statement: Statement) -> Build {
+    let mut store = Store::new(Defaults::default(), []);
+    store.apply(Event::Put(statement));
+    build(store.snapshot(), &Build::default())
+}
+
+/// Routes of every kind of host.
+fn hosts() -> &'static RouteTable {
+    static TABLE: OnceLock<RouteTable> = OnceLock::new();
+    const HOSTS: [&str; 9] = [
+        "*",
+        "*.example.com",
+        "*.com",
+        "www.*",
+        "w*",
+        "www.example.com",
+        "www.example.com:8080",
+        "[::1]",
+        "é.example",
+    ];
+    TABLE.get_or_init(|| {
+        let documents = HOSTS.iter().enumerate().map(|(index, host)| {
+            serde_json::json!({
+                "apiVersion": "getambassador.io/v3alpha1",
+                "kind": "Mapping",
+                "metadata": { "name": format!("host-{index}") },
+                "spec": { "hostname": host, "prefix": "/", "service": "web" },
+            })
+        });
+        let documents: Vec<String> = documents.map(|document| document.to_string()).collect();
+        let statement = parse_file("hosts.yaml", &documents.join("\n---\n"), &settings());
+        let built = build_statement(statement);
+        assert_eq!(built.config.groups.len(), HOSTS.len());
+        RouteTable::compile(&built.config)
+    })
+}

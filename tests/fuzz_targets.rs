@@ -1,0 +1,136 @@
+//! Runs the fuzz targets on a small corpus, on its mutations and on random bytes, so that they
+//! compile and hold in every test run. The seed is fixed; `cargo fuzz` looks further.
+
+#[path = "../fuzz/targets.rs"]
+mod targets;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+type Target = fn(&[u8]);
+
+const ROUNDS: usize = 60;
+
+const TARGETS: [(&str, Target, &[&str]); 5] = [
+    (
+        "annotation",
+        targets::annotation,
+        &[
+            "---\napiVersion: ambassador/v0\nkind:  Mapping\nname:  a\nprefix: /a/\nservice: b:80\n",
+            "apiVersion: ambassador/v2\nkind: Mapping\nmetadata: {name: a}\nspec: {prefix: /, service: b}\n---\n- x\n",
+            "apiVersion: getambassador.io/v3alpha1\nkind: Mapping\nname: a\nhostname: '*'\nprefix: '/[a-z]+'\nprefix_regex: yes\nweight: 20\nservice: b\nadd_request_headers: {x: '%REQ(y)%'}\n",
+            "a: &a [*a, *a]\n--- >\n  text\n...\n%YAML 1.1\n--- \"\\x00\"\n",
+        ],
+    ),
+    (
+        "path",
+        targets::path,
+        &[
+            "/",
+            "/a/../b",
+            "/%2e%2E/%2f",
+            "\\a\\..\\b",
+            "/a/./b//..",
+            "/%00",
+            "/%",
+            "/é/%c3%a9/.%2e",
+        ],
+    ),
+    (
+        "host_header",
+        targets::host_header,
+        &[
+            "www.example.com",
+            "WWW.Example.COM:8080",
+            "[::1]:80",
+            "",
+            ":",
+            "w",
+            "www.",
+            ".com",
+            "é.example:1",
+        ],
+    ),
+    (
+        "regex",
+        targets::regex,
+        &[
+            "a(b|c)*\nabcb",
+            "[[:alpha:]]+\nabc",
+            "\\Qa.b\\E\na.b",
+            "(?i)é\\b\né",
+            "x{3,5}?\nxxxx",
+            "[&&a--b~~]\n&",
+            "\\pL\\d\\s\nä1 ",
+        ],
+    ),
+    (
+        "service",
+        targets::service,
+        &[
+            "web",
+            "web.shop:8080",
+            "http://Web:81/x?y#z",
+            "[2001:db8::1]:80",
+            "user@web",
+            "10.0.0.1",
+            "a-b.c_d.:1",
+            "https://web",
+            ":",
+            "[",
+            "web:99999",
+        ],
+    ),
+];
+
+#[test]
+fn targets_hold() {
+    let mut random = fastrand::Rng::with_seed(0x6e75_6e63_696f);
+    for (name, target, corpus) in TARGETS {
+        for seed in corpus {
+            run(name, target, seed.as_bytes());
+            for _ in 0..ROUNDS {
+                run(name, target, &mutate(seed.as_bytes(), corpus, &mut random));
+            }
+        }
+        for _ in 0..ROUNDS {
+            let bytes: Vec<u8> = (0..random.usize(..64)).map(|_| random.u8(..128)).collect();
+            run(name, target, &bytes);
+        }
+    }
+}
+
+/// Says which bytes broke a promise.
+fn run(name: &str, target: Target, bytes: &[u8]) {
+    let outcome = catch_unwind(AssertUnwindSafe(|| target(bytes)));
+    assert!(outcome.is_ok(), "{name} fails on {:?}", String::from_utf8_lossy(bytes));
+}
+
+/// Some bytes replaced, dropped, doubled, or joined with another seed.
+fn mutate(seed: &[u8], corpus: &[&str], random: &mut fastrand::Rng) -> Vec<u8> {
+    let mut bytes = seed.to_vec();
+    for _ in 0..random.usize(1..6) {
+        let at = random.usize(..=bytes.len());
+        match random.u8(..5) {
+            0 if at < bytes.len() => bytes[at] = random.u8(..128),
+            1 if at < bytes.len() => drop(bytes.remove(at)),
+            2 => bytes.insert(at, random.u8(..128)),
+            3 => {
+                let end = random.usize(at..=bytes.len());
+                let piece = bytes[at..end].to_vec();
+                bytes.splice(at..at, piece);
+            }
+            _ => {
+                let other = corpus[random.usize(..corpus.len())].as_bytes();
+                bytes.truncate(at);
+                bytes.extend_from_slice(&other[random.usize(..=other.len())..]);
+            }
+        }
+    }
+    bytes
+}
+
+#[test]
+fn broken_promises_are_seen() {
+    let outcome = catch_unwind(|| run("broken", |bytes| assert!(bytes.is_empty()), b"x"));
+    assert!(outcome.is_err());
+}
