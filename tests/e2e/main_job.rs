@@ -67,8 +67,12 @@ pub(crate) fn assert_served(client: &mut Client) {
     assert_eq!(host, "httpbin.org");
     assert_eq!(client.get("/httpbin/status/418").status, 418, "the path is kept");
 
-    let predicted = client.post("/models/test/", "{\"instances\": [1, 2]}");
-    assert_eq!(predicted.status, 200, "{}", predicted.shown());
+    // The Service is new, and kube-proxy takes a second or two to know its address: until then
+    // the gateway can't reach it either.
+    let predicted = wait_until("the model answers", PATIENCE, || {
+        let answer = client.post("/models/test/", "{\"instances\": [1, 2]}");
+        if answer.status == 200 { Ok(answer) } else { Err(answer.shown()) }
+    });
     assert_eq!(predicted.json()["predictions"], serde_json::json!([0, 1]));
     // The stand-in would say what it got; that this doesn't is the gateway's own answer.
     let refused = client.get("/models/test/");

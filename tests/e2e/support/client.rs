@@ -52,6 +52,7 @@ impl Client {
     }
 
     /// A GET that must be answered, with whatever status.
+    #[track_caller]
     pub(crate) fn get(&mut self, path: &str) -> Answer {
         self.try_get(path).unwrap_or_else(|e| panic!("GET {path}: {e}"))
     }
@@ -62,6 +63,7 @@ impl Client {
     }
 
     /// A POST that must be answered.
+    #[track_caller]
     pub(crate) fn post(&mut self, path: &str, body: &str) -> Answer {
         self.send(Request::builder().method(Method::POST).uri(path), body)
             .unwrap_or_else(|e| panic!("POST {path}: {e}"))

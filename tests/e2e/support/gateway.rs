@@ -50,6 +50,10 @@ pub(crate) fn wait_for_rollout() {
         let left = kubectl(&arguments).succeed();
         if left.lines().count() == pods().len() { Ok(()) } else { Err(left) }
     });
+    // The only pod was away: its Service needs a moment to know the next one.
+    wait_until("its Service answers", Duration::from_secs(90), || {
+        Client::new().try_get("/").map(drop)
+    });
 }
 
 /// Its pods that have not been told to end.
@@ -105,6 +109,7 @@ pub(crate) fn refusals() -> Vec<String> {
 }
 
 /// Fails the test where the gateway was refused something.
+#[track_caller]
 pub(crate) fn assert_no_refusals() {
     let refusals = refusals();
     assert!(refusals.is_empty(), "refused: {}", refusals.join("\n"));

@@ -16,6 +16,7 @@ pub(crate) struct Outcome {
 
 impl Outcome {
     /// Its output, if it succeeded; else the test fails.
+    #[track_caller]
     pub(crate) fn succeed(self) -> String {
         assert!(self.ok, "{}: {}{}", self.command, self.stdout, self.stderr);
         self.stdout

@@ -60,6 +60,7 @@ impl Hold {
     }
 
     /// Ends it; not one request may have failed.
+    #[track_caller]
     pub(crate) fn stop_lossless(self, during: &str) -> Tally {
         let path = self.path.clone();
         let tally = self.stop();

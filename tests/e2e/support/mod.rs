@@ -17,7 +17,9 @@ use kubectl::kubectl;
 /// the machine may be busy with builds.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Tries until it succeeds; fails the test with the last complaint when the time is up.
+/// Tries until it succeeds; fails the test with the last complaint when the time is up. Attempts
+/// that take long are made less often, so that watching doesn't slow what is watched.
+#[track_caller]
 pub(crate) fn wait_until<T>(
     what: &str,
     limit: Duration,
@@ -25,12 +27,13 @@ pub(crate) fn wait_until<T>(
 ) -> T {
     let start = Instant::now();
     loop {
+        let attempted = Instant::now();
         match attempt() {
             Ok(value) => return value,
             Err(complaint) if start.elapsed() > limit => {
                 panic!("{what}: not within {} s: {complaint}", limit.as_secs())
             }
-            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+            Err(_) => std::thread::sleep(attempted.elapsed().max(Duration::from_millis(10))),
         }
     }
 }
@@ -64,6 +67,7 @@ impl Namespace {
     }
 
     /// `kubectl -n NAMESPACE ARGUMENTS…`, which must succeed.
+    #[track_caller]
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
         self.try_kubectl(arguments).succeed()
     }
@@ -75,6 +79,7 @@ impl Namespace {
     }
 
     /// `kubectl apply` of objects as JSON; namespaces written in them stay.
+    #[track_caller]
     pub(crate) fn apply(&self, objects: &[Value]) {
         let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
         kubectl::with_input(&["--namespace", &self.name, "apply", "-f", "-"], &list.to_string())
@@ -93,9 +98,11 @@ impl Namespace {
             let shown = self.try_kubectl(&["get", what, "-o", "wide"]);
             println!("{}", shown.text().lines().take(25).collect::<Vec<_>>().join("\n"));
         }
-        let states = "jsonpath={range .items[*]}{.kind} {.metadata.name}: {.status}{\"\\n\"}{end}";
-        let shown = self.try_kubectl(&["get", "mappings,annotatedresources", "-o", states]);
-        println!("{}", shown.text().lines().take(25).collect::<Vec<_>>().join("\n"));
+        let list = self.get("mappings,annotatedresources").unwrap_or_default();
+        let objects = list["items"].as_array().into_iter().flatten();
+        for object in objects.filter(|object| !status::is_ready(object)).take(10) {
+            println!("{} {}", object["metadata"]["name"], object["status"]);
+        }
         println!("--- end of {}", self.name);
     }
 }

@@ -36,12 +36,14 @@ pub(crate) fn is_ready(object: &Value) -> bool {
 
 impl Namespace {
     /// `kubectl wait --for=condition=Ready`, as users do.
+    #[track_caller]
     pub(crate) fn wait_ready(&self, what: &str) {
         let limit = format!("--timeout={}s", PATIENCE.as_secs());
         self.kubectl(&["wait", "--for=condition=Ready", what, &limit]);
     }
 
     /// Waits for a condition with this status and reason, and gives its message.
+    #[track_caller]
     pub(crate) fn told(&self, what: &str, kind: &str, verdict: (&str, &str)) -> String {
         wait_until(&format!("{what}: {kind} {verdict:?}"), PATIENCE, || {
             let object = self.get(what)?;
@@ -69,6 +71,7 @@ impl Namespace {
     }
 
     /// The name of the AnnotatedResource of one document, once it exists.
+    #[track_caller]
     pub(crate) fn annotated_name(&self, carrier: &str, index: i64) -> String {
         wait_until(&format!("document {index} of {carrier}"), PATIENCE, || {
             let all = self.annotated(carrier);
@@ -79,6 +82,7 @@ impl Namespace {
     }
 
     /// Waits for an event on a Service that contains all of these texts.
+    #[track_caller]
     pub(crate) fn told_by_event(&self, service: &str, texts: &[&str]) {
         let selector = format!("involvedObject.kind=Service,involvedObject.name={service}");
         wait_until(&format!("an event on {service} with {texts:?}"), PATIENCE, || {
