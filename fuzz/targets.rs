@@ -112,12 +112,15 @@ pub(crate) fn service(bytes: &[u8]) {
         "spec": { "hostname": "*", "prefix": "/", "service": text },
     });
     let statement = parse_file("a.json", &mapping.to_string(), &settings());
-    let [object] = statement.objects.as_slice() else { panic!("one object: {text:?}") };
+    let object = statement.objects.first().expect("a document makes an object");
     let Content::Route(route) = &object.content else {
         assert!(!object.problems.is_empty(), "{text:?}");
         return;
     };
-    let Action::Forward(forward) = &route.action else { panic!("a forwarding route") };
+    let Action::Forward(forward) = &route.action else {
+        assert!(matches!(route.action, Action::Forward(_)), "only host_redirect redirects");
+        return;
+    };
     let name = &*forward.cluster.name.0;
     assert!(name.len() <= MAX_CLUSTER_NAME, "{name}");
     assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'), "{name}");

@@ -1,6 +1,7 @@
 //! The documentation is true: its examples parse, its generated parts are those of the code.
 //!
 //! `UPDATE_DOCS=1 cargo test --test docs` writes the generated parts.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends by a panic")]
 
 #[path = "docs/cli.rs"]
 mod cli;

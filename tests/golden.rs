@@ -10,6 +10,7 @@
 //!
 //! `UPDATE_GOLDEN=1 cargo test --test golden` accepts what comes out; the diff is what a reviewer
 //! reads.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends by a panic")]
 
 #[path = "golden/case.rs"]
 mod case;

@@ -10,12 +10,16 @@ use crate::model::template::{Operator, Part, Template};
 
 /// `Kind namespace/name`, without its origin.
 pub(super) fn object(key: &ObjectKey) -> String {
-    format!("{} {}/{}", key.kind.as_str(), key.namespace, key.name)
+    match key.namespace.is_empty() {
+        true => format!("{} {}", key.kind.as_str(), key.name),
+        false => format!("{} {}/{}", key.kind.as_str(), key.namespace, key.name),
+    }
 }
 
 /// Where an object was written.
 pub(super) fn origin(origin: &Origin) -> String {
     match origin {
+        Origin::BuiltIn => "built in".to_owned(),
         Origin::Resource => "resource".to_owned(),
         Origin::Annotation { carrier, index } => format!(
             "annotation of {} {}/{}, document {}",

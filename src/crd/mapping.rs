@@ -10,6 +10,7 @@ use super::mapping_types::{
     AddedHeader, CircuitBreaker, Cors, Docs, KeepAlive, LoadBalancer, RegexMap, RetryPolicy, Texts,
     V2ExplicitTls,
 };
+use super::rules;
 use super::status::ObjectStatus;
 
 /// Which requests, and what happens to them. A manifest that Emissary's definition
@@ -33,6 +34,7 @@ use super::status::ObjectStatus;
     printcolumn = r#"{"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status"}"#,
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
+#[schemars(extend("x-kubernetes-validations" = rules::mapping()))]
 pub struct MappingSpec {
     /// The gateways that this Mapping speaks to, by their AMBASSADOR_ID. Default `["default"]`;
     /// `_automatic_` speaks to every gateway.

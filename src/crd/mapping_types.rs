@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::rules;
+
 /// A header to add.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AddedHeader {
@@ -148,6 +150,7 @@ pub struct CircuitBreaker {
 
 /// How endpoints take turns; needs the resolver kubernetes-endpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-kubernetes-validations" = rules::load_balancer()))]
 pub struct LoadBalancer {
     /// round_robin (the default), least_request, or for sticky sessions ring_hash or maglev, which
     /// need exactly one of cookie, header and source_ip.

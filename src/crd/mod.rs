@@ -6,6 +6,7 @@
 mod annotated;
 mod mapping;
 mod mapping_types;
+mod rules;
 mod status;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;

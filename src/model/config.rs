@@ -12,7 +12,7 @@ use super::route::{Action, Route, RouteMatch};
 pub struct GatewayConfig {
     /// Ports to listen on.
     pub listeners: Vec<Listener>,
-    /// Route groups, ordered by the smallest key of their members.
+    /// Route groups, ordered by the smallest key of their members; the probes come last.
     pub groups: Vec<Arc<RouteGroup>>,
 }
 

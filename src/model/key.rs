@@ -8,6 +8,8 @@ use std::sync::Arc;
 pub enum Kind {
     /// `getambassador.io/Mapping`.
     Mapping,
+    /// One of the gateway's own health endpoints, which nobody wrote.
+    Probe,
     /// A document that could not be read far enough to know its kind, or whose kind is unknown.
     Unknown,
 }
@@ -17,6 +19,7 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Mapping => "Mapping",
+            Self::Probe => "Probe",
             Self::Unknown => "Unknown",
         }
     }
@@ -57,6 +60,8 @@ pub struct Carrier {
 /// Where an object was written, and so where its status goes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Origin {
+    /// Nowhere: the gateway brings it along.
+    BuiltIn,
     /// A custom resource of its own.
     Resource,
     /// A document of a carrier's annotation; `index` counts documents from 0.
@@ -91,9 +96,12 @@ pub struct ObjectKey {
 
 impl fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.origin == Origin::BuiltIn {
+            return write!(f, "{} {}", self.kind.as_str(), self.name);
+        }
         write!(f, "{} {}/{}", self.kind.as_str(), self.namespace, self.name)?;
         match &self.origin {
-            Origin::Resource => Ok(()),
+            Origin::BuiltIn | Origin::Resource => Ok(()),
             Origin::Annotation { carrier, index } => write!(
                 f,
                 " (annotation of {} {}/{}, document {})",

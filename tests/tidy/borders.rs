@@ -89,9 +89,9 @@ const BORDERS: &[Border] = &[
     },
     Border {
         module: "telemetry",
-        ours: &["model"],
+        ours: &["publish", "routing", "model"],
         crates: ALL,
-        never: &["kube", "hyper", "axum"],
+        never: &["publish::Publisher", "kube", "hyper", "axum"],
     },
     Border {
         module: "settings",

@@ -5,10 +5,11 @@
 //! 1. [`select`]: of the objects that speak to this gateway, which are candidates, and which are
 //!    rejected, shadowed by another of their name, or attached by nothing;
 //! 2. [`groups`]: candidates with the same match become one route group with exact shares, and
-//!    those that can't live in theirs are told so;
+//!    those that can't live in theirs are told so; [`probes`] adds the gateway's own routes;
 //! 3. [`references`]: whether the Services exist that an object names.
 
 mod groups;
+mod probes;
 mod references;
 mod select;
 #[cfg(test)]
@@ -44,7 +45,8 @@ struct Candidate<'a> {
 /// by their address what did not change; the result equals that of a build without it.
 pub fn build(snapshot: &Snapshot, previous: &Build) -> Build {
     let mut candidates = select::select(snapshot);
-    let groups = groups::build_groups(&mut candidates, &previous.config.groups);
+    let mut groups = groups::build_groups(&mut candidates, &previous.config.groups);
+    groups.extend(probes::groups());
     let config = GatewayConfig { listeners: listeners(snapshot), groups };
     let config = match is_same(&config, &previous.config) {
         true => Arc::clone(&previous.config),

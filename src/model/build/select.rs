@@ -70,7 +70,7 @@ fn claim(object: &Object) -> (Reverse<bool>, Reverse<bool>, i64, &ObjectKey) {
 fn in_own_namespace(key: &ObjectKey) -> bool {
     match &key.origin {
         Origin::Annotation { carrier, .. } => carrier.namespace == key.namespace,
-        Origin::Resource | Origin::File { .. } => true,
+        Origin::BuiltIn | Origin::Resource | Origin::File { .. } => true,
     }
 }
 

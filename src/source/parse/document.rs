@@ -292,7 +292,7 @@ fn build_object(
     let ambassador_id = parse_id(&fields, &mut problems);
     let route = match kind {
         Kind::Mapping => parse_mapping(&fields, version, &namespace, settings, &mut problems),
-        Kind::Unknown => None,
+        Kind::Probe | Kind::Unknown => None,
     };
     let content = match route {
         Some(route) if !problems.has_errors() => Content::Route(Arc::new(route)),

@@ -1,0 +1,53 @@
+//! The gateway's own health, answered on the data ports as Emissary does.
+//!
+//! Load balancers in front of the gateway ask there. They are routes like any other: a longer
+//! path or a larger precedence of a user's comes before them.
+
+use std::sync::{Arc, LazyLock};
+
+use crate::model::config::{Leg, RouteGroup, Share};
+use crate::model::key::{Kind, ObjectKey, Origin};
+use crate::model::route::{
+    Action, HeaderEdits, HostMatch, PathMatch, PathMatchKind, Probe, Route, RouteMatch,
+};
+
+/// Made once, so that each build holds the same ones.
+static GROUPS: LazyLock<[Arc<RouteGroup>; 2]> = LazyLock::new(|| {
+    [
+        group("check_alive", "/ambassador/v0/check_alive", Probe::Alive),
+        group("check_ready", "/ambassador/v0/check_ready", Probe::Ready),
+    ]
+});
+
+/// The routes of the probes.
+pub(super) fn groups() -> impl Iterator<Item = Arc<RouteGroup>> {
+    GROUPS.iter().cloned()
+}
+
+fn group(name: &str, prefix: &str, probe: Probe) -> Arc<RouteGroup> {
+    let matches = RouteMatch {
+        host: Some(HostMatch::Any),
+        path: PathMatch { kind: PathMatchKind::Prefix(prefix.into()), case_sensitive: true },
+        method: None,
+        headers: vec![],
+        query: vec![],
+    };
+    let route = Route {
+        matches,
+        precedence: 0,
+        weight: None,
+        action: Action::Probe(probe),
+        request_headers: HeaderEdits::default(),
+        response_headers: HeaderEdits::default(),
+        timeout: None,
+        idle_timeout: None,
+    };
+    let key = ObjectKey {
+        kind: Kind::Probe,
+        namespace: "".into(),
+        name: name.into(),
+        origin: Origin::BuiltIn,
+    };
+    let leg = Leg { key, created: None, share: Share::ALL, route: Arc::new(route) };
+    Arc::new(RouteGroup { precedence: 0, legs: vec![Arc::new(leg)] })
+}
