@@ -63,9 +63,13 @@ fn refusals_say_what_is_allowed() {
             ("redirect_response_code", json!(200), "redirect_response_code"),
             ("retry_policy", json!({"retry_on": "always"}), "retry_on"),
             ("load_balancer", json!({"policy": "best"}), "policy"),
+            // Rules, with messages of their own.
+            ("load_balancer", json!({"policy": "maglev"}), "need exactly one of cookie"),
+            ("service", json!(""), "service must name an upstream"),
+            ("host", json!("*.example.com"), "write hostname for a wildcard"),
         ];
         for (field, value, word) in cases {
-            let mut spec = json!({"hostname": "*", "prefix": "/a/", "service": "a"});
+            let mut spec = json!({"prefix": "/a/", "service": "a"});
             spec[field] = value;
             let refusal = dry_run(namespace, &mapping_of("refused", &spec), "Strict")
                 .expect_err("out of what is allowed");

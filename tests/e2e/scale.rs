@@ -178,7 +178,8 @@ fn restart(table: &mut Table) {
     }
     let pod = gateway::replace_pod();
     assert_sampled(&mut Client::to(pod.http));
-    table.row("restart, process start to ready", format!("{:.2} s", pod.start_to_ready));
+    let time = pod.start_to_ready.as_millis();
+    table.row("restart, admin port open to ready", format!("{time} ms"));
     gateway::wait_for_rollout();
     table.memory("memory after a restart with 10,000");
 }

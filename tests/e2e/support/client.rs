@@ -23,6 +23,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct Client {
     runtime: Runtime,
     wire: Wire,
+    patience: Duration,
 }
 
 #[derive(Debug)]
@@ -48,7 +49,14 @@ impl Client {
     /// To any address.
     pub(crate) fn to(address: SocketAddr) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-        Self { runtime, wire: Wire { address, sender: None, driver: JoinSet::new() } }
+        let wire = Wire { address, sender: None, driver: JoinSet::new() };
+        Self { runtime, wire, patience: TIMEOUT }
+    }
+
+    /// With less time for each request, to see the moment in which a server begins to answer: a
+    /// connection that was asked for before would be tried again only after a second.
+    pub(crate) fn impatient(self) -> Self {
+        Self { patience: Duration::from_millis(100), ..self }
     }
 
     /// A GET that must be answered, with whatever status.
@@ -81,11 +89,11 @@ impl Client {
         let host = self.wire.address.to_string();
         let host = host.parse().expect("an address is a header value");
         request.headers_mut().entry(header::HOST).or_insert(host);
-        let Self { runtime, wire } = self;
+        let Self { runtime, wire, patience } = self;
         let answer = runtime.block_on(async {
-            tokio::time::timeout(TIMEOUT, wire.exchange(request))
+            tokio::time::timeout(*patience, wire.exchange(request))
                 .await
-                .unwrap_or_else(|_| Err(format!("no answer in {} s", TIMEOUT.as_secs())))
+                .unwrap_or_else(|_| Err(format!("no answer in {} ms", patience.as_millis())))
         });
         if answer.is_err() {
             self.wire.sender = None;
