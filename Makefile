@@ -34,8 +34,10 @@ fmt: ## format
 deny: ## licences, banned crates, advisories (needs cargo-deny)
 	$(CARGO) deny check
 
-bench: ## measure beside Envoy, nginx and HAProxy; writes bench/RESULTS.md
-	bench/run
+bench: ## side by side with Envoy, nginx and HAProxy; writes bench/RESULTS.md; BENCH=--quick for two minutes
+	python3 -m unittest discover bench
+	bench/run $(BENCH)
+	bench/change $(BENCH)
 
 crds: ## write crds/ from the types
 	$(CARGO) run --locked --quiet -- crds --output-dir crds

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::check_text::{self, Summary};
 use super::offline::Offline;
-use super::{CliError, Context, FAILED, OK};
+use super::{CliError, Context, FAILED, OK, Output};
 use crate::admin::diagnostics;
 use crate::settings::Flags;
 
@@ -30,14 +30,6 @@ pub(super) struct Arguments {
     /// How to print what was found
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     output: Output,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    /// For people
-    Text,
-    /// For programs
-    Json,
 }
 
 pub(super) fn execute(arguments: &Arguments, context: &mut Context<'_>) -> Result<u8, CliError> {

@@ -12,7 +12,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::net::TcpStream;
 
 use super::offline::Offline;
-use super::{CliError, Context, FAILED, OK, explain_text};
+use super::{CliError, Context, FAILED, OK, Output, explain_text};
 use crate::admin::explain::{Explanation, Question, explain};
 use crate::routing::RouteTable;
 use crate::settings::Flags;
@@ -50,14 +50,6 @@ pub(super) struct Arguments {
     /// How to print the answer
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     output: Output,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    /// For people
-    Text,
-    /// For programs
-    Json,
 }
 
 pub(super) fn execute(arguments: &Arguments, context: &mut Context<'_>) -> Result<u8, CliError> {

@@ -60,6 +60,15 @@ enum Command {
     Completion(completion::Arguments),
 }
 
+/// How to print what was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
 /// What a command gets besides its arguments.
 struct Context<'a> {
     environment: Environment,

@@ -18,7 +18,7 @@ use super::status::plan::shorten;
 use super::{Builds, published};
 use crate::model::Build;
 use crate::model::key::{Carrier, CarrierKind, Origin};
-use crate::model::report::{ConditionKind, Report};
+use crate::model::report::{ConditionKind, References, Report};
 
 /// The longest note of an event (events.k8s.io/v1), in bytes, with room for multi-byte text.
 const MAX_NOTE: usize = 1000;
@@ -90,6 +90,10 @@ impl Planner {
 fn note(report: &Report) -> Option<Note> {
     let Origin::Annotation { carrier, index } = &report.object.key.origin else { return None };
     if carrier.uid.is_empty() {
+        return None;
+    }
+    // A Service whose pods are still coming up is no mistake of the annotation's author.
+    if report.is_accepted() && matches!(report.references, References::NoEndpoints(_)) {
         return None;
     }
     let conditions = report.conditions();

@@ -41,10 +41,10 @@ pub struct Listener {
     pub stat_prefix: Arc<str>,
 }
 
-/// Routes with the same match, each with its share of the requests (a canary set).
+/// Routes with the same match and precedence, each with its share of the requests (a canary set).
 #[derive(Debug, Clone, PartialEq)]
 pub struct RouteGroup {
-    /// The highest `precedence` of the members.
+    /// The `precedence` of all members.
     pub precedence: i64,
     /// The members, oldest first. Never empty.
     pub legs: Vec<Arc<Leg>>,

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 /// Upper bounds in seconds, from what one changed route of ten thousand may cost to what a flood
 /// at start does.
-const BOUNDS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+const BOUNDS: [f64; 14] =
+    [0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
 /// A histogram of durations.
 #[derive(Debug, Default)]

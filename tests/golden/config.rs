@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use nuncio::model::cluster::Upstream;
 use nuncio::model::config::{Leg, RouteGroup};
-use nuncio::model::key::Origin;
 use nuncio::model::route::{
     Action, HeaderEdits, HostMatch, HostRewrite, PathMatch, PathMatchKind, PathRewrite, Redirect,
     RedirectPath, RegexSubstitution, RouteMatch, SubstitutionPart, ValueMatch,
@@ -51,9 +50,12 @@ pub(crate) fn dump(case: &Case) -> String {
     for listener in &config.listeners {
         assert_eq!((listener.port, &*listener.stat_prefix), (8080, "ingress_http"));
     }
-    // The gateway's own routes are the same in every case.
-    let written = config.groups.iter().filter(|group| group.first().key.origin != Origin::BuiltIn);
-    let mut groups: Vec<Group> = written.map(|group| describe(group)).collect();
+    // The gateway's own probes are in every configuration; the case `article` asks for them.
+    let is_probe = |group: &RouteGroup| matches!(group.first().route.action, Action::Probe(_));
+    let (probes, groups): (Vec<_>, Vec<_>) =
+        config.groups.iter().partition(|group| is_probe(group));
+    assert_eq!(probes.len(), 2, "check_alive and check_ready");
+    let mut groups: Vec<Group> = groups.into_iter().map(|group| describe(group)).collect();
     // By path, for people; the order in the configuration has no meaning.
     groups.sort_by(|a, b| a.matches[1].cmp(&b.matches[1]).then_with(|| a.matches.cmp(&b.matches)));
     serde_saphyr::to_string(&groups).unwrap()

@@ -91,7 +91,7 @@ const BORDERS: &[Border] = &[
         module: "telemetry",
         ours: &["publish", "routing", "model"],
         crates: ALL,
-        never: &["publish::Publisher", "kube", "hyper", "axum"],
+        never: &["kube", "hyper", "axum", "publish::Publisher"],
     },
     Border {
         module: "settings",

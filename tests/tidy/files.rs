@@ -75,6 +75,20 @@ fn contains_word(code: &str, text: &str) -> bool {
     })
 }
 
+#[test]
+fn merges_are_finished() {
+    let marks = ["<<<<<<< ", ">>>>>>> "];
+    let mut violations = Vec::new();
+    for file in files_below("") {
+        for (index, line) in file.text.lines().enumerate() {
+            if marks.iter().any(|mark| line.starts_with(mark)) {
+                violations.push(format!("{}:{}: {line}", file.path, index + 1));
+            }
+        }
+    }
+    assert_tidy("no file holds what a merge left open", &violations);
+}
+
 /// Beginnings of paths that exist on one machine only.
 const MACHINE_PATHS: &[&str] = &["/home/", "/Users/", "/root/", "/work/"];
 

@@ -1,4 +1,4 @@
-//! Route groups: routes with the same match, and their shares of the requests.
+//! Route groups: routes with the same match and precedence, and their shares of the requests.
 //!
 //! Emissary's weights (IR/irbasemappinggroup): a single route takes all; weighted ones take their
 //! weight; weightless ones divide the rest evenly; what nobody takes falls through to lower
@@ -42,17 +42,17 @@ pub(super) fn build_groups(
         .collect()
 }
 
-/// Indices of accepted candidates of equal match. Most matches are asked for once.
+/// Indices of accepted candidates of equal match and precedence. Most matches are asked for once.
 type Set = SmallVec<[usize; 2]>;
 
 /// The sets in the order of their smallest key, which is the order of the candidates.
 fn group_by_match(candidates: &[Candidate<'_>]) -> Vec<Set> {
     let mut sets: Vec<Set> = Vec::with_capacity(candidates.len());
-    let mut by_match: HashMap<&RouteMatch, usize, RandomState> =
+    let mut by_match: HashMap<(&RouteMatch, i64), usize, RandomState> =
         HashMap::with_capacity_and_hasher(candidates.len(), RandomState::default());
     for (index, candidate) in candidates.iter().enumerate() {
         if let Some(route) = accepted_route(candidate) {
-            match by_match.entry(&route.matches) {
+            match by_match.entry((&route.matches, route.precedence)) {
                 Entry::Occupied(set) => sets[*set.get()].push(index),
                 Entry::Vacant(vacant) => {
                     vacant.insert(sets.len());
@@ -110,7 +110,7 @@ fn build_group(candidates: &[Candidate<'_>], members: &[usize]) -> Option<Arc<Ro
         .iter()
         .filter_map(|index| Some((&candidates[*index], accepted_route(&candidates[*index])?)))
         .collect();
-    let precedence = routes.iter().map(|(_, route)| route.precedence).max()?;
+    let precedence = routes.first()?.1.precedence;
     let weights: Vec<Option<u8>> = routes.iter().map(|(_, route)| route.weight).collect();
     let legs = routes
         .into_iter()
@@ -163,16 +163,24 @@ struct Lender<'a> {
 impl Lender<'_> {
     /// The previous group, if it was made of the same members.
     fn lend(&mut self, candidates: &[Candidate<'_>], members: &[usize]) -> Option<Arc<RouteGroup>> {
+        // Mostly the same group stands at the same place: no text is compared then.
+        if let Some(old) = self.previous.next_if(|old| is_made_of(old, candidates, members)) {
+            return Some(Arc::clone(old));
+        }
         let smallest = &candidates[*members.iter().min()?].object.key;
         while self.previous.next_if(|old| old.smallest_key() < smallest).is_some() {}
-        let old = self.previous.peek()?;
-        let same = old.legs.len() == members.len()
-            && old.legs.iter().zip(members).all(|(leg, index)| {
-                let candidate = &candidates[*index];
-                accepted_route(candidate).is_some_and(|route| Arc::ptr_eq(route, &leg.route))
-                    && candidate.object.created == leg.created
-                    && candidate.object.key == leg.key
-            });
-        same.then(|| Arc::clone(old))
+        let old = self.previous.next_if(|old| is_made_of(old, candidates, members))?;
+        Some(Arc::clone(old))
     }
+}
+
+fn is_made_of(group: &RouteGroup, candidates: &[Candidate<'_>], members: &[usize]) -> bool {
+    group.legs.len() == members.len()
+        && group.legs.iter().zip(members).all(|(leg, index)| {
+            let candidate = &candidates[*index];
+            // The address first: it tells nearly all, and the key's texts are far away.
+            accepted_route(candidate).is_some_and(|route| Arc::ptr_eq(route, &leg.route))
+                && candidate.object.created == leg.created
+                && candidate.object.key == leg.key
+        })
 }

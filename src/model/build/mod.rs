@@ -78,8 +78,12 @@ fn reports(
     candidates
         .into_iter()
         .map(|Candidate { object, verdict }| {
-            while old_reports.next_if(|old| old.object.key < object.key).is_some() {}
-            let old = old_reports.next_if(|old| Arc::ptr_eq(&old.object, object));
+            // Mostly the same object stands at the same place: no text is compared then.
+            let mut old = old_reports.next_if(|old| Arc::ptr_eq(&old.object, object));
+            if old.is_none() {
+                while old_reports.next_if(|old| old.object.key < object.key).is_some() {}
+                old = old_reports.next_if(|old| Arc::ptr_eq(&old.object, object));
+            }
             let old = old.filter(|old| old.verdict == verdict);
             if let (Some(old), true) = (old, same_services) {
                 return Arc::clone(old);

@@ -38,7 +38,11 @@ fn own_verdict(object: &Object) -> Verdict {
 
 /// Documents of unknown kinds are no rivals: their kinds may well differ.
 fn same_name(a: &ObjectKey, b: &ObjectKey) -> bool {
-    a.kind != Kind::Unknown && (a.kind, &a.namespace, &a.name) == (b.kind, &b.namespace, &b.name)
+    // No two resources have one name, which spares the texts of nearly all pairs.
+    let rivals = a.origin != Origin::Resource || b.origin != Origin::Resource;
+    rivals
+        && a.kind != Kind::Unknown
+        && (a.kind, &a.name, &a.namespace) == (b.kind, &b.name, &b.namespace)
 }
 
 /// Leaves one of several objects of a name standing. A rejected one still holds its name: were
@@ -60,7 +64,7 @@ fn shadow(rivals: &mut [Candidate<'_>]) {
 /// the order of the [`ShadowRule`]s.
 fn claim(object: &Object) -> (Reverse<bool>, Reverse<bool>, i64, &ObjectKey) {
     (
-        Reverse(object.key.origin == Origin::Resource),
+        Reverse(!matches!(object.key.origin, Origin::Annotation { .. })),
         Reverse(in_own_namespace(&object.key)),
         object.created.unwrap_or(i64::MAX),
         &object.key,

@@ -6,7 +6,7 @@
 //! Emissary takes any mixture of both, and so is done here.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::Value as Json;
 
@@ -313,8 +313,11 @@ fn build_object(
 }
 
 /// `ambassador_id`: a text or a list of texts in every version.
+/// One for all objects that name no gateway: builds look at it for each of them.
+static DEFAULT_IDS: LazyLock<Arc<[String]>> = LazyLock::new(|| Arc::from([DEFAULT_ID.to_owned()]));
+
 fn parse_id(fields: &Fields<'_>, problems: &mut Problems) -> Arc<[String]> {
-    let default = || Arc::from([DEFAULT_ID.to_owned()]);
+    let default = || Arc::clone(&DEFAULT_IDS);
     let Some(field) = fields.get("ambassador_id") else { return default() };
     if matches!(&field.node.value, Value::Scalar { text, style: Style::Text } if text.is_empty()) {
         return default();

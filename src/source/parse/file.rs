@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::document::{Place, broken_document, parse_document};
-use super::kubernetes::DEFAULT_NAMESPACE;
+use super::kubernetes::{DEFAULT_NAMESPACE, created_of};
 use super::node::{Node, Style, Value};
 use super::yaml::parse_documents;
 use super::{ParseSettings, annotation_of, parse_endpoint_slice, parse_service};
@@ -96,7 +96,9 @@ impl Reader<'_> {
                 self.index += 1;
             }
             _ => {
-                let place = self.next_place();
+                let mut place = self.next_place();
+                // What `kubectl get -o yaml` wrote says how old it is, and age decides ties.
+                place.created = root.get("metadata").and_then(|meta| created_of(&meta.to_json()));
                 let object = parse_document(root, &place, self.settings);
                 self.add(object);
             }

@@ -1,0 +1,1 @@
+"""Runs proxies side by side on loopback and measures them."""
