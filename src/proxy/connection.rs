@@ -37,6 +37,7 @@ pub(crate) struct Conn {
     in_flight: Cell<u32>,
     framed: Cell<bool>,
     draining: Cell<bool>,
+    leaving: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     abort: RefCell<Option<AbortHandle>>,
     slot: Cell<Option<usize>>,
@@ -79,6 +80,12 @@ impl Conn {
         if self.in_flight.get() == 0 {
             self.enter(Phase::Idle, now);
         }
+    }
+
+    /// Whether its answers have to say that it ends: HTTP/1.1's way to part without losing the
+    /// request that is on its way. HTTP/2 has GOAWAY.
+    pub(crate) fn says_close(&self) -> bool {
+        self.draining.get() && !self.framed.get()
     }
 
     fn enter(&self, phase: Phase, now: u64) {
@@ -134,12 +141,16 @@ impl Connections {
         }
     }
 
-    /// Ends each after its requests in flight: GOAWAY, or `connection: close`. Those that were
-    /// accepted before `silent_since` and have sent nothing end at once; the first request of a
-    /// younger one may be on its way.
-    pub(crate) fn drain(&self, silent_since: u64) {
+    /// Ends each after its requests in flight: GOAWAY, or `connection: close` with the next
+    /// answer, since the next request may be on its way. Those of HTTP/1.1 that wait for a request
+    /// end only with `idle_too`. Those that were accepted before `silent_since` and have sent
+    /// nothing end at once.
+    pub(crate) fn drain(&self, silent_since: u64, idle_too: bool) {
         for conn in self.entries.borrow().iter() {
             conn.draining.set(true);
+            if conn.framed.get() || (idle_too && conn.phase.get() == Phase::Idle) {
+                conn.leaving.set(true);
+            }
             if conn.phase.get() == Phase::New
                 && conn.since.get() < silent_since
                 && let Some(abort) = conn.abort.borrow().as_ref()
@@ -170,6 +181,7 @@ pub(crate) fn start(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
         in_flight: Cell::new(0),
         framed: Cell::new(false),
         draining: Cell::new(false),
+        leaving: Cell::new(false),
         waker: RefCell::default(),
         abort: RefCell::default(),
         slot: Cell::new(None),
@@ -268,7 +280,7 @@ impl<C: Graceful> Future for Draining<'_, C> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        if this.conn.draining.get() {
+        if this.conn.leaving.get() {
             if !this.told {
                 this.told = true;
                 Pin::new(&mut this.connection).end();

@@ -182,11 +182,13 @@ pub(crate) async fn run(
     };
     accept_rest(&worker, &listener).await;
     drop(listener);
-    worker.connections.drain(0);
+    let began = worker.timers.coarse();
+    worker.connections.drain(0, false);
     while worker.connections.len() > 0 && Instant::now() < deadline {
         tokio::time::sleep(TICK).await;
         // Those that were in the queue may have begun after the first call.
-        worker.connections.drain(worker.timers.coarse().saturating_sub(SILENT_MILLIS));
+        let silent_since = worker.timers.coarse().saturating_sub(SILENT_MILLIS);
+        worker.connections.drain(silent_since, began < silent_since);
     }
     tender.abort();
     Ok(())

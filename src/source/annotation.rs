@@ -62,7 +62,7 @@ pub(super) fn parse_objects(
             };
             match document {
                 Ok(root) => parse_document(root, &place, settings),
-                Err(problem) => broken_document(problem, &place),
+                Err(broken) => broken_document(broken.problem, Some(broken.begins), &place),
             }
         })
         .collect()

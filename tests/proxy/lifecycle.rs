@@ -230,6 +230,33 @@ fn a_drain_loses_nothing_and_ends() {
     assert!(TcpStream::connect((IpAddr::V4(Ipv4Addr::LOCALHOST), address.port())).is_err());
 }
 
+/// HTTP/1.1 has no other way to part without losing the request that is on its way.
+#[test]
+fn a_drain_says_close_before_it_closes() {
+    let backend = Backend::start(|mut stream, _| {
+        let ok = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+        while read_head(&mut stream).is_some() && stream.write_all(ok).is_ok() {}
+    });
+    let gateway = Gateway::start(vec![route("/", Upstream::Address(backend.address))]);
+    let mut stream = connect(gateway.address());
+    let drain = std::thread::spawn(move || {
+        block_on(gateway.proxy.drain(Duration::from_millis(100), Duration::from_secs(5)));
+    });
+    let mut answers = 0;
+    loop {
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").expect("still open");
+        let head = read_until(&mut stream, "\r\n\r\nok");
+        assert_eq!(status(&head), "200", "after {answers} answers: {head}");
+        answers += 1;
+        if header(&head, "connection") == Some("close") {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(answers > 2, "it was told before the delay was over");
+    drain.join().expect("drains");
+}
+
 #[test]
 fn a_drain_answers_who_was_connected() {
     let backend = Backend::echo();

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use http::{Request, Response, header};
+use http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 use tower::{Layer, Service};
 
@@ -72,7 +72,7 @@ where
         self.worker.stats.downstream.begin();
         let finish = Finish(Rc::clone(&exchange));
         let inner = self.inner.clone().call(Inbound { head, body, exchange });
-        Recorded { inner, finish: Some(finish) }
+        Recorded { inner, conn: Rc::clone(&self.conn), finish: Some(finish) }
     }
 }
 
@@ -80,6 +80,7 @@ where
 #[derive(Debug)]
 pub(crate) struct Recorded<F> {
     inner: F,
+    conn: Rc<Conn>,
     finish: Option<Finish>,
 }
 
@@ -99,6 +100,11 @@ where
             exchange.status.set(response.status().as_u16());
             let server = exchange.worker.options.server_name.clone();
             response.headers_mut().insert(header::SERVER, server);
+            if this.conn.says_close() {
+                response
+                    .headers_mut()
+                    .insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
             exchange.capture_response(response.headers());
             response.body_mut().finish_with(finish);
         }

@@ -118,8 +118,12 @@ pub(in crate::source) fn parse_document(
     Object { document, ..build_object(envelope, place, settings, problems) }
 }
 
-/// The object of a document that can't be read at all.
-pub(in crate::source) fn broken_document(problem: Problem, place: &Place) -> Object {
+/// The object of a document that can't be read at all, with where it begins.
+pub(in crate::source) fn broken_document(
+    problem: Problem,
+    location: Option<Location>,
+    place: &Place,
+) -> Object {
     let mut problems = Problems::default();
     let envelope = Envelope {
         kind: Kind::Unknown,
@@ -127,7 +131,7 @@ pub(in crate::source) fn broken_document(problem: Problem, place: &Place) -> Obj
         name: None,
         namespace: Arc::clone(&place.namespace),
         labels: Arc::clone(&place.labels),
-        location: problem.location,
+        location,
         spec: Vec::new(),
     };
     problems.push(problem);

@@ -27,9 +27,9 @@ pub fn parse_file(path: &str, text: &str, settings: &ParseSettings) -> Statement
     for document in parse_documents(text) {
         match document {
             Ok(root) => reader.accept(root),
-            Err(problem) => {
+            Err(broken) => {
                 let place = reader.next_place();
-                reader.add(broken_document(problem, &place));
+                reader.add(broken_document(broken.problem, Some(broken.begins), &place));
             }
         }
     }
@@ -39,7 +39,7 @@ pub fn parse_file(path: &str, text: &str, settings: &ParseSettings) -> Statement
 /// The statement of a file that can't be read, with a rejected object that says why.
 pub(in crate::source) fn unreadable_file(path: &str, message: String) -> Statement {
     let place = place(&path.into(), 0, &Arc::default());
-    let object = broken_document(Problem::error("", message), &place);
+    let object = broken_document(Problem::error("", message), None, &place);
     Statement { objects: vec![Arc::new(object)], ..empty_statement(path) }
 }
 

@@ -22,7 +22,16 @@ const ALIAS_FACTOR: usize = 32;
 const NODE_COST: usize = 16;
 
 /// A document, or why it can't be read.
-pub(in crate::source) type Document = Result<Node, Problem>;
+pub(in crate::source) type Document = Result<Node, Broken>;
+
+/// A document that can't be read.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::source) struct Broken {
+    /// Where it begins: its first line that isn't a marker, a comment or empty.
+    pub(in crate::source) begins: Location,
+    /// What is wrong with it, and where that is.
+    pub(in crate::source) problem: Problem,
+}
 
 /// The documents of a text in order; empty ones (nothing but comments) are left out.
 pub(in crate::source) fn parse_documents(text: &str) -> Vec<Document> {
@@ -89,9 +98,19 @@ fn parse_piece(piece: &Piece<'_>, documents: &mut Vec<Document>) {
             Ok(Some(document)) => documents.push(Ok(document)),
             Ok(None) => {}
             // What follows an error in the same piece can't be told apart from it.
-            Err(problem) => return documents.push(Err(problem)),
+            Err(problem) => {
+                return documents.push(Err(Broken { begins: begins(piece), problem }));
+            }
         }
     }
+}
+
+fn begins(piece: &Piece<'_>) -> Location {
+    let is_said =
+        |line: &str| !line.is_empty() && !line.starts_with("---") && !line.starts_with('#');
+    let within = piece.text.lines().position(|line| is_said(line.trim())).unwrap_or_default();
+    let line = u32::try_from(piece.skipped_lines + within + 1).unwrap_or(u32::MAX);
+    Location { line, column: 1 }
 }
 
 /// A collection that isn't closed yet.

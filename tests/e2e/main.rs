@@ -1,0 +1,15 @@
+//! End-to-end tests: the real gateway in a real cluster, used as people use it. `tests/e2e/run`
+//! prepares all that and starts these; they need the names it sets in the environment.
+//!
+//! The tests share one gateway, so they run one after the other, each in its own namespaces.
+#![allow(clippy::panic, clippy::print_stdout, reason = "a test tells and fails")]
+
+mod bad_input;
+mod barrier;
+mod crds;
+mod faults;
+mod main_job;
+mod mappings;
+mod refusals;
+mod scale;
+mod support;
