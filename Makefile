@@ -24,9 +24,10 @@ unit: ## all tests that need no cluster
 e2e: ## tests on a real Kubernetes: KUBECONFIG's, or the one in tests/e2e/cluster
 	tests/e2e/run
 
-lint: ## formatting and lints; warnings are errors
+lint: ## formatting and lints; warnings are errors; the fuzz targets compile
 	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --all-targets --features e2e -- -D warnings
+	$(CARGO) check --locked --manifest-path fuzz/Cargo.toml --bins --target-dir target
 
 fmt: ## format
 	$(CARGO) fmt
