@@ -194,9 +194,10 @@ impl WorkerStats {
         Arc::clone(self.clusters.lock().entry(Arc::clone(name)).or_default())
     }
 
-    /// Forgets the counters of a cluster.
-    pub(crate) fn forget(&self, name: &str) {
-        self.clusters.lock().remove(name);
+    /// Forgets the counters that nobody counts on any more. Clusters may share a name, so the
+    /// last of them decides.
+    pub(crate) fn forget_unused(&self) {
+        self.clusters.lock().retain(|_, stats| Arc::strong_count(stats) > 1);
     }
 }
 

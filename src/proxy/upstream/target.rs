@@ -121,20 +121,20 @@ impl Upstreams {
     /// Closes connections that were idle for `limit`, forgets clusters that nothing uses.
     pub(crate) fn sweep(&self, now: u64, limit: Duration) {
         let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-        self.targets.borrow_mut().retain(|cluster, target| {
+        let mut targets = self.targets.borrow_mut();
+        let before = targets.len();
+        targets.retain(|_, target| {
             target.idle.borrow_mut().retain(|_, idle| {
                 idle.retain(|one| {
                     !one.connection.sender.is_closed() && now.saturating_sub(one.since) < limit
                 });
                 !idle.is_empty()
             });
-            let keep = Rc::strong_count(target) > 1
-                || now.saturating_sub(target.used.get()) < FORGET_AFTER;
-            if !keep {
-                self.stats.forget(&cluster.name.0);
-            }
-            keep
+            Rc::strong_count(target) > 1 || now.saturating_sub(target.used.get()) < FORGET_AFTER
         });
+        if targets.len() < before {
+            self.stats.forget_unused();
+        }
     }
 }
 
