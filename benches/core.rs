@@ -87,14 +87,26 @@ fn build_after_one_change(bencher: Bencher<'_, '_>, size: usize) {
 }
 
 #[divan::bench(args = SIZES)]
-fn compile(bencher: Bencher<'_, '_>, size: usize) {
+fn compile_from_nothing(bencher: Bencher<'_, '_>, size: usize) {
     let config = build(&snapshot(size), &Build::default()).config;
-    bencher.bench_local(|| RouteTable::compile(black_box(&config)));
+    bencher.bench_local(|| RouteTable::compile(black_box(&config), &RouteTable::default()));
+}
+
+#[divan::bench(args = SIZES)]
+fn compile_after_one_change(bencher: Bencher<'_, '_>, size: usize) {
+    let mut snapshot = snapshot(size);
+    let before = build(&snapshot, &Build::default());
+    let previous = RouteTable::compile(&before.config, &RouteTable::default());
+    let changed = object(size / 2, "/changed/");
+    snapshot.objects.insert(changed.key.clone(), changed);
+    let config = build(&snapshot, &before).config;
+    bencher.bench_local(|| RouteTable::compile(black_box(&config), &previous));
 }
 
 #[divan::bench(args = SIZES)]
 fn find(bencher: Bencher<'_, '_>, size: usize) {
-    let table = RouteTable::compile(&build(&snapshot(size), &Build::default()).config);
+    let config = build(&snapshot(size), &Build::default()).config;
+    let table = RouteTable::compile(&config, &RouteTable::default());
     let path = format!("/route-{}/some/page", size / 2);
     let headers = HeaderMap::new();
     let head = RequestHead {

@@ -48,7 +48,7 @@ pub(crate) fn annotation(bytes: &[u8]) {
     for report in &built.reports {
         assert_eq!(report.conditions().len(), 4);
     }
-    RouteTable::compile(&built.config);
+    RouteTable::compile(&built.config, &RouteTable::default());
 }
 
 /// A path has one canonical form, which begins with a slash and holds no dot segment.
@@ -164,6 +164,6 @@ fn hosts() -> &'static RouteTable {
         let statement = parse_file("hosts.yaml", &documents.join("\n---\n"), &settings());
         let built = build_statement(statement);
         assert!(built.reports.iter().all(|report| report.is_accepted()));
-        RouteTable::compile(&built.config)
+        RouteTable::compile(&built.config, &RouteTable::default())
     })
 }

@@ -185,7 +185,7 @@ proptest! {
 
     #[test]
     fn find_equals_the_naive_reading(objects in objects(), asked in prop::collection::vec(asked(), 8)) {
-        let table = RouteTable::compile(&built(&objects).config);
+        let table = RouteTable::compile(&built(&objects).config, &RouteTable::default());
         for asked in asked {
             let head = asked.head();
             let found = table.find(&head).map(|leg| leg.key.clone());
@@ -219,12 +219,40 @@ proptest! {
     }
 
     #[test]
-    fn a_changed_table_equals_one_from_nothing(objects in objects(), cut in any::<prop::sample::Index>()) {
+    fn a_changed_build_equals_one_from_nothing(objects in objects(), cut in any::<prop::sample::Index>()) {
         let cut = if objects.is_empty() { 0 } else { cut.index(objects.len()) };
         let before = built(&objects[..cut]);
         let all: BTreeMap<_, _> = objects.iter().map(|o| (o.key.clone(), Arc::clone(o))).collect();
         let snapshot = Snapshot { objects: all, ..Snapshot::default() };
         prop_assert_eq!(build(&snapshot, &before), build(&snapshot, &Build::default()));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    /// Steps of a life: each drops some objects and takes up others again, so that routes are
+    /// patched in and out.
+    #[test]
+    fn a_patched_table_answers_as_one_from_nothing(
+        objects in objects(),
+        steps in prop::collection::vec(any::<u32>(), 1..6),
+        asked in prop::collection::vec(asked(), 8),
+    ) {
+        let (mut before, mut table) = (Build::default(), RouteTable::default());
+        for step in steps {
+            let kept = objects.iter().enumerate().filter(|(n, _)| step & (3 << (n % 30)) != 0);
+            let kept: BTreeMap<_, _> =
+                kept.map(|(_, object)| (object.key.clone(), Arc::clone(object))).collect();
+            before = build(&Snapshot { objects: kept, ..Snapshot::default() }, &before);
+            table = RouteTable::compile(&before.config, &table);
+            for asked in &asked {
+                let head = asked.head();
+                let found = table.find(&head).map(|leg| leg.key.clone());
+                let expected = oracle(&table, &head).map(|leg| leg.key.clone());
+                prop_assert_eq!(found, expected, "{:?}", asked);
+            }
+        }
     }
 }
 

@@ -66,7 +66,7 @@ pub(super) fn execute(arguments: &Arguments, context: &mut Context<'_>) -> Resul
         let settings = context.settings(&Flags::default())?;
         let offline = Offline::load(&arguments.config, &settings)
             .map_err(|error| CliError::Usage(format!("{error:#}")))?;
-        explain(&RouteTable::compile(&offline.build.config), &question)
+        explain(&RouteTable::compile(&offline.build.config, &RouteTable::default()), &question)
     };
     let text = match arguments.output {
         Output::Text => explain_text::format(&explanation),

@@ -120,7 +120,7 @@ fn rebuild(store: &Store, changes: Changes, last: &Built, outputs: &Outputs) -> 
     }
     if last.generation == 0 || !Arc::ptr_eq(&next.build.config, &last.build.config) {
         let start = Instant::now();
-        next.table = Arc::new(RouteTable::compile(&next.build.config));
+        next.table = Arc::new(RouteTable::compile(&next.build.config, &last.table));
         next.timing.compile = start.elapsed();
         next.generation = outputs.tables.publish(Arc::clone(&next.table));
         tracing::debug!(

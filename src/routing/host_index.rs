@@ -12,13 +12,14 @@ use hashbrown::HashMap;
 use super::condition::without_port;
 use super::path_index::PathIndex;
 use super::precedence::Precedence;
+use crate::model::config::RouteGroup;
 use crate::model::route::HostMatch;
 
 /// Routes by the fixed text of their hosts.
-type ByText = HashMap<Box<str>, PathIndex, RandomState>;
+type ByText = HashMap<Arc<str>, PathIndex, RandomState>;
 
 /// Routes by host.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct HostIndex {
     exact: ByText,
     suffixes: Affixes,
@@ -30,7 +31,7 @@ pub(super) struct HostIndex {
 }
 
 /// Wildcard hosts, by the length of their fixed part.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Affixes {
     by_length: Vec<(usize, ByText)>,
 }
@@ -39,33 +40,27 @@ impl HostIndex {
     /// Adds a group under its host.
     pub(super) fn insert(&mut self, precedence: Precedence) {
         let group = Arc::clone(precedence.group());
-        let paths = match &group.matches().host {
-            Some(HostMatch::Exact(name)) => {
-                self.ports |= name.len() != without_port(name).len();
-                self.exact.entry(Box::from(&**name)).or_default()
-            }
-            Some(HostMatch::Suffix(end)) => {
-                self.ports |= end.len() != without_port(end).len();
-                self.suffixes.entry(end)
-            }
-            Some(HostMatch::Prefix(start)) => {
-                self.ports |= start.contains(':');
-                self.prefixes.entry(start)
-            }
-            Some(HostMatch::Any | HostMatch::Regex(_)) | None => &mut self.any,
-        };
-        paths.insert(precedence);
+        if let Some(HostMatch::Exact(text) | HostMatch::Suffix(text) | HostMatch::Prefix(text)) =
+            &group.matches().host
+        {
+            // Stays once it is set: a look too many costs little.
+            self.ports |= text.contains(':');
+        }
+        self.with_paths(&group, |paths| paths.insert(precedence));
     }
 
-    /// To be called once, after the last insertion.
-    pub(super) fn seal(&mut self) {
-        let Self { exact, suffixes, prefixes, any, ports: _ } = self;
-        any.seal();
-        exact.values_mut().for_each(PathIndex::seal);
-        for affixes in [suffixes, prefixes] {
-            affixes.by_length.iter_mut().for_each(|(_, table)| {
-                table.values_mut().for_each(PathIndex::seal);
-            });
+    /// Takes a group out.
+    pub(super) fn remove(&mut self, group: &Arc<RouteGroup>) {
+        self.with_paths(group, |paths| paths.remove(group));
+    }
+
+    /// Changes the routes of the group's host.
+    fn with_paths(&mut self, group: &RouteGroup, change: impl FnOnce(&mut PathIndex)) {
+        match &group.matches().host {
+            Some(HostMatch::Exact(name)) => change_entry(&mut self.exact, name, change),
+            Some(HostMatch::Suffix(end)) => self.suffixes.change(end, change),
+            Some(HostMatch::Prefix(start)) => self.prefixes.change(start, change),
+            Some(HostMatch::Any | HostMatch::Regex(_)) | None => change(&mut self.any),
         }
     }
 
@@ -94,7 +89,7 @@ impl HostIndex {
 }
 
 impl Affixes {
-    fn entry(&mut self, part: &str) -> &mut PathIndex {
+    fn change(&mut self, part: &Arc<str>, change: impl FnOnce(&mut PathIndex)) {
         let position = match self.by_length.iter().position(|(length, _)| *length == part.len()) {
             Some(position) => position,
             None => {
@@ -102,7 +97,11 @@ impl Affixes {
                 self.by_length.len() - 1
             }
         };
-        self.by_length[position].1.entry(Box::from(part)).or_default()
+        let table = &mut self.by_length[position].1;
+        change_entry(table, part, change);
+        if table.is_empty() {
+            self.by_length.swap_remove(position);
+        }
     }
 
     /// At least one character must stand for the star.
@@ -115,5 +114,15 @@ impl Affixes {
         for (length, table) in self.by_length.iter().filter(|(length, _)| *length < name.len()) {
             cut(name, *length).and_then(|part| table.get(part)).into_iter().for_each(&mut *visit);
         }
+    }
+}
+
+/// Changes the routes under a text, which are made where they are missing, and go where they are
+/// left empty.
+fn change_entry(table: &mut ByText, text: &Arc<str>, change: impl FnOnce(&mut PathIndex)) {
+    let paths = table.entry(Arc::clone(text)).or_default();
+    change(paths);
+    if paths.is_empty() {
+        table.remove(text);
     }
 }

@@ -1,7 +1,8 @@
 //! The routes of one host, found by path: a radix tree for literal paths, and the regular
 //! expressions in the order of their precedence.
 //!
-//! A lookup costs the length of the path, whatever the number of routes.
+//! A lookup costs the length of the path, whatever the number of routes. A copy shares all nodes
+//! with its original, and a change copies those on its way only.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,14 +11,14 @@ use smallvec::SmallVec;
 
 use super::precedence::Precedence;
 use crate::model::config::RouteGroup;
-use crate::model::route::PathMatchKind;
+use crate::model::route::{PathMatch, PathMatchKind};
 
 /// Routes by path.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct PathIndex {
-    literal: Tree,
+    literal: Arc<Node>,
     /// Paths that are compared without case, under their lower-case text.
-    folded: Tree,
+    folded: Arc<Node>,
     /// Best first.
     regexes: Vec<Precedence>,
 }
@@ -26,35 +27,39 @@ impl PathIndex {
     /// Adds a group under its path.
     pub(super) fn insert(&mut self, precedence: Precedence) {
         let group = Arc::clone(precedence.group());
-        let path = &group.matches().path;
-        let tree = match path.case_sensitive {
-            true => &mut self.literal,
-            false => &mut self.folded,
-        };
-        let text = match path.case_sensitive {
-            true => Cow::Borrowed(path.text()),
-            false => Cow::Owned(path.text().to_ascii_lowercase()),
-        };
-        match &path.kind {
-            PathMatchKind::Exact(_) => tree.node(text.as_bytes()).exact.push(precedence),
-            PathMatchKind::Prefix(_) => tree.node(text.as_bytes()).prefix.push(precedence),
-            PathMatchKind::Regex(_) => self.regexes.push(precedence),
-        }
+        self.with_ranked(&group.matches().path, |ranked| {
+            let better = ranked.partition_point(|other| *other > precedence);
+            ranked.insert(better, precedence);
+        });
     }
 
-    /// Puts the best first everywhere. To be called once, after the last insertion.
-    pub(super) fn seal(&mut self) {
-        for tree in [&mut self.literal, &mut self.folded] {
-            for node in &mut tree.nodes {
-                node.exact.sort_unstable_by(|a, b| b.cmp(a));
-                node.prefix.sort_unstable_by(|a, b| b.cmp(a));
-                node.exact.shrink_to_fit();
-                node.prefix.shrink_to_fit();
-                node.children.shrink_to_fit();
+    /// Takes a group out.
+    pub(super) fn remove(&mut self, group: &Arc<RouteGroup>) {
+        self.with_ranked(&group.matches().path, |ranked| {
+            ranked.retain(|precedence| !Arc::ptr_eq(precedence.group(), group));
+        });
+    }
+
+    /// Whether it holds no group.
+    pub(super) fn is_empty(&self) -> bool {
+        self.literal.is_empty() && self.folded.is_empty() && self.regexes.is_empty()
+    }
+
+    /// Changes the list that groups of this path stand in.
+    fn with_ranked(&mut self, path: &PathMatch, change: impl FnOnce(&mut Vec<Precedence>)) {
+        let (tree, text) = match path.case_sensitive {
+            true => (&mut self.literal, Cow::Borrowed(path.text())),
+            false => (&mut self.folded, Cow::Owned(path.text().to_ascii_lowercase())),
+        };
+        match &path.kind {
+            PathMatchKind::Exact(_) => {
+                Node::change(tree, text.as_bytes(), |node| change(&mut node.exact));
             }
-            tree.nodes.shrink_to_fit();
+            PathMatchKind::Prefix(_) => {
+                Node::change(tree, text.as_bytes(), |node| change(&mut node.prefix));
+            }
+            PathMatchKind::Regex(_) => change(&mut self.regexes),
         }
-        self.regexes.sort_unstable_by(|a, b| b.cmp(a));
     }
 
     /// Improves `best` by the best group here that `accepts` (which judges all but the path).
@@ -65,7 +70,7 @@ impl PathIndex {
         accepts: &impl Fn(&'t RouteGroup) -> bool,
     ) {
         self.literal.search(path.as_bytes(), best, accepts);
-        if !self.folded.nodes.is_empty() {
+        if !self.folded.is_empty() {
             let folded = match path.bytes().any(|b| b.is_ascii_uppercase()) {
                 true => Cow::Owned(path.to_ascii_lowercase()),
                 false => Cow::Borrowed(path),
@@ -96,66 +101,71 @@ fn improve<'t>(
     }
 }
 
-/// A radix tree over bytes. Node 0 is the root, once there is any node.
-#[derive(Debug, Default)]
-struct Tree {
-    nodes: Vec<Node>,
-}
-
-#[derive(Debug, Default)]
+/// A node of a radix tree over bytes.
+#[derive(Debug, Clone, Default)]
 struct Node {
-    /// The bytes between the parent and this node.
-    label: Box<[u8]>,
-    /// First byte of each child's label with its number, sorted by byte.
-    children: SmallVec<[(u8, u32); 2]>,
-    /// Groups whose path is exactly this.
-    exact: SmallVec<[Precedence; 1]>,
-    /// Groups whose path begins so.
-    prefix: SmallVec<[Precedence; 1]>,
+    /// The bytes between the parent and this node; empty at the root only.
+    label: SmallVec<[u8; 16]>,
+    /// Children with the first bytes of their labels, sorted by them.
+    children: Vec<(u8, Arc<Node>)>,
+    /// Groups whose path is exactly this, best first.
+    exact: Vec<Precedence>,
+    /// Groups whose path begins so, best first.
+    prefix: Vec<Precedence>,
 }
 
-impl Tree {
-    /// The node of a text, made where it is missing.
-    fn node(&mut self, text: &[u8]) -> &mut Node {
-        if self.nodes.is_empty() {
-            self.nodes.push(Node::default());
-        }
-        let (mut at, mut rest) = (0, text);
-        while let Some(first) = rest.first() {
-            match self.nodes[at].child(*first) {
-                Ok(position) => {
-                    let child = self.nodes[at].children[position].1 as usize;
-                    let label = &self.nodes[child].label;
-                    let common = label.iter().zip(rest).take_while(|(a, b)| a == b).count();
-                    if common < label.len() {
-                        self.split(child, common);
-                    }
-                    (at, rest) = (child, &rest[common..]);
-                }
-                Err(position) => {
-                    let child = self.push(Node { label: rest.into(), ..Node::default() });
-                    self.nodes[at].children.insert(position, (*first, child));
-                    (at, rest) = (child as usize, &[]);
-                }
+impl Node {
+    /// Changes the node of a text, which is made where it is missing, and goes where it is left
+    /// empty.
+    fn change(tree: &mut Arc<Self>, text: &[u8], change: impl FnOnce(&mut Self)) {
+        let node = Arc::make_mut(tree);
+        let Some(first) = text.first() else { return change(node) };
+        let position = match node.child(*first) {
+            Ok(position) => position,
+            Err(position) => {
+                let leaf = Self { label: SmallVec::from_slice(text), ..Self::default() };
+                node.children.insert(position, (*first, Arc::new(leaf)));
+                position
             }
+        };
+        let child = &mut node.children[position].1;
+        let common = child.label.iter().zip(text).take_while(|(a, b)| a == b).count();
+        if common < child.label.len() {
+            Arc::make_mut(child).split(common);
         }
-        &mut self.nodes[at]
+        Self::change(child, &text[common..], change);
+        if child.is_empty() {
+            node.children.remove(position);
+        } else if child.is_passage() {
+            Arc::make_mut(child).join();
+        }
     }
 
-    /// Cuts a node's label after `length` bytes; what it held moves to a new child.
-    fn split(&mut self, at: usize, length: usize) {
-        let whole = std::mem::take(&mut self.nodes[at]);
-        let (head, tail) = whole.label.split_at(length);
-        let (head, first) = (Box::from(head), tail[0]);
-        let lower = self.push(Node { label: tail.into(), ..whole });
-        self.nodes[at].label = head;
-        self.nodes[at].children.push((first, lower));
+    /// Cuts the label after `length` bytes; what the node held moves to a new child.
+    fn split(&mut self, length: usize) {
+        let mut lower = std::mem::take(self);
+        self.label = SmallVec::from_slice(&lower.label[..length]);
+        lower.label.drain(..length);
+        self.children.push((lower.label[0], Arc::new(lower)));
     }
 
-    fn push(&mut self, node: Node) -> u32 {
-        let number = u32::try_from(self.nodes.len()).expect("fewer than 2^32 nodes fit in memory");
-        self.nodes.push(node);
-        number
+    /// Takes the place of the only child.
+    fn join(&mut self) {
+        let Some((_, only)) = self.children.pop() else { return };
+        let only = Arc::unwrap_or_clone(only);
+        let mut label = std::mem::take(&mut self.label);
+        label.extend_from_slice(&only.label);
+        *self = Self { label, ..only };
+    }
+
+    /// Whether nothing stands here or below.
+    fn is_empty(&self) -> bool {
+        self.children.is_empty() && self.exact.is_empty() && self.prefix.is_empty()
+    }
+
+    /// Whether it only leads to its one child.
+    fn is_passage(&self) -> bool {
+        self.children.len() == 1 && self.exact.is_empty() && self.prefix.is_empty()
     }
 
     fn search<'t>(
@@ -164,9 +174,8 @@ impl Tree {
         best: &mut Option<&'t Precedence>,
         accepts: &impl Fn(&'t RouteGroup) -> bool,
     ) {
-        let Some(root) = self.nodes.first() else { return };
         let mut on_the_way: SmallVec<[&'t Node; 16]> = SmallVec::new();
-        let (mut node, mut rest) = (root, path);
+        let (mut node, mut rest) = (self, path);
         loop {
             if !node.prefix.is_empty() {
                 on_the_way.push(node);
@@ -176,7 +185,7 @@ impl Tree {
                 break;
             };
             let Ok(position) = node.child(*first) else { break };
-            let child = &self.nodes[node.children[position].1 as usize];
+            let child = &node.children[position].1;
             let Some(after) = rest.strip_prefix(&*child.label) else { break };
             (node, rest) = (child, after);
         }
@@ -185,9 +194,7 @@ impl Tree {
             improve(&node.prefix, best, accepts);
         }
     }
-}
 
-impl Node {
     fn child(&self, first: u8) -> Result<usize, usize> {
         self.children.binary_search_by_key(&first, |(byte, _)| *byte)
     }

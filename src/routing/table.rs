@@ -1,5 +1,6 @@
 //! The compiled, immutable table.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use http::{HeaderMap, Method};
@@ -35,13 +36,21 @@ pub struct RouteTable {
 }
 
 impl RouteTable {
-    /// Compiles a configuration.
-    pub fn compile(config: &Arc<GatewayConfig>) -> Self {
-        let mut hosts = HostIndex::default();
-        for group in &config.groups {
+    /// Compiles a configuration. `previous` lends what it has in common with it; the result
+    /// answers as one compiled without it.
+    pub fn compile(config: &Arc<GatewayConfig>, previous: &Self) -> Self {
+        let (gone, new) = difference(&previous.config.groups, &config.groups);
+        // Where most has changed, patching would cost more than beginning anew.
+        let (mut hosts, gone, new) = match gone.len() + new.len() <= config.groups.len() / 4 {
+            true => (previous.hosts.clone(), gone, new),
+            false => (HostIndex::default(), vec![], config.groups.iter().collect()),
+        };
+        for group in gone {
+            hosts.remove(group);
+        }
+        for group in new {
             hosts.insert(Precedence::of(group));
         }
-        hosts.seal();
         Self { config: Arc::clone(config), hosts }
     }
 
@@ -68,4 +77,35 @@ fn answers(group: &RouteGroup, head: &RequestHead<'_>) -> bool {
         _ => true,
     };
     host_regex_holds && residual_holds(matches, head) && group.pick(head.draw).is_some()
+}
+
+type Groups<'a> = Vec<&'a Arc<RouteGroup>>;
+
+/// The groups that only the old list has, and those that only the new one has, by address: a
+/// build lends what came out equal. Both lists are in the order of their groups' smallest keys.
+fn difference<'a>(
+    old: &'a [Arc<RouteGroup>],
+    new: &'a [Arc<RouteGroup>],
+) -> (Groups<'a>, Groups<'a>) {
+    let (mut gone, mut come) = (vec![], vec![]);
+    let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
+    loop {
+        match (old.peek(), new.peek()) {
+            (Some(a), Some(b)) if Arc::ptr_eq(a, b) => {
+                old.next();
+                new.next();
+            }
+            (Some(a), Some(b)) => match a.smallest_key().cmp(b.smallest_key()) {
+                Ordering::Less => gone.extend(old.next()),
+                Ordering::Greater => come.extend(new.next()),
+                Ordering::Equal => {
+                    gone.extend(old.next());
+                    come.extend(new.next());
+                }
+            },
+            (Some(_), None) => gone.extend(old.next()),
+            (None, Some(_)) => come.extend(new.next()),
+            (None, None) => return (gone, come),
+        }
+    }
 }

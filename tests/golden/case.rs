@@ -43,7 +43,7 @@ impl Case {
             None => Settings::default(),
         };
         let build = build_text(&text, settings);
-        let table = RouteTable::compile(&build.config);
+        let table = RouteTable::compile(&build.config, &RouteTable::default());
         Self { folder: folder.to_owned(), build, table }
     }
 }

@@ -268,7 +268,7 @@ pub(crate) fn table(routes: Vec<Route>) -> RouteTable {
         })
         .collect();
     let listeners = vec![Listener { port: 8080, stat_prefix: "ingress_http".into() }];
-    RouteTable::compile(&Arc::new(GatewayConfig { listeners, groups }))
+    RouteTable::compile(&Arc::new(GatewayConfig { listeners, groups }), &RouteTable::default())
 }
 
 /// A current-thread runtime for what is easier to say in async.

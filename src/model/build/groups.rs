@@ -86,7 +86,7 @@ fn admit(candidates: &mut [Candidate<'_>], set: &[usize]) -> Set {
                 Conflict::Redirect => candidates[members[0]].object.key.clone(),
                 Conflict::Weight { .. } => candidates[*last].object.key.clone(),
             };
-            candidates[*index].verdict = Verdict::Conflicted { with, conflict };
+            candidates[*index].verdict = Verdict::Conflicted { with: Box::new(with), conflict };
             continue;
         }
         left = left.saturating_sub(route.weight.unwrap_or(0));
