@@ -12,8 +12,13 @@ pub(super) fn closest<'a>(
     if lower.len() > MAX_LENGTH {
         return None;
     }
+    // The unit is what people forget: `timeout` for `timeout_ms`.
+    let with_unit = format!("{lower}_ms");
     candidates
-        .map(|candidate| (distance(&lower, &candidate.to_ascii_lowercase()), candidate))
+        .map(|candidate| match candidate == with_unit {
+            true => (1, candidate),
+            false => (distance(&lower, &candidate.to_ascii_lowercase()), candidate),
+        })
         // A third of the letters: beyond that it is another word.
         .filter(|(distance, candidate)| *distance <= 2.min(candidate.len() / 3))
         .min()
@@ -43,10 +48,11 @@ mod tests {
         let known = ["prefix", "prefix_regex", "service", "tls", "timeout_ms"];
         for (name, expected) in [
             ("prefx", Some("prefix")),
+            ("timeout", Some("timeout_ms")),
             ("prefix-regex", Some("prefix_regex")),
             ("Service", Some("service")),
             ("sevrice", Some("service")),
-            ("timeout", None),
+            ("deadline", None),
             ("tl", Some("tls")),
             ("x", None),
             ("", None),
