@@ -21,11 +21,16 @@ use super::status::ObjectStatus;
     doc = "One document of a getambassador.io/config annotation, shown as an object so that its state can be seen and waited for. The gateway writes it and never reads it: change the annotation instead.",
     derive = "PartialEq",
     printcolumn = r#"{"name": "Carrier", "type": "string", "jsonPath": ".spec.carrier.name"}"#,
-    printcolumn = r#"{"name": "Kind", "type": "string", "jsonPath": ".spec.kind"}"#,
-    printcolumn = r#"{"name": "Name", "type": "string", "jsonPath": ".spec.name"}"#,
+    printcolumn = r#"{"name": "Host", "type": "string", "jsonPath": ".spec.document..['hostname','host']"}"#,
+    printcolumn = r#"{"name": "Prefix", "type": "string", "jsonPath": ".spec.document..prefix"}"#,
+    printcolumn = r#"{"name": "Service", "type": "string", "jsonPath": ".spec.document..service"}"#,
     printcolumn = r#"{"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status"}"#,
     printcolumn = r#"{"name": "Reason", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].reason"}"#,
-    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#,
+    printcolumn = r#"{"name": "Kind", "type": "string", "jsonPath": ".spec.kind", "priority": 1}"#,
+    printcolumn = r#"{"name": "Document", "type": "string", "jsonPath": ".spec.name", "priority": 1}"#,
+    printcolumn = r#"{"name": "Line", "type": "integer", "jsonPath": ".spec.line", "priority": 1}"#,
+    printcolumn = r#"{"name": "Message", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].message", "priority": 1}"#
 )]
 pub struct AnnotatedResourceSpec {
     /// The Service or Ingress, in the same namespace, whose annotation holds the document.

@@ -50,6 +50,15 @@ pub(super) struct Existing {
     pub(super) status: Arc<ObservedStatus>,
 }
 
+/// What is the same for all of them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms<'a> {
+    /// The label's value that says which gateway writes them.
+    pub(super) gateway: &'a str,
+    /// What their definition knows of a status.
+    pub(super) form: StatusForm,
+}
+
 /// The AnnotatedResources of all documents of annotations in `reports`, for the gateway
 /// `gateway`. Entries of `before` whose report is the same are taken over.
 pub(super) fn plan_desired(
@@ -89,7 +98,7 @@ pub(super) fn plan_annotated(
     subject: &Subject,
     desired: Option<&Desired>,
     existing: Option<&Existing>,
-    gateway: &str,
+    terms: Terms<'_>,
     now: jiff::Timestamp,
 ) -> Option<Write> {
     let operation = match (desired, existing) {
@@ -97,7 +106,7 @@ pub(super) fn plan_annotated(
         (None, Some(existing)) => Operation::Delete { uid: existing.uid.clone() },
         (Some(desired), Some(existing)) if is_current(desired, existing) => {
             let (status, generation) = (Some(&*existing.status), existing.generation);
-            let patch = plan(&desired.report, status, generation, StatusForm::Conditions, now)?;
+            let patch = plan(&desired.report, status, generation, terms.form, now)?;
             Operation::Status(serde_json::to_value(patch).ok()?)
         }
         (Some(desired), _) => {
@@ -106,7 +115,7 @@ pub(super) fn plan_annotated(
             };
             let body = json!({
                 "metadata": {
-                    "labels": {MANAGED_BY.0: MANAGED_BY.1, GATEWAY: gateway},
+                    "labels": {MANAGED_BY.0: MANAGED_BY.1, GATEWAY: terms.gateway},
                     "ownerReferences": owner(carrier),
                 },
                 "spec": spec(&desired.report.object, carrier),

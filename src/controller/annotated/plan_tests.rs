@@ -20,6 +20,8 @@ fn name(object: Object) -> String {
     names(vec![accepted(object)]).remove(0)
 }
 
+const TERMS: Terms<'static> = Terms { gateway: "default", form: StatusForm::Conditions };
+
 fn now() -> jiff::Timestamp {
     jiff::Timestamp::UNIX_EPOCH
 }
@@ -91,7 +93,7 @@ fn the_spec_comes_before_the_status() {
     let wanted = desired(vec![report(document("svc", 1, "a"), Verdict::Rejected)]);
     let (subject, wanted) = wanted.first_key_value().unwrap();
     let plan = |desired, existing: Option<&Existing>| {
-        plan_annotated(subject, desired, existing, "default", now()).map(|write| write.operation)
+        plan_annotated(subject, desired, existing, TERMS, now()).map(|write| write.operation)
     };
     let Some(Operation::Apply { body, fingerprint }) = plan(Some(wanted), None) else { panic!() };
     assert_eq!(fingerprint, wanted.fingerprint);
@@ -111,6 +113,7 @@ fn the_spec_comes_before_the_status() {
     let Some(Operation::Status(status)) = plan(Some(wanted), Some(&current)) else { panic!() };
     assert_eq!(status["conditions"][0]["observedGeneration"], 4);
     assert_eq!(status["conditions"][0]["reason"], "Invalid");
+    assert_eq!(status["observedGeneration"], 4);
     assert!(status.get("state").is_none());
 
     let other = Existing { fingerprint: 0, ..standing(wanted) };
@@ -131,7 +134,7 @@ fn an_unreadable_document_has_no_json() {
         object.document = text.map(Into::into);
         let wanted = desired(vec![accepted(object)]);
         let (subject, wanted) = wanted.first_key_value().unwrap();
-        let write = plan_annotated(subject, Some(wanted), None, "default", now()).unwrap();
+        let write = plan_annotated(subject, Some(wanted), None, TERMS, now()).unwrap();
         let Operation::Apply { body, .. } = write.operation else { panic!() };
         assert!(body["spec"].get("document").is_none(), "{text:?}");
     }
