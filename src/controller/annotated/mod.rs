@@ -218,8 +218,11 @@ impl AnnotatedWriter {
                 self.applier.enqueue_urgent(subject);
             }
             Written::Gone => drop(self.existing.remove(&subject)),
-            Written::Undeclared(refusal) if refusal.contains(".status.observedGeneration:") => {
-                self.form = self.form.without(&refusal);
+            Written::Undeclared(_) if self.form == StatusForm::Conditions => {
+                tracing::info!(
+                    "the definition of AnnotatedResource is older than this version; writing what it declares until it is upgraded"
+                );
+                self.form = StatusForm::ConditionsBefore02;
                 self.applier.enqueue(subject);
             }
             Written::Undeclared(_) => {

@@ -55,7 +55,7 @@ pub(super) struct Existing {
 pub(super) struct Terms<'a> {
     /// The label's value that says which gateway writes them.
     pub(super) gateway: &'a str,
-    /// What their definition knows of a status.
+    /// What their definition knows.
     pub(super) form: StatusForm,
 }
 
@@ -83,7 +83,7 @@ pub(super) fn plan_desired(
         let known =
             before.get(&subject).filter(|known| Arc::ptr_eq(&known.report.object, &report.object));
         let fingerprint = known.map_or_else(
-            || fingerprint(&spec(&report.object, carrier), &owner(carrier)),
+            || fingerprint(&spec(&report.object, carrier, StatusForm::Conditions), &owner(carrier)),
             |known| known.fingerprint,
         );
         desired.insert(subject, Desired { report: Arc::clone(report), fingerprint });
@@ -118,7 +118,7 @@ pub(super) fn plan_annotated(
                     "labels": {MANAGED_BY.0: MANAGED_BY.1, GATEWAY: terms.gateway},
                     "ownerReferences": owner(carrier),
                 },
-                "spec": spec(&desired.report.object, carrier),
+                "spec": spec(&desired.report.object, carrier, terms.form),
             });
             Operation::Apply { body, fingerprint: desired.fingerprint }
         }
@@ -138,7 +138,7 @@ pub(super) fn fingerprint(spec: &Value, owners: &Value) -> u64 {
     hasher.finish()
 }
 
-fn spec(object: &Object, carrier: &Carrier) -> Value {
+fn spec(object: &Object, carrier: &Carrier, form: StatusForm) -> Value {
     let Origin::Annotation { index, .. } = &object.key.origin else { return Value::Null };
     let mut spec = json!({
         "carrier": {"kind": carrier.kind.as_str(), "name": &*carrier.name},
@@ -153,9 +153,25 @@ fn spec(object: &Object, carrier: &Carrier) -> Value {
     // A document that can't be parsed has no JSON; one that isn't an object is no configuration.
     let document = object.document.as_deref().and_then(|text| serde_json::from_str(text).ok());
     if let Some(document @ Value::Object(_)) = document {
+        if form == StatusForm::Conditions {
+            summarize(&document, &mut spec);
+        }
         spec["document"] = document;
     }
     spec
+}
+
+/// Copies what `kubectl get` shows: its columns can't look in two places, and a document's fields
+/// stand at its top or below `spec`.
+fn summarize(document: &Value, spec: &mut Value) {
+    let fields = document.get("spec").filter(|inner| inner.is_object()).unwrap_or(document);
+    for (column, names) in
+        [("host", &["hostname", "host"][..]), ("prefix", &["prefix"]), ("service", &["service"])]
+    {
+        if let Some(text) = names.iter().find_map(|name| fields[*name].as_str()) {
+            spec[column] = json!(text);
+        }
+    }
 }
 
 fn owner(carrier: &Carrier) -> Value {

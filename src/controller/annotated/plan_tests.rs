@@ -151,3 +151,31 @@ fn a_gateways_id_becomes_a_label() {
     }
     assert_eq!(label_value(&"x".repeat(64)).len(), 16);
 }
+
+#[test]
+fn columns_show_the_fields_of_either_form() {
+    let cases = [
+        (r#"{"host": "h", "prefix": "/p/", "service": "s"}"#, ["h", "/p/", "s"]),
+        (r#"{"hostname": "n", "host": "h", "prefix": 5}"#, ["n", "", ""]),
+        (
+            r#"{"metadata": {"labels": {"service": "no"}}, "spec": {"hostname": "n", "service": "s"}}"#,
+            ["n", "", "s"],
+        ),
+        (r#"{"spec": null, "prefix": "/p/"}"#, ["", "/p/", ""]),
+    ];
+    for (text, expected) in cases {
+        let mut object = document("svc", 0, "a");
+        object.document = Some(text.into());
+        let wanted = desired(vec![accepted(object)]);
+        let (subject, wanted) = wanted.first_key_value().unwrap();
+        for (form, expected) in
+            [(StatusForm::Conditions, expected), (StatusForm::ConditionsBefore02, [""; 3])]
+        {
+            let terms = Terms { form, ..TERMS };
+            let write = plan_annotated(subject, Some(wanted), None, terms, now()).unwrap();
+            let Operation::Apply { body, .. } = write.operation else { panic!() };
+            let column = |name: &str| body["spec"][name].as_str().unwrap_or_default().to_owned();
+            assert_eq!(["host", "prefix", "service"].map(column), expected, "{text}");
+        }
+    }
+}
