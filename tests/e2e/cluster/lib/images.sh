@@ -1,6 +1,9 @@
 # Images come from files of this machine; there is no registry.
 
-import_image() { ctr -a "$dir/containerd.sock" -n k8s.io images import "$1" >/dev/null; }
+import_image() {
+  ctr -a "$dir/containerd.sock" -n k8s.io images import "$1" >/dev/null
+  ! has_second_node || ctr -a "$second_dir/containerd.sock" -n k8s.io images import "$1" >/dev/null
+}
 
 # make_and_load ARGUMENTS OF image.py...
 make_and_load() (
