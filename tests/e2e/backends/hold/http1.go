@@ -4,136 +4,109 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
-	"encoding/json"
-	"errors"
 	"io"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 )
 
-// Keeps a server that refuses connections from being asked without end.
-const afterFailure = 10 * time.Millisecond
-
-// client has one connection at most, and at most one request on it.
-type client struct {
-	request *http.Request
-	timeout time.Duration
-	tally   *tally
+// http1 speaks HTTP/1.1 by itself and not by way of net/http's Transport, which would
+// send a failed request again without saying so.
+type http1 struct {
+	options *options
 
 	conn   net.Conn
 	reader *bufio.Reader
 }
 
-func (c *client) run(ctx context.Context, interval time.Duration) {
-	defer c.disconnect()
-	next := time.Now()
-	for ctx.Err() == nil {
-		started := time.Now()
-		if !c.once() {
-			pause(ctx, afterFailure)
-		}
-		c.tally.SlowestMS = max(c.tally.SlowestMS, time.Since(started).Milliseconds())
-		next = next.Add(interval)
-		pause(ctx, time.Until(next))
+func (c *http1) exchange(deadline time.Time) (answer, error) {
+	var a answer
+	if c.conn != nil && isClosed(c.conn) {
+		a.closedIdle++
+		c.close()
 	}
-}
-
-func pause(ctx context.Context, length time.Duration) {
-	if length <= 0 {
-		return
-	}
-	select {
-	case <-ctx.Done():
-	case <-time.After(length):
-	}
-}
-
-// once makes one request, counts it and says whether it went well.
-func (c *client) once() bool {
-	c.tally.Requests++
-	response, body, err := c.exchange()
-	if err != nil {
-		c.disconnect()
-		c.tally.Failed++
-		c.tally.Errors[err.Error()]++
-		return false
-	}
-	if response.Close {
-		c.disconnect()
-	}
-	c.tally.Status[response.StatusCode]++
-	var echo struct{ Pod string }
-	if json.Unmarshal(body, &echo) == nil && echo.Pod != "" {
-		c.tally.Pods[echo.Pod]++
-	}
-	if response.StatusCode < 200 || response.StatusCode > 299 {
-		c.tally.Failed++
-		return false
-	}
-	return true
-}
-
-func (c *client) exchange() (*http.Response, []byte, error) {
-	deadline := time.Now().Add(c.timeout)
 	if c.conn == nil {
 		if err := c.connect(deadline); err != nil {
-			return nil, nil, plain("connect", err)
+			return a, plain("connect", err)
 		}
+		a.opened++
 	}
-	if err := c.conn.SetDeadline(deadline); err != nil {
-		return nil, nil, plain("connection", err)
+	response, err := c.send(deadline, &a)
+	if err != nil || response.Close || c.options.each {
+		c.close()
 	}
-	if err := c.request.Write(c.conn); err != nil {
-		return nil, nil, plain("write", err)
-	}
-	response, err := http.ReadResponse(c.reader, c.request)
-	if err != nil {
-		return nil, nil, plain("read head", err)
-	}
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return nil, nil, plain("read body", err)
-	}
-	return response, body, nil
+	return a, err
 }
 
-func (c *client) connect(deadline time.Time) error {
-	address := c.request.URL
-	port := address.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[address.Scheme]
+func (c *http1) send(deadline time.Time, a *answer) (*http.Response, error) {
+	if err := c.conn.SetDeadline(deadline); err != nil {
+		return nil, plain("connection", err)
 	}
+	request := newRequest(c.options, context.Background())
+	request.Close = c.options.each
+	if err := request.Write(c.conn); err != nil {
+		return nil, plain("write", err)
+	}
+	response, err := http.ReadResponse(c.reader, request)
+	if err != nil {
+		return nil, plain("read head", err)
+	}
+	a.status = response.StatusCode
+	if a.body, err = io.ReadAll(response.Body); err != nil {
+		return nil, plain("read body", err)
+	}
+	return response, nil
+}
+
+// isClosed says whether the server has ended the connection, as every client can know
+// that reads while it has nothing to send.
+func isClosed(conn net.Conn) bool {
+	tcp, is := conn.(*net.TCPConn)
+	if !is {
+		return false
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return true
+	}
+	closed := false
+	err = raw.Control(func(fd uintptr) {
+		count, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		closed = count <= 0 && err != syscall.EAGAIN
+	})
+	return closed || err != nil
+}
+
+func (c *http1) connect(deadline time.Time) error {
+	address := c.options.url
 	dialer := net.Dialer{Deadline: deadline}
-	conn, err := dialer.Dial("tcp", net.JoinHostPort(address.Hostname(), port))
+	conn, err := dialer.Dial("tcp", target(address.Scheme, address.Hostname(), address.Port()))
 	if err != nil {
 		return err
 	}
 	if address.Scheme == "https" {
 		name := address.Hostname()
-		if c.request.Host != "" {
-			name = c.request.Host
+		if c.options.host != "" {
+			name = c.options.host
 		}
 		// Whom it talks to is not what it measures.
 		conn = tls.Client(conn, &tls.Config{ServerName: name, InsecureSkipVerify: true})
 	}
-	c.tally.Connections++
 	c.conn, c.reader = conn, bufio.NewReader(conn)
 	return nil
 }
 
-func (c *client) disconnect() {
+func target(scheme, host, port string) string {
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[scheme]
+	}
+	return net.JoinHostPort(host, port)
+}
+
+func (c *http1) close() {
 	if c.conn != nil {
 		c.conn.Close()
 		c.conn = nil
 	}
-}
-
-// plain leaves addresses out of an error, so that equal ones are counted together.
-func plain(during string, err error) error {
-	var operation *net.OpError
-	if errors.As(err, &operation) {
-		err = operation.Err
-	}
-	return errors.New(during + ": " + err.Error())
 }
