@@ -1,6 +1,10 @@
 # Images come from files of this machine; there is no registry.
 
-images() { ctr -a "$dir/containerd.sock" -n k8s.io images "$@" >/dev/null; }
+# images ARGUMENTS OF ctr images...: on every node
+images() {
+  ctr -a "$dir/containerd.sock" -n k8s.io images "$@" >/dev/null
+  ! has_second_node || ctr -a "$second_dir/containerd.sock" -n k8s.io images "$@" >/dev/null
+}
 
 import_image() { images import "$1"; }
 
