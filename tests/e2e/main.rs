@@ -13,3 +13,4 @@ mod mappings;
 mod refusals;
 mod scale;
 mod support;
+mod upgrades;
