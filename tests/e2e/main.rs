@@ -16,3 +16,4 @@ mod mappings;
 mod refusals;
 mod scale;
 mod support;
+mod upgrades;
