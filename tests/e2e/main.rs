@@ -11,5 +11,6 @@ mod faults;
 mod main_job;
 mod mappings;
 mod refusals;
+mod replicas;
 mod scale;
 mod support;
