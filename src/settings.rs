@@ -4,6 +4,8 @@
 //! `AMBASSADOR_UPDATE_MAPPING_STATUS` has no switch here: status is always written, because it is
 //! planned as a difference and costs nothing where nothing changed (Emissary's default is off).
 
+mod admission;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -14,6 +16,7 @@ use crate::model::snapshot::Defaults;
 use crate::proxy::{AccessLogFormat, StaticName};
 use crate::source::parse::ParseSettings;
 use crate::telemetry::logging::{Format, Level};
+pub use admission::{AdmissionSettings, AnnotationPolicy, CertificateSource};
 
 /// Environment variables by name.
 pub type Environment = BTreeMap<String, String>;
@@ -132,6 +135,8 @@ pub struct Settings {
     pub log_format: Format,
     /// The form of the access log.
     pub access_log: AccessLogFormat,
+    /// The admission webhook; `None` where it isn't served.
+    pub admission: Option<AdmissionSettings>,
     /// All variables, for `$VAR` in objects.
     pub environment: Environment,
 }
@@ -206,6 +211,7 @@ impl Settings {
             log_level,
             log_format: if json { Format::Json } else { Format::Text },
             access_log: flags.access_log.unwrap_or_else(|| read.access_log()),
+            admission: AdmissionSettings::parse(&mut read),
             environment: BTreeMap::new(),
         };
         match read.bad {

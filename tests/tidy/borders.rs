@@ -72,6 +72,7 @@ const BORDERS: &[Border] = &[
         crates: ALL,
         never: &["hyper", "axum", "clap"],
     },
+    Border { module: "admission", ours: &["source", "model"], crates: ALL, never: &["clap"] },
     Border {
         module: "admin",
         ours: &[
