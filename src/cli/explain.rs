@@ -1,26 +1,20 @@
 //! `nuncio explain`: which route answers a request, and why.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use http::Uri;
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::body::Bytes;
-use hyper_util::rt::TokioIo;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use tokio::net::TcpStream;
 
+use super::fetch::fetch;
 use super::offline::Offline;
 use super::{CliError, Context, FAILED, OK, Output, explain_text};
 use crate::admin::explain::{Explanation, Question, explain};
 use crate::routing::RouteTable;
 use crate::settings::Flags;
 
-/// A gateway on the other end of the world answers sooner.
-const TIMEOUT: Duration = Duration::from_secs(10);
-/// More than ten thousand candidates need.
-const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
+/// Where the admin port is, unless its URL says.
+const ADMIN_PORT: u16 = 8877;
 
 /// Say which route answers a request, which ones it beat by what rule, and what is sent upstream.
 ///
@@ -56,12 +50,7 @@ pub(super) fn execute(arguments: &Arguments, context: &mut Context<'_>) -> Resul
     let question = Question::parse(&arguments.method, &arguments.url, &arguments.headers)
         .map_err(|error| CliError::Usage(error.to_string()))?;
     let explanation = if arguments.config.is_empty() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("can't start")?;
-        let asked = async { tokio::time::timeout(TIMEOUT, ask(arguments)).await };
-        runtime.block_on(asked).map_err(|_| anyhow!("the admin port doesn't answer"))??
+        ask(arguments)?
     } else {
         let settings = context.settings(&Flags::default())?;
         let offline = Offline::load(&arguments.config, &settings)
@@ -80,31 +69,12 @@ pub(super) fn execute(arguments: &Arguments, context: &mut Context<'_>) -> Resul
 }
 
 /// Asks a running gateway.
-async fn ask(arguments: &Arguments) -> anyhow::Result<Explanation> {
+fn ask(arguments: &Arguments) -> anyhow::Result<Explanation> {
     let default = Uri::from_static("http://127.0.0.1:8877");
     let admin = arguments.admin.as_ref().unwrap_or(&default);
-    let host = admin.host().context("the admin URL names no host")?;
-    if admin.scheme_str().is_some_and(|scheme| scheme != "http") {
-        bail!("the admin port speaks http only");
-    }
-    let port = admin.port_u16().unwrap_or(8877);
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let stream = TcpStream::connect((host, port))
-        .await
-        .with_context(|| format!("can't connect to the admin port {host}:{port}"))?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(connection);
-    let request = http::Request::get(request_path(arguments))
-        .header(http::header::HOST, format!("{host}:{port}"))
-        .body(Empty::<Bytes>::new())?;
-    let (head, body) = sender.send_request(request).await?.into_parts();
-    let body = Limited::new(body, ANSWER_LIMIT).collect().await.map_err(|error| anyhow!(error))?;
-    let body = body.to_bytes();
-    if !head.status.is_success() {
-        let text = String::from_utf8_lossy(&body);
-        bail!("the admin port answered {}: {}", head.status, text.trim());
+    let (status, body) = fetch(admin, ADMIN_PORT, &request_path(arguments))?;
+    if !status.is_success() {
+        bail!("the admin port answered {status}: {}", String::from_utf8_lossy(&body).trim());
     }
     serde_json::from_slice(&body).context("the admin port's answer is no explanation")
 }

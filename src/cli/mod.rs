@@ -8,7 +8,9 @@ mod crds;
 mod demo;
 mod explain;
 mod explain_text;
+mod fetch;
 mod offline;
+mod ready;
 mod run;
 mod serve;
 
@@ -56,6 +58,7 @@ enum Command {
     Demo(demo::Arguments),
     Check(check::Arguments),
     Explain(explain::Arguments),
+    Ready(ready::Arguments),
     Crds(crds::Arguments),
     Completion(completion::Arguments),
 }
@@ -140,6 +143,7 @@ fn execute(command: Command, context: &mut Context<'_>) -> Result<u8, CliError> 
         Command::Demo(arguments) => demo::execute(&arguments, context),
         Command::Check(arguments) => check::execute(&arguments, context),
         Command::Explain(arguments) => explain::execute(&arguments, context),
+        Command::Ready(arguments) => ready::execute(&arguments, context),
         Command::Crds(arguments) => crds::execute(&arguments, context),
         Command::Completion(arguments) => completion::execute(&arguments, context),
     }

@@ -1,6 +1,6 @@
 //! The settings of the admission webhook: variables only, since the chart sets them.
 
-use super::Reader;
+use super::reader::Reader;
 
 /// Above 1024, beside the ports of the proxy.
 const PORT: u16 = 8444;

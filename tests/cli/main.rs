@@ -41,6 +41,7 @@ fn exit_codes_tell_errors_from_wrong_use() {
         (&["explain", "--config", demo, "GET", "/models/test/"], 1, "method condition"),
         (&["explain", "--config", demo, "GET", "nonsense"], 2, ""),
         (&["explain", "--admin", "http://127.0.0.1:1", "GET", "/"], 1, ""),
+        (&["ready", "http://127.0.0.1:1"], 1, "http://127.0.0.1:1/ not ready: can't connect"),
         (&["crds"], 0, "mappings.getambassador.io"),
         (&["completion", "bash"], 0, "_nuncio"),
         (&["--help"], 0, "Examples:"),
@@ -134,6 +135,11 @@ fn the_demonstration_serves_follows_files_and_drains() {
     }
     let gateway = Gateway::start(nuncio(&["demo"], temporary.path()));
     wait_for("readiness", || gateway.ready().starts_with("HTTP/1.1 200"));
+    let both = [gateway.http, gateway.admin].map(|port| format!("http://{port}"));
+    let told = run(&["ready", &both[0], &both[1]]);
+    assert_eq!(told.status.code(), Some(0), "{told:?}");
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert_eq!(told, format!("{}/ ready\n{}/ ready\n", both[0], both[1]));
 
     let http = |method: &str, path: &str, body: &str| ask(gateway.http, method, path, body);
     let headers = http("GET", "/httpbin/headers", "").unwrap();
@@ -173,6 +179,9 @@ users: [{name: none, user: {}}]
     command.env("KUBECONFIG", &kubeconfig);
     let gateway = Gateway::start(command);
     wait_for("the admin port", || gateway.ready().starts_with("HTTP/1.1 503"));
+    let told = run(&["ready", &format!("http://{}", gateway.admin)]);
+    assert_eq!(told.status.code(), Some(1), "{told:?}");
+    assert!(String::from_utf8_lossy(&told.stdout).contains("not ready: 503"), "{told:?}");
     let alive = ask(gateway.admin, "GET", "/ambassador/v0/check_alive", "").unwrap();
     assert!(alive.ends_with("Ambassador is alive and well\n"), "{alive}");
     assert_eq!(ask(gateway.http, "GET", "/", ""), None, "nothing to serve, no port");

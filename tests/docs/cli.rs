@@ -4,7 +4,8 @@ use std::process::Command;
 
 use crate::assert_generated;
 
-const COMMANDS: &[&str] = &["run", "serve", "demo", "check", "explain", "crds", "completion"];
+const COMMANDS: &[&str] =
+    &["run", "serve", "demo", "check", "explain", "ready", "crds", "completion"];
 
 #[test]
 fn the_reference_is_the_help() {

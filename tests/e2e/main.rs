@@ -4,10 +4,14 @@
 //! The tests share one gateway, so they run one after the other, each in its own namespaces.
 #![allow(clippy::panic, clippy::print_stdout, reason = "a test tells and fails")]
 
+mod admission;
 mod bad_input;
 mod barrier;
 mod crds;
 mod faults;
+mod flux;
+mod gitops;
+mod kubectl;
 mod main_job;
 mod mappings;
 mod refusals;

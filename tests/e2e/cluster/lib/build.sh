@@ -2,16 +2,30 @@
 # again only when its sources or the compiler have changed.
 
 build() (
-  mkdir -p "$bin" "$cache/built" "$cache/images"
-  exec 9>"$cache/lock"
-  flock 9 # two builds at once would only slow each other
+  lock_cache
   build_changed pause "$here/pause.c"
   build_changed kube "$here/kube"
   build_changed containers "$here/containers"
   build_changed dns "$here/dns"
   build_changed backends "$here/../backends"
+  build_changed helm "$here/helm"
   build_changed images "$here/image.py" "$bin"/{pause,coredns,echo,tfserving-standin,go-httpbin}
 )
+
+# Helm without a cluster, for which Go is enough. Prints where it is.
+tools() (
+  command -v go >/dev/null || fail "needs Go, see https://go.dev/dl"
+  lock_cache
+  build_changed helm "$here/helm"
+  echo "$bin"
+)
+
+# Until the subshell ends: two builds at once would only slow each other.
+lock_cache() {
+  mkdir -p "$bin" "$cache/built" "$cache/images"
+  exec 9>"$cache/lock"
+  flock 9
+}
 
 # build_changed TARGET SOURCE...: run build_TARGET unless it was built from the same
 build_changed() {
@@ -55,6 +69,20 @@ build_containers() {
 }
 
 build_dns() { go_build "$here/dns" coredns .; }
+
+# Both majors, since people have both; `helm` is the newer one. helm-docs writes the charts'
+# references. Helm 3 has to be told which Kubernetes it is for, as in its own Makefile; Helm 4
+# knows.
+build_helm() {
+  local minor v3=helm.sh/helm/v3
+  minor=$(module_version "$here/helm" k8s.io/client-go | cut -d. -f2)
+  go_build "$here/helm" helm3 $v3/cmd/helm "\
+    -X $v3/pkg/chartutil.k8sVersionMajor=1 -X $v3/pkg/chartutil.k8sVersionMinor=$minor \
+    -X $v3/pkg/lint/rules.k8sVersionMajor=1 -X $v3/pkg/lint/rules.k8sVersionMinor=$minor"
+  go_build "$here/helm" helm4 helm.sh/helm/v4/cmd/helm
+  ln -sf helm4 "$bin/helm"
+  go_build "$here/helm" helm-docs github.com/norwoodj/helm-docs/cmd/helm-docs
+}
 
 build_backends() {
   local program

@@ -1,0 +1,63 @@
+{{/* Exactly what the gateway asks of the API server. */}}
+
+{{/* For the namespaces that it serves: in a ClusterRole, or with scope.singleNamespace in a Role. */}}
+{{- define "nuncio.rules" -}}
+# What is routed.
+- apiGroups: [getambassador.io]
+  resources: [mappings]
+  verbs: [list, watch]
+- apiGroups: [""]
+  resources: [services]
+  verbs: [list, watch]
+- apiGroups: [networking.k8s.io]
+  resources: [ingresses]
+  verbs: [list, watch]
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [list, watch]
+# What is told.
+- apiGroups: [getambassador.io]
+  resources: [mappings/status]
+  verbs: [patch]
+- apiGroups: [nuncio.dev]
+  resources: [annotatedresources]
+  verbs: [list, watch, create, patch, delete]
+- apiGroups: [nuncio.dev]
+  resources: [annotatedresources/status]
+  verbs: [patch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}
+
+{{/* For its own namespace, always in a Role. */}}
+{{- define "nuncio.ownRules" -}}
+# The Lease that says which replica writes status.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [get, create, update]
+{{- if eq (include "nuncio.hasAdmission" .) "true" }}
+# The certificate of the admission webhook.
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: [{{ include "nuncio.admissionSecret" . }}]
+  verbs: [{{ ternary "list, watch" "get, list, watch, update" .Values.admission.certManager.enabled }}]
+{{- if not .Values.admission.certManager.enabled }}
+# Somebody may have deleted it.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create]
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Whom the API server trusts: the one webhook configuration, which belongs to the whole cluster. */}}
+{{- define "nuncio.admissionRules" -}}
+{{- if and (eq (include "nuncio.hasAdmission" .) "true") (not .Values.admission.certManager.enabled) -}}
+# Which certificate the API server takes from the admission webhook.
+- apiGroups: [admissionregistration.k8s.io]
+  resources: [validatingwebhookconfigurations]
+  resourceNames: [{{ include "nuncio.clusterName" . }}]
+  verbs: [list, watch, patch]
+{{- end }}
+{{- end }}
