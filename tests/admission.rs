@@ -47,8 +47,8 @@ fn cases_are_answered() {
         let text = fs::read_to_string(folder.join("object.yaml")).unwrap();
         let object = serde_saphyr::from_str(&text).unwrap();
         let before = fs::read_to_string(folder.join("before.yaml")).ok();
-        let before = before.map(|before| serde_saphyr::from_str(&before).unwrap());
-        let answer = ask(&object, before, &settings(&text));
+        let before: Option<Value> = before.map(|before| serde_saphyr::from_str(&before).unwrap());
+        let answer = ask(&object, before.as_ref(), &settings(&text));
         assert!(answer.allowed || answer.result.code == 400, "{}", folder.display());
         let actual = serde_saphyr::to_string(&Answer {
             allowed: answer.allowed,
@@ -106,7 +106,7 @@ fn settings(text: &str) -> ReviewSettings {
 }
 
 /// As the API server asks.
-fn ask(object: &Value, before: Option<Value>, settings: &ReviewSettings) -> AdmissionResponse {
+fn ask(object: &Value, before: Option<&Value>, settings: &ReviewSettings) -> AdmissionResponse {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let api_version = text(&object["apiVersion"]);
     let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));

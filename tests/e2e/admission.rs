@@ -318,11 +318,11 @@ fn replicas_agree_on_one_certificate() {
         wait_until_asked(namespace);
         let _two = Scale::to(2);
         assert_eq!(gateway::pods().len(), 2);
-        wait_until("both serve what is trusted", PATIENCE, || both_are_trusted());
+        wait_until("both serve what is trusted", PATIENCE, both_are_trusted);
         let before = secret()["data"]["tls.crt"].clone();
         in_gateway(&["delete", "secret", SECRET]);
         wait_for_another(namespace, &before);
-        wait_until("both serve the new one", PATIENCE, || both_are_trusted());
+        wait_until("both serve the new one", PATIENCE, both_are_trusted);
         gateway::assert_no_refusals(); // one of the logs goes with its pod
     });
 }
