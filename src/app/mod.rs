@@ -9,6 +9,7 @@
 //! don't delay a request. Every task is in one set: one that ends or panics ends the gateway,
 //! since a gateway that no longer follows its sources must not look healthy.
 
+mod admission;
 mod forward;
 mod observe;
 mod sources;
@@ -115,6 +116,9 @@ impl Gateway {
         let in_cluster = matches!(source, Source::Cluster);
         let started = sources::start(&settings, source, arrivals, &mut tasks).await?;
         if let Some(cluster) = started.cluster {
+            if let Some(options) = admission::options(&settings) {
+                tasks.spawn_ending("admission", cluster.admission(options, tasks.stop()));
+            }
             let (builds, timings) = (built.clone(), Arc::clone(&timings));
             let wires = ControllerWires { builds, timings, outputs };
             let controller = cluster.controller(&settings, &instance, wires, tasks.stop());

@@ -12,6 +12,7 @@ use super::forward::{self, FileIndex};
 use super::tasks::Tasks;
 use super::{EVENT_QUEUE, Source};
 use crate::admin::{SourceState, SourceStates};
+use crate::admission::{self, AdmissionOptions};
 use crate::controller::lease::LeaseOptions;
 use crate::controller::rebuild::Arrival;
 use crate::controller::replicas::ReplicaOptions;
@@ -141,6 +142,19 @@ pub(super) struct ControllerWires {
 }
 
 impl Cluster {
+    /// Answers the API server's questions until `stop`.
+    pub(super) fn admission(
+        &self,
+        options: AdmissionOptions,
+        stop: CancellationToken,
+    ) -> impl Future<Output = anyhow::Result<()>> + use<> {
+        let client = self.client.clone();
+        async move {
+            admission::run(client, options, stop).await;
+            Ok(())
+        }
+    }
+
     /// Writes status while this replica leads, until `stop`; then gives the Lease back.
     pub(super) fn controller(
         self,

@@ -4,6 +4,7 @@
 //! `AMBASSADOR_UPDATE_MAPPING_STATUS` has no switch here: status is always written, because it is
 //! planned as a difference and costs nothing where nothing changed (Emissary's default is off).
 
+mod admission;
 mod flags;
 mod reader;
 
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+pub use admission::{AdmissionSettings, AnnotationPolicy, CertificateSource};
 pub use flags::{Flags, parse_static_name};
 pub use reader::SettingsError;
 
@@ -106,6 +108,8 @@ pub struct Settings {
     pub log_format: Format,
     /// The form of the access log.
     pub access_log: AccessLogFormat,
+    /// The admission webhook; `None` where it isn't served.
+    pub admission: Option<AdmissionSettings>,
     /// All variables, for `$VAR` in objects.
     pub environment: Environment,
 }
@@ -159,6 +163,7 @@ impl Settings {
             log_level,
             log_format: if json { Format::Json } else { Format::Text },
             access_log: flags.access_log.unwrap_or_else(|| read.access_log()),
+            admission: AdmissionSettings::parse(&mut read),
             environment: BTreeMap::new(),
         };
         read.finish()?;

@@ -4,6 +4,7 @@
 //! The tests share one gateway, so they run one after the other, each in its own namespaces.
 #![allow(clippy::panic, clippy::print_stdout, reason = "a test tells and fails")]
 
+mod admission;
 mod bad_input;
 mod barrier;
 mod crds;

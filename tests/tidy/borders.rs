@@ -73,6 +73,7 @@ const BORDERS: &[Border] = &[
         // hyper is how one replica listens to another.
         never: &["axum", "clap"],
     },
+    Border { module: "admission", ours: &["source", "model"], crates: ALL, never: &["clap"] },
     Border {
         module: "admin",
         ours: &[

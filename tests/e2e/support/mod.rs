@@ -68,6 +68,19 @@ impl Namespace {
         Self { name: name.to_owned() }
     }
 
+    /// From now on nothing here is asked of the admission webhook. The API server follows a label
+    /// with some delay, so that it is waited for until a bad Mapping passes.
+    pub(crate) fn leave_admission(&self) {
+        kubectl(&["label", "namespace", &self.name, "nuncio.dev/admission=off"]).succeed();
+        let bad = json!({"hostname": "*", "prefix": "[", "prefix_regex": true, "service": "a"});
+        let bad = mapping_of("probe", &bad).to_string();
+        wait_until("the webhook is off", PATIENCE, || {
+            let arguments = ["-n", &self.name, "apply", "--dry-run=server", "-f", "-"];
+            let outcome = kubectl::with_input(&arguments, &bad);
+            if outcome.ok { Ok(()) } else { Err(outcome.stderr) }
+        });
+    }
+
     /// `kubectl -n NAMESPACE ARGUMENTS…`, which must succeed.
     #[track_caller]
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
