@@ -7,7 +7,10 @@
 mod bad_input;
 mod barrier;
 mod crds;
+mod docs;
 mod faults;
+#[path = "../docs/fences.rs"]
+mod fences;
 mod main_job;
 mod mappings;
 mod refusals;
