@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: build release image demo test unit tools e2e lint fmt deny bench crds docs golden fuzz help
+.PHONY: build release image demo test unit tools e2e lint fmt deny bench crds docs golden manifests fuzz help
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -52,6 +52,9 @@ crds: ## write crds/ from the types
 
 docs: ## write the generated parts of docs/
 	UPDATE_DOCS=1 $(CARGO) test --locked --test docs
+
+manifests: ## write what is generated from the charts: deploy/, references of values (needs Go)
+	UPDATE_CHARTS=1 $(CARGO) test --locked --test charts
 
 golden: ## accept what the golden cases give now; read the diff
 	UPDATE_GOLDEN=1 $(CARGO) test --locked --test golden

@@ -11,6 +11,9 @@ mod docs;
 mod faults;
 #[path = "../docs/fences.rs"]
 mod fences;
+mod flux;
+mod gitops;
+mod kubectl;
 mod main_job;
 mod mappings;
 mod refusals;
