@@ -14,17 +14,27 @@ use crate::fences::{Fence, fences, pages};
 use crate::support::gateway::own_cluster;
 use crate::support::kubectl::run;
 
-/// The pages, in the order in which one comes to them. The cluster is empty at first; the gateway
-/// is there from the first page until the last one takes it away.
-const PAGES: &[&str] = &["docs/install.md", "docs/uninstall.md"];
+/// The pages, in an order in which one could read them. The cluster is empty at first; the gateway
+/// is there from docs/install.md on, until docs/uninstall.md takes it away.
+const PAGES: &[&str] = &[
+    "docs/manifests.md",
+    "docs/install.md",
+    "docs/security.md",
+    "docs/high-availability.md",
+    "docs/troubleshooting.md",
+    "docs/migrate-from-emissary.md",
+    "docs/argocd/README.md",
+    "docs/upgrade.md",
+    "docs/uninstall.md",
+];
+
+/// What a page takes for granted, and how a test makes it so.
+const PREPARED: &[(&str, &str)] = &[("docs/argocd/README.md", "kubectl create namespace argocd")];
 
 /// Pages whose commands are run elsewhere, or can't be.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("docs/image.md", "an optimised build takes minutes"),
-    ("docs/manifests.md", "later"),
-    ("README.md", "the commands of a cluster are those of docs/install.md"),
-    ("docs/migrate-from-emissary.md", "there is no Emissary to migrate from"),
-    ("docs/troubleshooting.md", "what is looked at differs"),
+    ("README.md", "an optimised build takes minutes; the rest is in docs/install.md"),
 ];
 
 /// Where the chart takes the image from when nothing else is said.
@@ -46,7 +56,9 @@ fn every_command_of_the_documentation_works() {
         let blocks = commands(page);
         let (run, left): (Vec<_>, Vec<_>) =
             blocks.into_iter().partition(|block| !block.info.starts_with("norun="));
-        cluster.run_page(&script_of(&run));
+        let before =
+            PREPARED.iter().find(|(one, _)| one == page).map_or("", |(_, command)| command);
+        cluster.run_page(&script_of(before, &run));
         let seconds = started.elapsed().as_secs_f64();
         println!("documentation: {page}: {} blocks were run in {seconds:.0} s", run.len());
         for block in left {
@@ -75,8 +87,8 @@ fn commands(page: &str) -> Vec<Fence> {
 }
 
 /// One program of a page's blocks, which says where it is, and ends where something fails.
-fn script_of(blocks: &[Fence]) -> String {
-    let mut script = "set -euo pipefail\n".to_owned();
+fn script_of(before: &str, blocks: &[Fence]) -> String {
+    let mut script = format!("set -euo pipefail\n{before}\n");
     for block in blocks {
         let (place, text) = (block.place(), &block.text);
         let _ = match block.is_wrong() {
@@ -132,7 +144,11 @@ impl Drop for Cluster {
         if std::env::var_os("NUNCIO_E2E_KEEP").is_none() {
             let mut command = Command::new(&self.script);
             // What it leaves shows when the next one is started.
-            let _ = command.arg("down").env("CLUSTER_NAME", &self.name).env_remove("CLUSTER_DIR").status();
+            let _ = command
+                .arg("down")
+                .env("CLUSTER_NAME", &self.name)
+                .env_remove("CLUSTER_DIR")
+                .status();
         }
     }
 }
