@@ -19,3 +19,4 @@ mod mappings;
 mod refusals;
 mod scale;
 mod support;
+mod upgrades;

@@ -1,9 +1,7 @@
-//! Ports, workers, HTTP/2, the drain, and what log and metrics say afterwards.
+//! Ports, workers, HTTP/2, and what log and metrics say afterwards.
 
-use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -14,10 +12,7 @@ use nuncio::model::template::Template;
 use nuncio::proxy::{AccessLogFormat, Proxy};
 use nuncio::publish::channel;
 
-use crate::support::{
-    Backend, Gateway, block_on, connect, header, options, read_all, read_head, read_until, route,
-    status, table,
-};
+use crate::support::{Backend, Gateway, block_on, header, options, route, status, table};
 
 #[test]
 fn a_port_is_taken_whole_or_not_at_all() {
