@@ -8,7 +8,10 @@ mod admission;
 mod bad_input;
 mod barrier;
 mod crds;
+mod docs;
 mod faults;
+#[path = "../docs/fences.rs"]
+mod fences;
 mod flux;
 mod gitops;
 mod kubectl;
