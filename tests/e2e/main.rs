@@ -6,9 +6,11 @@
 
 mod bad_input;
 mod barrier;
+mod chart;
 mod crds;
 mod faults;
 mod main_job;
+mod manifests;
 mod mappings;
 mod refusals;
 mod scale;
