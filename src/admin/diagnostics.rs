@@ -162,7 +162,12 @@ pub fn object(report: &Report) -> Value {
         "origin": describe::origin(&object.key.origin),
         "location": object.location.map(location),
         "verdict": verdict(&report.verdict),
-        "conditions": report.conditions().iter().map(condition).collect::<Value>(),
+        "conditions": report
+            .conditions()
+            .iter()
+            .chain(&report.stalled())
+            .map(condition)
+            .collect::<Value>(),
         "problems": problems.collect::<Value>(),
     })
 }

@@ -21,11 +21,16 @@ use super::status::ObjectStatus;
     doc = "One document of a getambassador.io/config annotation, shown as an object so that its state can be seen and waited for. The gateway writes it and never reads it: change the annotation instead.",
     derive = "PartialEq",
     printcolumn = r#"{"name": "Carrier", "type": "string", "jsonPath": ".spec.carrier.name"}"#,
-    printcolumn = r#"{"name": "Kind", "type": "string", "jsonPath": ".spec.kind"}"#,
-    printcolumn = r#"{"name": "Name", "type": "string", "jsonPath": ".spec.name"}"#,
+    printcolumn = r#"{"name": "Host", "type": "string", "jsonPath": ".spec.host"}"#,
+    printcolumn = r#"{"name": "Prefix", "type": "string", "jsonPath": ".spec.prefix"}"#,
+    printcolumn = r#"{"name": "Service", "type": "string", "jsonPath": ".spec.service"}"#,
     printcolumn = r#"{"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status"}"#,
     printcolumn = r#"{"name": "Reason", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].reason"}"#,
-    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#,
+    printcolumn = r#"{"name": "Kind", "type": "string", "jsonPath": ".spec.kind", "priority": 1}"#,
+    printcolumn = r#"{"name": "Document", "type": "string", "jsonPath": ".spec.name", "priority": 1}"#,
+    printcolumn = r#"{"name": "Line", "type": "integer", "jsonPath": ".spec.line", "priority": 1}"#,
+    printcolumn = r#"{"name": "Message", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].message", "priority": 1}"#
 )]
 pub struct AnnotatedResourceSpec {
     /// The Service or Ingress, in the same namespace, whose annotation holds the document.
@@ -44,6 +49,15 @@ pub struct AnnotatedResourceSpec {
     pub name: String,
     /// The document's namespace: its carrier's, unless it names another.
     pub namespace: String,
+    /// The document's `hostname`, or else its `host`, for `kubectl get`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// The document's `prefix`, for `kubectl get`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// The document's `service`, for `kubectl get`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
     /// The document as it was read. Missing where it isn't valid YAML.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "super::any_object")]

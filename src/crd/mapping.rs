@@ -26,13 +26,18 @@ use super::status::ObjectStatus;
     status = "ObjectStatus",
     doc = "Requests for a host and path go to a service.",
     derive = "PartialEq",
-    printcolumn = r#"{"name": "Source Host", "type": "string", "jsonPath": ".spec.host"}"#,
-    printcolumn = r#"{"name": "Source Prefix", "type": "string", "jsonPath": ".spec.prefix"}"#,
-    printcolumn = r#"{"name": "Dest Service", "type": "string", "jsonPath": ".spec.service"}"#,
-    printcolumn = r#"{"name": "State", "type": "string", "jsonPath": ".status.state"}"#,
-    printcolumn = r#"{"name": "Reason", "type": "string", "jsonPath": ".status.reason"}"#,
+    printcolumn = r#"{"name": "Host", "type": "string", "jsonPath": ".spec['hostname','host']"}"#,
+    printcolumn = r#"{"name": "Prefix", "type": "string", "jsonPath": ".spec.prefix"}"#,
+    printcolumn = r#"{"name": "Service", "type": "string", "jsonPath": ".spec.service"}"#,
     printcolumn = r#"{"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status"}"#,
-    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
+    printcolumn = r#"{"name": "Reason", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].reason"}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#,
+    printcolumn = r#"{"name": "Method", "type": "string", "jsonPath": ".spec.method", "priority": 1}"#,
+    printcolumn = r#"{"name": "Weight", "type": "integer", "jsonPath": ".spec.weight", "priority": 1}"#,
+    printcolumn = r#"{"name": "Precedence", "type": "integer", "jsonPath": ".spec.precedence", "priority": 1}"#,
+    printcolumn = r#"{"name": "Gateways", "type": "string", "jsonPath": ".spec.ambassador_id", "priority": 1}"#,
+    printcolumn = r#"{"name": "State", "type": "string", "jsonPath": ".status.state", "priority": 1}"#,
+    printcolumn = r#"{"name": "Message", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].message", "priority": 1}"#
 )]
 #[schemars(extend("x-kubernetes-validations" = rules::mapping()))]
 pub struct MappingSpec {

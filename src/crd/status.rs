@@ -2,9 +2,12 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 /// What became of the object.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("default" = pending()))]
 pub struct ObjectStatus {
     /// Emissary's summary: Running while the object is part of the configuration, Inactive
     /// otherwise.
@@ -13,10 +16,16 @@ pub struct ObjectStatus {
     /// Why the object is inactive: the first thing that is wrong, and how many there are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The `metadata.generation` that this status speaks of; older than the object's own means
+    /// that the last change hasn't been looked at yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub observed_generation: Option<i64>,
     /// What is known about the object, one entry a type: Accepted (it is valid and part of the
     /// configuration), ResolvedRefs (what it names exists), Programmed (the proxies serve this
     /// generation), and Ready, the summary of the others, as in
-    /// `kubectl wait --for=condition=Ready`.
+    /// `kubectl wait --for=condition=Ready`. Stalled is there only while it is True: waiting is no
+    /// use, because only a change of this object can help.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend(
         "x-kubernetes-list-type" = "map",
@@ -50,4 +59,20 @@ pub struct Condition {
     /// Why, as a sentence for people: what is wrong, where, and what to write instead.
     #[schemars(length(max = 32768))]
     pub message: String,
+}
+
+/// The status that the API server shows of an object until a gateway has written one.
+///
+/// Without it, tools would take an object that nobody has looked at for one that is fine. Ready
+/// is a condition that every gateway writes, so that this entry never stays beside others.
+fn pending() -> Value {
+    json!({
+        "conditions": [{
+            "type": "Ready",
+            "status": "Unknown",
+            "reason": "Pending",
+            "message": "No gateway has looked at this object yet",
+            "lastTransitionTime": "1970-01-01T00:00:00Z",
+        }],
+    })
 }

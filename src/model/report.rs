@@ -106,6 +106,9 @@ pub enum ConditionKind {
     Programmed,
     /// The summary.
     Ready,
+    /// Waiting is no use: only a change of this object can help. Said where it is so, and absent
+    /// otherwise.
+    Stalled,
 }
 
 impl ConditionKind {
@@ -116,6 +119,7 @@ impl ConditionKind {
             Self::ResolvedRefs => "ResolvedRefs",
             Self::Programmed => "Programmed",
             Self::Ready => "Ready",
+            Self::Stalled => "Stalled",
         }
     }
 }
@@ -132,7 +136,7 @@ impl Report {
             || self.object.problems.iter().any(|problem| problem.severity != Severity::NoEffect)
     }
 
-    /// The four conditions, given that the configuration that holds this report is served.
+    /// The four conditions that every object has, given that the configuration that holds this report is served.
     pub fn conditions(&self) -> [Condition; 4] {
         let accepted = self.accepted();
         let references = self.resolved_refs();
@@ -160,6 +164,18 @@ impl Report {
             ),
         };
         [accepted, references, programmed, ready]
+    }
+
+    /// Says that only a change of this object can help, where that is so.
+    ///
+    /// kstatus reads this as failed, and tools that apply revisions give up at once. So it is not
+    /// said of what another object may heal a moment later: a conflict, a Service that is missing.
+    pub fn stalled(&self) -> Option<Condition> {
+        if !matches!(self.verdict, Verdict::Rejected | Verdict::NotAttached) {
+            return None;
+        }
+        let Condition { reason, message, .. } = self.accepted();
+        Some(condition(ConditionKind::Stalled, true, reason, message))
     }
 
     fn accepted(&self) -> Condition {

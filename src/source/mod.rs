@@ -62,6 +62,8 @@ pub struct ObservedStatus {
     pub state: Option<String>,
     /// Emissary's `reason`.
     pub reason: Option<String>,
+    /// The generation that it speaks of.
+    pub observed_generation: Option<i64>,
     /// Conditions, other writers' included.
     pub conditions: Vec<ObservedCondition>,
 }

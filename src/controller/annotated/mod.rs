@@ -15,14 +15,15 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::apply::{Applier, Written};
+use super::status::plan::StatusForm;
 use super::{Builds, published};
 use crate::model::Build;
 use crate::model::key::Origin;
 use crate::model::report::Report;
 use crate::source::kubernetes::observed_status;
 use plan::{
-    Desired, Existing, GATEWAY, MANAGED_BY, Subject, fingerprint, label_value, plan_annotated,
-    plan_desired,
+    Desired, Existing, GATEWAY, MANAGED_BY, Subject, Terms, fingerprint, label_value,
+    plan_annotated, plan_desired,
 };
 
 pub(super) use plan::stable_hash;
@@ -38,6 +39,7 @@ pub struct AnnotatedWriter {
     /// The only namespace to look at; `None` for all.
     single_namespace: Option<String>,
     gateway: String,
+    form: StatusForm,
     applier: Applier<Subject>,
     build: Option<Arc<Build>>,
     desired: BTreeMap<Subject, Desired>,
@@ -58,6 +60,7 @@ impl AnnotatedWriter {
             client,
             single_namespace,
             gateway: label_value(ambassador_id),
+            form: StatusForm::Conditions,
             build: None,
             desired: BTreeMap::new(),
             existing: HashMap::new(),
@@ -75,6 +78,8 @@ impl AnnotatedWriter {
             }
             let build = published(&mut builds);
             self.take_build(build);
+            // The definition may have been replaced meanwhile.
+            self.form = StatusForm::Conditions;
             let ended = self.lead(&mut builds, &mut leader).await;
             self.applier.clear();
             self.existing.clear();
@@ -91,11 +96,12 @@ impl AnnotatedWriter {
         let mut watch = std::pin::pin!(watcher(self.api(), self.watch_config()));
         let mut resume = Instant::now();
         loop {
-            let (desired, existing, gateway) = (&self.desired, &self.existing, &*self.gateway);
+            let (desired, existing) = (&self.desired, &self.existing);
+            let terms = Terms { gateway: &self.gateway, form: self.form };
             let ready = self.listed && self.build.is_some();
             let plan = |subject: &Subject| {
                 let (desired, existing) = (desired.get(subject), existing.get(subject));
-                plan_annotated(subject, desired, existing, gateway, jiff::Timestamp::now())
+                plan_annotated(subject, desired, existing, terms, jiff::Timestamp::now())
             };
             tokio::select! {
                 biased;
@@ -212,7 +218,14 @@ impl AnnotatedWriter {
                 self.applier.enqueue_urgent(subject);
             }
             Written::Gone => drop(self.existing.remove(&subject)),
-            Written::Undeclared => {
+            Written::Undeclared(_) if self.form == StatusForm::Conditions => {
+                tracing::info!(
+                    "the definition of AnnotatedResource is older than this version; writing what it declares until it is upgraded"
+                );
+                self.form = StatusForm::ConditionsBefore02;
+                self.applier.enqueue(subject);
+            }
+            Written::Undeclared(_) => {
                 if self.trouble.replace(500) != Some(500) {
                     tracing::warn!(
                         "the definition of AnnotatedResource is too old; install the current one"

@@ -50,6 +50,15 @@ pub(super) struct Existing {
     pub(super) status: Arc<ObservedStatus>,
 }
 
+/// What is the same for all of them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms<'a> {
+    /// The label's value that says which gateway writes them.
+    pub(super) gateway: &'a str,
+    /// What their definition knows.
+    pub(super) form: StatusForm,
+}
+
 /// The AnnotatedResources of all documents of annotations in `reports`, for the gateway
 /// `gateway`. Entries of `before` whose report is the same are taken over.
 pub(super) fn plan_desired(
@@ -74,7 +83,7 @@ pub(super) fn plan_desired(
         let known =
             before.get(&subject).filter(|known| Arc::ptr_eq(&known.report.object, &report.object));
         let fingerprint = known.map_or_else(
-            || fingerprint(&spec(&report.object, carrier), &owner(carrier)),
+            || fingerprint(&spec(&report.object, carrier, StatusForm::Conditions), &owner(carrier)),
             |known| known.fingerprint,
         );
         desired.insert(subject, Desired { report: Arc::clone(report), fingerprint });
@@ -89,7 +98,7 @@ pub(super) fn plan_annotated(
     subject: &Subject,
     desired: Option<&Desired>,
     existing: Option<&Existing>,
-    gateway: &str,
+    terms: Terms<'_>,
     now: jiff::Timestamp,
 ) -> Option<Write> {
     let operation = match (desired, existing) {
@@ -97,7 +106,7 @@ pub(super) fn plan_annotated(
         (None, Some(existing)) => Operation::Delete { uid: existing.uid.clone() },
         (Some(desired), Some(existing)) if is_current(desired, existing) => {
             let (status, generation) = (Some(&*existing.status), existing.generation);
-            let patch = plan(&desired.report, status, generation, StatusForm::Conditions, now)?;
+            let patch = plan(&desired.report, status, generation, terms.form, now)?;
             Operation::Status(serde_json::to_value(patch).ok()?)
         }
         (Some(desired), _) => {
@@ -106,10 +115,10 @@ pub(super) fn plan_annotated(
             };
             let body = json!({
                 "metadata": {
-                    "labels": {MANAGED_BY.0: MANAGED_BY.1, GATEWAY: gateway},
+                    "labels": {MANAGED_BY.0: MANAGED_BY.1, GATEWAY: terms.gateway},
                     "ownerReferences": owner(carrier),
                 },
-                "spec": spec(&desired.report.object, carrier),
+                "spec": spec(&desired.report.object, carrier, terms.form),
             });
             Operation::Apply { body, fingerprint: desired.fingerprint }
         }
@@ -129,7 +138,7 @@ pub(super) fn fingerprint(spec: &Value, owners: &Value) -> u64 {
     hasher.finish()
 }
 
-fn spec(object: &Object, carrier: &Carrier) -> Value {
+fn spec(object: &Object, carrier: &Carrier, form: StatusForm) -> Value {
     let Origin::Annotation { index, .. } = &object.key.origin else { return Value::Null };
     let mut spec = json!({
         "carrier": {"kind": carrier.kind.as_str(), "name": &*carrier.name},
@@ -144,9 +153,25 @@ fn spec(object: &Object, carrier: &Carrier) -> Value {
     // A document that can't be parsed has no JSON; one that isn't an object is no configuration.
     let document = object.document.as_deref().and_then(|text| serde_json::from_str(text).ok());
     if let Some(document @ Value::Object(_)) = document {
+        if form == StatusForm::Conditions {
+            summarize(&document, &mut spec);
+        }
         spec["document"] = document;
     }
     spec
+}
+
+/// Copies what `kubectl get` shows: its columns can't look in two places, and a document's fields
+/// stand at its top or below `spec`.
+fn summarize(document: &Value, spec: &mut Value) {
+    let fields = document.get("spec").filter(|inner| inner.is_object()).unwrap_or(document);
+    for (column, names) in
+        [("host", &["hostname", "host"][..]), ("prefix", &["prefix"]), ("service", &["service"])]
+    {
+        if let Some(text) = names.iter().find_map(|name| fields[*name].as_str()) {
+            spec[column] = json!(text);
+        }
+    }
 }
 
 fn owner(carrier: &Carrier) -> Value {

@@ -20,6 +20,8 @@ fn name(object: Object) -> String {
     names(vec![accepted(object)]).remove(0)
 }
 
+const TERMS: Terms<'static> = Terms { gateway: "default", form: StatusForm::Conditions };
+
 fn now() -> jiff::Timestamp {
     jiff::Timestamp::UNIX_EPOCH
 }
@@ -91,7 +93,7 @@ fn the_spec_comes_before_the_status() {
     let wanted = desired(vec![report(document("svc", 1, "a"), Verdict::Rejected)]);
     let (subject, wanted) = wanted.first_key_value().unwrap();
     let plan = |desired, existing: Option<&Existing>| {
-        plan_annotated(subject, desired, existing, "default", now()).map(|write| write.operation)
+        plan_annotated(subject, desired, existing, TERMS, now()).map(|write| write.operation)
     };
     let Some(Operation::Apply { body, fingerprint }) = plan(Some(wanted), None) else { panic!() };
     assert_eq!(fingerprint, wanted.fingerprint);
@@ -111,6 +113,7 @@ fn the_spec_comes_before_the_status() {
     let Some(Operation::Status(status)) = plan(Some(wanted), Some(&current)) else { panic!() };
     assert_eq!(status["conditions"][0]["observedGeneration"], 4);
     assert_eq!(status["conditions"][0]["reason"], "Invalid");
+    assert_eq!(status["observedGeneration"], 4);
     assert!(status.get("state").is_none());
 
     let other = Existing { fingerprint: 0, ..standing(wanted) };
@@ -131,7 +134,7 @@ fn an_unreadable_document_has_no_json() {
         object.document = text.map(Into::into);
         let wanted = desired(vec![accepted(object)]);
         let (subject, wanted) = wanted.first_key_value().unwrap();
-        let write = plan_annotated(subject, Some(wanted), None, "default", now()).unwrap();
+        let write = plan_annotated(subject, Some(wanted), None, TERMS, now()).unwrap();
         let Operation::Apply { body, .. } = write.operation else { panic!() };
         assert!(body["spec"].get("document").is_none(), "{text:?}");
     }
@@ -147,4 +150,32 @@ fn a_gateways_id_becomes_a_label() {
         assert!(!label.is_empty() && label.len() <= 63);
     }
     assert_eq!(label_value(&"x".repeat(64)).len(), 16);
+}
+
+#[test]
+fn columns_show_the_fields_of_either_form() {
+    let cases = [
+        (r#"{"host": "h", "prefix": "/p/", "service": "s"}"#, ["h", "/p/", "s"]),
+        (r#"{"hostname": "n", "host": "h", "prefix": 5}"#, ["n", "", ""]),
+        (
+            r#"{"metadata": {"labels": {"service": "no"}}, "spec": {"hostname": "n", "service": "s"}}"#,
+            ["n", "", "s"],
+        ),
+        (r#"{"spec": null, "prefix": "/p/"}"#, ["", "/p/", ""]),
+    ];
+    for (text, expected) in cases {
+        let mut object = document("svc", 0, "a");
+        object.document = Some(text.into());
+        let wanted = desired(vec![accepted(object)]);
+        let (subject, wanted) = wanted.first_key_value().unwrap();
+        for (form, expected) in
+            [(StatusForm::Conditions, expected), (StatusForm::ConditionsBefore02, [""; 3])]
+        {
+            let terms = Terms { form, ..TERMS };
+            let write = plan_annotated(subject, Some(wanted), None, terms, now()).unwrap();
+            let Operation::Apply { body, .. } = write.operation else { panic!() };
+            let column = |name: &str| body["spec"][name].as_str().unwrap_or_default().to_owned();
+            assert_eq!(["host", "prefix", "service"].map(column), expected, "{text}");
+        }
+    }
 }

@@ -148,7 +148,9 @@ fn read_error(
             permission(operation, resource)
         ))),
         // The answer of a definition that doesn't declare a field, given with the code 500.
-        _ if status.message.contains("field not declared in schema") => Ok(Written::Undeclared),
+        _ if status.message.contains("field not declared in schema") => {
+            Ok(Written::Undeclared(status.message.clone()))
+        }
         (429 | 500..=599, _) => Err(Failure::Unreachable(status.message.clone())),
         _ => Err(Failure::Rejected(status.message.clone())),
     }
@@ -202,7 +204,7 @@ mod tests {
             let result = read_error(&operation, &resource(), &kube::Error::Api(error));
             let got = match result {
                 Ok(Written::Gone) => "gone",
-                Ok(Written::Undeclared) => "undeclared",
+                Ok(Written::Undeclared(_)) => "undeclared",
                 Ok(Written::Status(_) | Written::Applied(..)) => "object",
                 Err(Failure::Unreachable(_)) => "unreachable",
                 Err(Failure::Forbidden(text)) => {

@@ -44,8 +44,8 @@ pub(super) enum Written {
     Applied(Box<DynamicObject>, u64),
     /// The object is gone; there is nothing to write to.
     Gone,
-    /// The kind's definition doesn't know a field of it.
-    Undeclared,
+    /// The kind's definition doesn't know a field of it; the API server's words name it.
+    Undeclared(String),
 }
 
 /// The queue of writes to objects of one kind.

@@ -12,17 +12,48 @@ const MAX_MESSAGE: usize = 32_768;
 /// Which fields the kind's definition knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StatusForm {
-    /// Conditions, and Emissary's `state` and `reason`: our definition of Mapping.
+    /// Conditions, `observedGeneration`, and Emissary's `state` and `reason`: our definition of
+    /// Mapping.
     Full,
-    /// Conditions alone: AnnotatedResource.
+    /// Without `observedGeneration`: the definition of Mapping of version 0.1.
+    FullBefore02,
+    /// Conditions and `observedGeneration` alone: AnnotatedResource.
     Conditions,
+    /// Conditions alone: the definition of AnnotatedResource of version 0.1.
+    ConditionsBefore02,
     /// `state` and `reason` alone: Emissary's definition of Mapping.
     State,
+}
+
+impl StatusForm {
+    /// What is left of this form when a definition refuses a field of it in these words.
+    pub fn without(self, refusal: &str) -> Self {
+        let is_dated = !refusal.contains(".status.conditions:")
+            && refusal.contains(".status.observedGeneration:");
+        match self {
+            Self::Full | Self::FullBefore02 if is_dated => Self::FullBefore02,
+            Self::Full | Self::FullBefore02 | Self::State => Self::State,
+            Self::Conditions | Self::ConditionsBefore02 => Self::ConditionsBefore02,
+        }
+    }
+
+    fn has_state(self) -> bool {
+        matches!(self, Self::Full | Self::FullBefore02 | Self::State)
+    }
+
+    fn has_conditions(self) -> bool {
+        self != Self::State
+    }
+
+    fn has_generation(self) -> bool {
+        matches!(self, Self::Full | Self::Conditions)
+    }
 }
 
 /// The status to write: all fields of it that are ours, by server-side apply. The API server
 /// keeps what other writers own, their conditions included.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct StatusPatch {
     /// Emissary's `Mapping.status.state`: `Running` or `Inactive`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,7 +61,10 @@ pub struct StatusPatch {
     /// Emissary's `Mapping.status.reason`: why it is inactive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Our four conditions.
+    /// The generation that the status speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Our conditions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<PatchedCondition>,
 }
@@ -64,18 +98,15 @@ pub fn plan(
     now: jiff::Timestamp,
 ) -> Option<StatusPatch> {
     let found = report.conditions();
-    let (state, reason) = match form {
-        StatusForm::Conditions => (None, None),
-        StatusForm::Full | StatusForm::State => state(&found),
-    };
-    let conditions = match form {
-        StatusForm::State => Vec::new(),
-        StatusForm::Full | StatusForm::Conditions => found
-            .into_iter()
-            .map(|condition| plan_condition(condition, observed, generation, now))
-            .collect(),
-    };
-    let patch = StatusPatch { state, reason, conditions };
+    let (state, reason) = if form.has_state() { state(&found) } else { (None, None) };
+    let conditions = found
+        .into_iter()
+        .chain(report.stalled())
+        .filter(|_| form.has_conditions())
+        .map(|condition| plan_condition(condition, observed, generation, now))
+        .collect();
+    let observed_generation = generation.filter(|_| form.has_generation());
+    let patch = StatusPatch { state, reason, observed_generation, conditions };
     (!is_observed(&patch, observed, form)).then_some(patch)
 }
 
@@ -113,10 +144,19 @@ fn plan_condition(
 fn is_observed(patch: &StatusPatch, observed: Option<&ObservedStatus>, form: StatusForm) -> bool {
     let Some(observed) = observed else { return false };
     let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    let state_stands = form == StatusForm::Conditions
+    let state_stands = !form.has_state()
         || (observed.state.as_deref() == patch.state
             && text(&observed.reason) == text(&patch.reason));
+    let generation_stands =
+        !form.has_generation() || observed.observed_generation == patch.observed_generation;
+    let stalled = ConditionKind::Stalled.as_str();
+    // Applying without it takes it away, if it is ours.
+    let no_longer_stalled = form.has_conditions()
+        && observed.conditions.iter().any(|c| c.kind == stalled && c.status == "True")
+        && !patch.conditions.iter().any(|c| c.r#type == stalled);
     state_stands
+        && generation_stands
+        && !no_longer_stalled
         && patch.conditions.iter().all(|wanted| {
             observed.conditions.iter().any(|before| {
                 before.kind == wanted.r#type

@@ -17,6 +17,7 @@ fn written(patch: &StatusPatch) -> ObservedStatus {
     ObservedStatus {
         state: patch.state.map(str::to_owned),
         reason: patch.reason.clone(),
+        observed_generation: patch.observed_generation,
         conditions: patch
             .conditions
             .iter()
@@ -61,17 +62,35 @@ fn a_first_status_says_everything_now() {
     let json = serde_json::to_value(&patch).unwrap();
     assert_eq!(json["conditions"][0]["lastTransitionTime"], "2026-05-05T05:05:05Z");
     assert_eq!(json["conditions"][0]["observedGeneration"], 3);
+    assert_eq!(json["observedGeneration"], 3);
     assert!(json.get("reason").is_none(), "an absent reason gives the field up");
 }
 
-#[test]
-fn only_differences_are_written() {
-    // (name, observed from, change to it, report now, generation now, written?)
-    type Change = fn(&mut ObservedStatus);
-    let cases: [(&str, Report, Change, Report, i64, bool); 9] = [
+/// (name, observed from, change to it, report now, generation now, written?)
+type Difference = (&'static str, Report, fn(&mut ObservedStatus), Report, i64, bool);
+
+fn differences() -> Vec<Difference> {
+    vec![
         ("same", accepted(), |_| (), accepted(), 1, false),
         ("same rejection", rejected(), |_| (), rejected(), 1, false),
         ("new generation", accepted(), |_| (), accepted(), 2, true),
+        ("healed: no longer stalled", rejected(), |_| (), accepted(), 1, true),
+        (
+            "rejected, and stalled is gone",
+            rejected(),
+            |o| drop(o.conditions.pop()),
+            rejected(),
+            1,
+            true,
+        ),
+        (
+            "the generation taken away",
+            accepted(),
+            |o| o.observed_generation = None,
+            accepted(),
+            1,
+            true,
+        ),
         ("rejected now", accepted(), |_| (), rejected(), 1, true),
         ("reference lost", accepted(), |_| (), no_service(), 1, true),
         ("state taken away", accepted(), |o| o.state = None, accepted(), 1, true),
@@ -97,8 +116,12 @@ fn only_differences_are_written() {
             1,
             false,
         ),
-    ];
-    for (name, before, change, after, generation, expected) in cases {
+    ]
+}
+
+#[test]
+fn only_differences_are_written() {
+    for (name, before, change, after, generation, expected) in differences() {
         let first = plan(&before, None, Some(1), StatusForm::Full, now()).unwrap();
         let mut observed = written(&first);
         change(&mut observed);
@@ -135,6 +158,51 @@ fn the_transition_time_moves_with_the_status_alone() {
 }
 
 #[test]
+fn stalled_is_what_only_the_author_heals() {
+    let other = || Box::new(mapping("ns", "b").key);
+    let (winner, rule) = (other(), crate::model::report::ShadowRule::OlderFirst);
+    let (with, conflict) = (other(), crate::model::report::Conflict::Redirect);
+    let cases = [
+        (accepted(), None),
+        (no_service(), None),
+        (report(mapping("ns", "a"), Verdict::Shadowed { winner, rule }), None),
+        (report(mapping("ns", "a"), Verdict::Conflicted { with, conflict }), None),
+        (rejected(), Some(("Invalid", "prefix: is required"))),
+        (report(mapping("ns", "a"), Verdict::NotAttached), Some(("NotAttached", ""))),
+    ];
+    for (report, expected) in cases {
+        let patch = plan(&report, None, Some(1), StatusForm::Full, now()).unwrap();
+        let stalled = patch.conditions.iter().find(|condition| condition.r#type == "Stalled");
+        assert_eq!(stalled.map(|condition| condition.reason), expected.map(|(reason, _)| reason));
+        if let (Some(stalled), Some((_, message))) = (stalled, expected) {
+            assert_eq!(stalled.status, "True");
+            assert!(stalled.message.contains(message) && !stalled.message.is_empty());
+        }
+    }
+}
+
+#[test]
+fn older_definitions_get_what_they_declare() {
+    let dated = "a: .status.observedGeneration: field not declared in schema";
+    let emissary = "errors:\n  .status.conditions: field not declared in schema\n  .status.observedGeneration: field not declared in schema";
+    for (form, refusal, expected) in [
+        (StatusForm::Full, dated, StatusForm::FullBefore02),
+        (StatusForm::Full, emissary, StatusForm::State),
+        (StatusForm::FullBefore02, dated, StatusForm::FullBefore02),
+        (StatusForm::FullBefore02, emissary, StatusForm::State),
+        (StatusForm::State, dated, StatusForm::State),
+        (StatusForm::Conditions, dated, StatusForm::ConditionsBefore02),
+    ] {
+        assert_eq!(form.without(refusal), expected, "{form:?} {refusal}");
+    }
+    for form in [StatusForm::FullBefore02, StatusForm::ConditionsBefore02] {
+        let patch = plan(&rejected(), None, Some(1), form, now()).unwrap();
+        assert_eq!((patch.observed_generation, patch.conditions.len()), (None, 5));
+        assert!(plan(&rejected(), Some(&written(&patch)), Some(1), form, now()).is_none());
+    }
+}
+
+#[test]
 fn emissary_form_has_state_alone_and_annotated_form_has_none() {
     let patch = plan(&rejected(), None, Some(1), StatusForm::State, now()).unwrap();
     assert_eq!(patch.state, Some("Inactive"));
@@ -143,7 +211,7 @@ fn emissary_form_has_state_alone_and_annotated_form_has_none() {
     assert!(plan(&rejected(), Some(&written(&patch)), Some(2), StatusForm::State, now()).is_none());
 
     let patch = plan(&rejected(), None, Some(1), StatusForm::Conditions, now()).unwrap();
-    assert_eq!((patch.state, &patch.reason, patch.conditions.len()), (None, &None, 4));
+    assert_eq!((patch.state, &patch.reason, patch.conditions.len()), (None, &None, 5));
 }
 
 #[test]

@@ -95,15 +95,25 @@ impl StatusWriter {
                 self.observed.refresh(&key, status);
             }
             Written::Gone => {}
-            Written::Undeclared => {
-                if self.form == StatusForm::Full {
-                    tracing::info!(
-                        "the definition of Mapping declares no conditions; writing Emissary's state and reason alone"
-                    );
-                    self.form = StatusForm::State;
-                }
+            Written::Undeclared(refusal) => {
+                self.lessen(&refusal);
                 self.applier.enqueue(key);
             }
+        }
+    }
+
+    /// Writes less from now on. Several writes may come back with the same refusal.
+    fn lessen(&mut self, refusal: &str) {
+        let before = self.form;
+        self.form = before.without(refusal);
+        match self.form {
+            form if form == before => {}
+            StatusForm::State => tracing::info!(
+                "the definition of Mapping declares no conditions; writing Emissary's state and reason alone"
+            ),
+            _ => tracing::info!(
+                "the definition of Mapping is older than this version; writing no observedGeneration until it is upgraded"
+            ),
         }
     }
 }

@@ -191,6 +191,7 @@ pub(crate) fn observed_status(status: &Value) -> ObservedStatus {
     ObservedStatus {
         state: text(&status["state"]),
         reason: text(&status["reason"]),
+        observed_generation: status["observedGeneration"].as_i64(),
         conditions: conditions
             .map(|condition| {
                 let field = |name: &str| text(&condition[name]).unwrap_or_default();

@@ -26,8 +26,8 @@ pub(crate) fn address() -> SocketAddr {
 
 /// Its image: repository and tag.
 pub(crate) fn image() -> (String, String) {
-    let text = std::env::var("NUNCIO_E2E_IMAGE").expect("tests/e2e/run sets NUNCIO_E2E_IMAGE");
-    let (repository, tag) = text.rsplit_once(':').expect("NUNCIO_E2E_IMAGE has a tag");
+    let text = std::env::var("NUNCIO_IMAGE").expect("tests/e2e/run sets NUNCIO_IMAGE");
+    let (repository, tag) = text.rsplit_once(':').expect("NUNCIO_IMAGE has a tag");
     (repository.to_owned(), tag.to_owned())
 }
 

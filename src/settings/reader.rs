@@ -1,0 +1,112 @@
+//! Reads single variables of the environment, and collects what is wrong with them.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::Environment;
+use super::flags::parse_access_log;
+use crate::proxy::AccessLogFormat;
+use crate::telemetry::logging::Level;
+
+/// Every address: a pod's clients come from elsewhere.
+const ANY_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+/// All that is wrong with the environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsError(Vec<BadValue>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct BadValue {
+    variable: &'static str,
+    value: String,
+    allowed: &'static str,
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, bad) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "\n" };
+            write!(f, "{separator}{}={:?}: must be {}", bad.variable, bad.value, bad.allowed)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+/// Looks variables up and collects what is wrong with them. Empty is unset.
+pub(super) struct Reader<'a> {
+    environment: &'a Environment,
+    bad: Vec<BadValue>,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader that has found nothing wrong yet.
+    pub(super) fn new(environment: &'a Environment) -> Self {
+        Self { environment, bad: Vec::new() }
+    }
+
+    /// Everything that was wrong with what was read.
+    pub(super) fn finish(self) -> Result<(), SettingsError> {
+        if self.bad.is_empty() { Ok(()) } else { Err(SettingsError(self.bad)) }
+    }
+
+    pub(super) fn text(&self, variable: &str) -> Option<&'a str> {
+        self.environment.get(variable).map(|text| text.trim()).filter(|text| !text.is_empty())
+    }
+
+    pub(super) fn value<T: FromStr>(
+        &mut self,
+        variable: &'static str,
+        allowed: &'static str,
+        or: T,
+    ) -> T {
+        self.parsed(variable, allowed, |text| text.parse().ok()).unwrap_or(or)
+    }
+
+    /// `None` where the variable is unset or wrong.
+    fn parsed<T>(
+        &mut self,
+        variable: &'static str,
+        allowed: &'static str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let text = self.text(variable)?;
+        let value = parse(text);
+        if value.is_none() {
+            self.bad.push(BadValue { variable, value: text.to_owned(), allowed });
+        }
+        value
+    }
+
+    pub(super) fn address(&mut self, variable: &'static str) -> IpAddr {
+        self.value(variable, "an IP address", ANY_ADDRESS)
+    }
+
+    pub(super) fn seconds(&mut self, variable: &'static str, or: Duration) -> Duration {
+        Duration::from_secs(self.value(variable, "a whole number of seconds", or.as_secs()))
+    }
+
+    pub(super) fn access_log(&mut self) -> AccessLogFormat {
+        self.parsed("NUNCIO_ACCESS_LOG", "text, json or off", |text| parse_access_log(text).ok())
+            .unwrap_or(AccessLogFormat::Text)
+    }
+
+    /// Emissary's `parse_bool`, but what is neither yes nor no is told.
+    pub(super) fn flag(&mut self, variable: &'static str) -> bool {
+        let parse = |text: &str| match text.to_ascii_lowercase().as_str() {
+            "y" | "yes" | "t" | "true" | "on" | "1" => Some(true),
+            "n" | "no" | "f" | "false" | "off" | "0" => Some(false),
+            _ => None,
+        };
+        self.parsed(variable, "true or false", parse).unwrap_or(false)
+    }
+
+    /// `AMBASSADOR_DEBUG` lists parts of Emissary; whatever it says means debug.
+    pub(super) fn log_level(&mut self) -> Level {
+        let or = if self.text("AMBASSADOR_DEBUG").is_some() { Level::Debug } else { Level::Info };
+        self.value("AES_LOG_LEVEL", "one of error, warn, info, debug, trace", or)
+    }
+}
