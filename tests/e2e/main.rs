@@ -7,6 +7,7 @@
 mod admission;
 mod bad_input;
 mod barrier;
+mod chart;
 mod crds;
 mod docs;
 mod faults;
@@ -16,6 +17,7 @@ mod flux;
 mod gitops;
 mod kubectl;
 mod main_job;
+mod manifests;
 mod mappings;
 mod refusals;
 mod replicas;

@@ -24,6 +24,13 @@ pub(crate) fn address() -> SocketAddr {
     text.parse().expect("NUNCIO_E2E_ADDRESS is ADDRESS:PORT")
 }
 
+/// Its image: repository and tag.
+pub(crate) fn image() -> (String, String) {
+    let text = std::env::var("NUNCIO_IMAGE").expect("tests/e2e/run sets NUNCIO_IMAGE");
+    let (repository, tag) = text.rsplit_once(':').expect("NUNCIO_IMAGE has a tag");
+    (repository.to_owned(), tag.to_owned())
+}
+
 /// Whether requests go through its Service, so that they survive one pod.
 pub(crate) fn is_behind_service() -> bool {
     !address().ip().is_loopback()
