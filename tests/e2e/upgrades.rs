@@ -8,7 +8,7 @@ mod routes;
 mod traffic;
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -206,13 +206,13 @@ fn is_running(child: &mut Child) -> bool {
 /// A route that changes all the time, and must be told of and served each time.
 struct Flips<'a> {
     namespace: &'a Namespace,
-    client: Client,
+    address: SocketAddr,
     count: u32,
 }
 
 impl<'a> Flips<'a> {
     fn new(namespace: &'a Namespace, release: &Release<'_>) -> Self {
-        Self { namespace, client: Client::to(release.address()), count: 0 }
+        Self { namespace, address: release.address(), count: 0 }
     }
 
     /// Changes it as long as a command runs, which must succeed.
@@ -231,7 +231,8 @@ impl<'a> Flips<'a> {
         let version = if self.count.is_multiple_of(2) { "v1" } else { "v2" };
         self.namespace.apply(&[flip(version)]);
         wait_until("the change is served", PATIENCE, || {
-            self.client.get("/flip/").expect_of(version)
+            // A connection each, as this client can't see that one ends while it waits.
+            Client::to(self.address).get("/flip/").expect_of(version)
         });
         // Ready is the summary of all conditions, Programmed among them, for this generation.
         wait_until("the change is told of", PATIENCE, || {
