@@ -43,7 +43,7 @@ pub struct Docs {
     /// Full address of the API's description, instead of path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Whether the Mapping is left out of the portal.
+    /// Whether the Mapping is left out of the portal. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ignored: Option<bool>,
     /// Name to show.
@@ -57,13 +57,13 @@ pub struct Docs {
 /// TCP keepalive towards the upstream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct KeepAlive {
-    /// Unanswered probes before the connection is given up.
+    /// Unanswered probes before the connection is given up. Default: the node's, usually 9.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probes: Option<i64>,
-    /// Seconds without traffic before the first probe.
+    /// Seconds without traffic before the first probe. Default: the node's, usually 7200.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_time: Option<i64>,
-    /// Seconds between probes.
+    /// Seconds between probes. Default: the node's, usually 75.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<i64>,
 }
@@ -80,13 +80,14 @@ pub struct Cors {
     /// Request headers that may be sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub headers: Option<Vec<String>>,
-    /// Whether credentials may be sent.
+    /// Whether credentials may be sent. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<bool>,
     /// Response headers that scripts may read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exposed_headers: Option<Vec<String>>,
-    /// Seconds for which browsers may remember the answer to a preflight, as text ("86400").
+    /// Seconds for which browsers may remember the answer to a preflight, as text ("86400"). Default: the
+    /// browser's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_age: Option<String>,
     /// How a getambassador.io/v2 object wrote origins. Set by conversions; leave it out.
@@ -162,7 +163,7 @@ pub struct LoadBalancer {
     /// Sticky by this request header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<String>,
-    /// Sticky by the client's address.
+    /// Sticky by the client's address. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_ip: Option<bool>,
 }
@@ -172,7 +173,7 @@ pub struct LoadBalancer {
 pub struct Cookie {
     /// Its name.
     pub name: String,
-    /// Its path.
+    /// Its path. Default: the path of the request that got it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// Its life, such as "60s"; with it, the gateway sets the cookie where it is missing.

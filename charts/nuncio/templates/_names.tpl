@@ -31,6 +31,12 @@ app.kubernetes.io/name: {{ include "nuncio.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{/* The test's pod has another name: the gateway's Services must not choose it. */}}
+{{- define "nuncio.testLabels" -}}
+app.kubernetes.io/name: {{ include "nuncio.name" . }}-test
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
 {{/* Labels that every object has but for those by which pods are selected. */}}
 {{- define "nuncio.commonLabels" -}}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}

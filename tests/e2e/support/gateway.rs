@@ -14,7 +14,7 @@ use super::client::Client;
 use super::kubectl::{kubectl, run};
 use super::{PATIENCE, wait_until};
 
-/// Its namespace, Deployment and Service, as in deploy/nuncio.yaml.
+/// Its namespace, Deployment and Service, as tests/e2e/run installs them.
 pub(crate) const NAMESPACE: &str = "nuncio";
 const SELECTOR: &str = "app.kubernetes.io/name=nuncio";
 

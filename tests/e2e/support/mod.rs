@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+pub(crate) mod artifacts;
 pub(crate) mod client;
 pub(crate) mod gateway;
 pub(crate) mod kubectl;
