@@ -36,7 +36,7 @@ fn an_upgrade_and_its_way_back_lose_nothing() {
     scenario("upgrade", |namespace| {
         Version::Previous.define();
         let release = Release::install(namespace, Version::Previous, &[]);
-        prepare(namespace, 2);
+        prepare(namespace, &release, 2);
         let mut flips = Flips::new(namespace, &release);
 
         let traffic = Traffic::start(release.address(), Version::Previous);
@@ -67,7 +67,7 @@ fn a_restart_and_scaling_lose_nothing() {
     }
     scenario("scaling", |namespace| {
         let release = Release::install(namespace, Version::Present, &[]);
-        prepare(namespace, 2);
+        prepare(namespace, &release, 2);
         let deployment = release.workload();
 
         let traffic = Traffic::start(release.address(), Version::Present);
@@ -91,7 +91,7 @@ fn a_restart_on_every_node_loses_nothing() {
     }
     scenario("daemons", |namespace| {
         let release = Release::install(namespace, Version::Present, &["daemonSet=true"]);
-        prepare(namespace, 2);
+        prepare(namespace, &release, 2);
 
         let traffic = Traffic::start(release.address(), Version::Present);
         namespace.kubectl(&["rollout", "restart", &release.workload()]);
@@ -108,7 +108,7 @@ fn draining_a_node_loses_nothing() {
     let node = SecondNode;
     scenario("drain", |namespace| {
         let release = Release::install(namespace, Version::Present, &[]);
-        prepare(namespace, 4);
+        prepare(namespace, &release, 4);
         let there = release.pods().iter().filter(|pod| pod["spec"]["nodeName"] == "node-2").count();
         assert!(there > 0, "no pod of the gateway is on the node that is to be drained");
 
@@ -136,7 +136,7 @@ fn what_outlasts_the_drain_is_cut_and_told() {
     scenario("cut", |namespace| {
         let values = ["replicaCount=1", "drain.delaySeconds=1", "drain.timeSeconds=4"];
         let release = Release::install(namespace, Version::Present, &values);
-        prepare(namespace, 1);
+        prepare(namespace, &release, 1);
         let pod = release.pods().remove(0)["metadata"]["name"].clone();
         let pod = pod.as_str().expect("pods have names");
         let following = Command::new("kubectl")
