@@ -14,6 +14,7 @@ mod kubectl;
 mod main_job;
 mod mappings;
 mod refusals;
+mod replicas;
 mod scale;
 mod support;
 mod upgrades;

@@ -10,6 +10,7 @@ pub(crate) mod client;
 pub(crate) mod gateway;
 pub(crate) mod kubectl;
 pub(crate) mod load;
+pub(crate) mod process;
 pub(crate) mod status;
 
 use kubectl::kubectl;
