@@ -8,7 +8,7 @@ mod routes;
 mod traffic;
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ fn an_upgrade_and_its_way_back_lose_nothing() {
     scenario("upgrade", |namespace| {
         Version::Previous.define();
         let release = Release::install(namespace, Version::Previous, &[]);
-        prepare(namespace, 2);
+        prepare(namespace, &release, 2);
         let mut flips = Flips::new(namespace, &release);
 
         let traffic = Traffic::start(release.address(), Version::Previous);
@@ -67,7 +67,7 @@ fn a_restart_and_scaling_lose_nothing() {
     }
     scenario("scaling", |namespace| {
         let release = Release::install(namespace, Version::Present, &[]);
-        prepare(namespace, 2);
+        prepare(namespace, &release, 2);
         let deployment = release.workload();
 
         let traffic = Traffic::start(release.address(), Version::Present);
@@ -91,7 +91,7 @@ fn a_restart_on_every_node_loses_nothing() {
     }
     scenario("daemons", |namespace| {
         let release = Release::install(namespace, Version::Present, &["daemonSet=true"]);
-        prepare(namespace, 2);
+        prepare(namespace, &release, 2);
 
         let traffic = Traffic::start(release.address(), Version::Present);
         namespace.kubectl(&["rollout", "restart", &release.workload()]);
@@ -108,7 +108,7 @@ fn draining_a_node_loses_nothing() {
     let node = SecondNode;
     scenario("drain", |namespace| {
         let release = Release::install(namespace, Version::Present, &[]);
-        prepare(namespace, 4);
+        prepare(namespace, &release, 4);
         let there = release.pods().iter().filter(|pod| pod["spec"]["nodeName"] == "node-2").count();
         assert!(there > 0, "no pod of the gateway is on the node that is to be drained");
 
@@ -136,7 +136,7 @@ fn what_outlasts_the_drain_is_cut_and_told() {
     scenario("cut", |namespace| {
         let values = ["replicaCount=1", "drain.delaySeconds=1", "drain.timeSeconds=4"];
         let release = Release::install(namespace, Version::Present, &values);
-        prepare(namespace, 1);
+        prepare(namespace, &release, 1);
         let pod = release.pods().remove(0)["metadata"]["name"].clone();
         let pod = pod.as_str().expect("pods have names");
         let following = Command::new("kubectl")
@@ -206,13 +206,13 @@ fn is_running(child: &mut Child) -> bool {
 /// A route that changes all the time, and must be told of and served each time.
 struct Flips<'a> {
     namespace: &'a Namespace,
-    client: Client,
+    address: SocketAddr,
     count: u32,
 }
 
 impl<'a> Flips<'a> {
     fn new(namespace: &'a Namespace, release: &Release<'_>) -> Self {
-        Self { namespace, client: Client::to(release.address()), count: 0 }
+        Self { namespace, address: release.address(), count: 0 }
     }
 
     /// Changes it as long as a command runs, which must succeed.
@@ -231,7 +231,8 @@ impl<'a> Flips<'a> {
         let version = if self.count.is_multiple_of(2) { "v1" } else { "v2" };
         self.namespace.apply(&[flip(version)]);
         wait_until("the change is served", PATIENCE, || {
-            self.client.get("/flip/").expect_of(version)
+            // A connection each, as this client can't see that one ends while it waits.
+            Client::to(self.address).get("/flip/").expect_of(version)
         });
         // Ready is the summary of all conditions, Programmed among them, for this generation.
         wait_until("the change is told of", PATIENCE, || {

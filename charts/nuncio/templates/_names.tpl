@@ -122,3 +122,38 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "nuncio.hasAdmission" -}}
 {{- and .Values.admission.enabled (not .Values.scope.singleNamespace) }}
 {{- end }}
+
+{{/* The Service that the API server asks, and what belongs to it in the namespace. */}}
+{{- define "nuncio.admissionName" -}}
+{{- printf "%s-admission" (include "nuncio.fullname" . | trunc 53 | trimSuffix "-") }}
+{{- end }}
+
+{{/* The Secret of the webhook's certificate. */}}
+{{- define "nuncio.admissionSecret" -}}
+{{- printf "%s-certificate" (include "nuncio.admissionName" .) }}
+{{- end }}
+
+{{/* The port of the pods that the API server reaches. */}}
+{{- define "nuncio.admissionPort" -}}
+{{- include "nuncio.text" (default 8444 .Values.env.NUNCIO_ADMISSION_PORT) }}
+{{- end }}
+
+{{/* What both webhooks have in common. */}}
+{{- define "nuncio.webhook" -}}
+admissionReviewVersions: [v1]
+clientConfig:
+  service:
+    name: {{ include "nuncio.admissionName" . }}
+    namespace: {{ include "nuncio.namespace" . }}
+    path: /validate
+failurePolicy: {{ .Values.admission.failurePolicy }}
+matchPolicy: Equivalent
+sideEffects: None
+timeoutSeconds: {{ int .Values.admission.timeoutSeconds }}
+# A namespace with the label nuncio.dev/admission: "off" is left alone.
+namespaceSelector:
+  matchExpressions:
+    - key: nuncio.dev/admission
+      operator: NotIn
+      values: ["off"]
+{{- end }}

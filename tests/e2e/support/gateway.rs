@@ -72,6 +72,23 @@ pub(crate) fn pods() -> Vec<Value> {
     all.filter(|pod| pod["metadata"]["deletionTimestamp"].is_null()).cloned().collect()
 }
 
+/// Changes the number of its pods, and waits until that is so.
+pub(crate) fn scale(replicas: u32) {
+    let count = format!("--replicas={replicas}");
+    kubectl(&["-n", NAMESPACE, "scale", "deployment/nuncio", &count]).succeed();
+    wait_for_rollout();
+}
+
+/// The names of its pods, each with a client of its own that asks it directly.
+pub(crate) fn addresses() -> Vec<(String, Client)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let of = |pod: &Value| {
+        let ip: IpAddr = text(&pod["status"]["podIP"]).parse().expect("a running pod");
+        (text(&pod["metadata"]["name"]), Client::to(SocketAddr::new(ip, 8080)))
+    };
+    pods().iter().map(of).collect()
+}
+
 /// A pod that has taken the place of another.
 #[derive(Debug)]
 pub(crate) struct NewPod {

@@ -21,6 +21,8 @@ pub(crate) struct Hold {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Tally {
     pub(crate) requests: u64,
+    /// Those that were begun before it was told to end.
+    pub(crate) asked: u64,
     pub(crate) failed: u64,
     pub(crate) status: BTreeMap<String, u64>,
     pub(crate) errors: BTreeMap<String, u64>,

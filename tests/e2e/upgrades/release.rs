@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::support::client::Client;
 use crate::support::kubectl::{kubectl, run};
-use crate::support::{Namespace, wait_until};
+use crate::support::{Namespace, PATIENCE, wait_until};
 
 /// The release's name, and its AMBASSADOR_ID.
 pub(super) const NAME: &str = "edge";
@@ -87,6 +88,23 @@ impl<'a> Release<'a> {
         let arguments = ["get", "pods", "-l", SELECTOR, "-o", "json"];
         let list = self.namespace.try_kubectl(&arguments).json().expect("pods");
         list["items"].as_array().expect("a list").clone()
+    }
+
+    /// Waits until each of its pods answers these paths with 200: a status tells only of the pod
+    /// that writes it, in the version before.
+    #[track_caller]
+    pub(super) fn serves(&self, paths: &[&str]) {
+        for pod in self.pods() {
+            let ip: IpAddr =
+                pod["status"]["podIP"].as_str().and_then(|ip| ip.parse().ok()).expect("it runs");
+            for path in paths {
+                let what = format!("{} answers {path}", pod["metadata"]["name"]);
+                wait_until(&what, PATIENCE, || {
+                    let answer = Client::to(SocketAddr::new(ip, 8080)).try_get(path)?;
+                    if answer.status == 200 { Ok(()) } else { Err(answer.shown()) }
+                });
+            }
+        }
     }
 
     /// Its Deployment or DaemonSet, as kubectl takes it.

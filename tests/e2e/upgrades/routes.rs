@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::release::NAME;
+use super::release::{NAME, Release};
 use crate::support::{Namespace, mapping_of};
 
 /// What a response that no drain waits for has, one byte every 0.2 s.
 pub(super) const ENDLESS_BYTES: usize = 600;
 
 /// A backend of several pods, one of which may be away, one for long responses, and routes.
-pub(super) fn prepare(namespace: &Namespace, replicas: u32) {
+pub(super) fn prepare(namespace: &Namespace, release: &Release<'_>, replicas: u32) {
     let backend = format!("echo.{}", namespace.name);
     namespace.apply(&[
         echo_deployment(replicas),
@@ -28,6 +28,10 @@ pub(super) fn prepare(namespace: &Namespace, replicas: u32) {
             "timeout_ms": 60_000,
             "rewrite": "/drip?duration=8&numbytes=40&code=200&delay=0",
         })),
+        route("brief", &json!({
+            "prefix": "/brief/", "service": format!("httpbin.{}", namespace.name),
+            "rewrite": "/status/200",
+        })),
         route("endless", &json!({
             "prefix": "/endless/", "service": format!("httpbin.{}", namespace.name),
             "timeout_ms": 300_000,
@@ -38,6 +42,7 @@ pub(super) fn prepare(namespace: &Namespace, replicas: u32) {
     namespace.kubectl(&["rollout", "status", "deployment/echo", "--timeout=120s"]);
     namespace.kubectl(&["rollout", "status", "deployment/httpbin", "--timeout=120s"]);
     namespace.kubectl(&["wait", "--for=condition=Ready", "mapping", "--all", "--timeout=60s"]);
+    release.serves(&["/short/", "/flip/", "/brief/"]);
 }
 
 fn route(name: &str, spec: &Value) -> Value {

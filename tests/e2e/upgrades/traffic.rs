@@ -47,26 +47,33 @@ impl Traffic {
         Self { clients }
     }
 
-    /// Ends them, and says how many requests there were; not one may have failed.
+    /// Ends them; not one request may have failed. The table says how many there were in all,
+    /// and how many while the change was made.
     #[track_caller]
-    pub(super) fn stop(self, during: &str) -> u64 {
+    pub(super) fn stop(self, during: &str) {
         self.clients.iter().for_each(Hold::interrupt);
-        let mut failed = Vec::new();
-        let mut sum = 0;
+        let mut complaints = Vec::new();
+        let (mut requests, mut meanwhile, mut failed) = (0, 0, 0);
         for client in self.clients {
             let name = client.name().to_owned();
             let tally = client.wait();
-            println!("| {during} | {name} | {} | {} |", tally.requests, tally.failed);
-            sum += tally.requests;
+            row(during, &name, [tally.requests, tally.asked, tally.failed]);
+            requests += tally.requests;
+            meanwhile += tally.asked;
+            failed += tally.failed;
             if tally.failed > 0 || tally.requests == 0 {
-                failed.push(describe(&name, &tally));
+                complaints.push(describe(&name, &tally));
             }
         }
-        println!("| {during} | **all** | {sum} | {} |", failed.len());
-        assert!(failed.is_empty(), "{during}: {}", failed.join("\n"));
-        assert!(sum >= AT_LEAST, "{during}: only {sum} requests");
-        sum
+        row(during, "**all**", [requests, meanwhile, failed]);
+        assert!(complaints.is_empty(), "{during}: {}", complaints.join("\n"));
+        assert!(requests >= AT_LEAST, "{during}: only {requests} requests");
     }
+}
+
+/// A line of the table: requests, those of them during the change, failed.
+fn row(during: &str, client: &str, [requests, meanwhile, failed]: [u64; 3]) {
+    println!("| {during} | {client} | {requests} | {meanwhile} | {failed} |");
 }
 
 fn describe(name: &str, tally: &Tally) -> String {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -41,6 +42,9 @@ func (r *requester) run(stop context.Context, interval time.Duration, least int)
 	defer r.exchanger.close()
 	next := time.Now()
 	for stop.Err() == nil || r.tally.Requests < least {
+		if stop.Err() == nil {
+			r.tally.Asked++
+		}
 		if !r.once() {
 			pause(afterFailure)
 		}
@@ -75,7 +79,7 @@ func (r *requester) once() bool {
 		r.tally.Pods[echo.Pod]++
 	}
 	if answer.status < 200 || answer.status > 299 {
-		r.tally.fail("status "+http.StatusText(answer.status), started, took)
+		r.tally.fail(fmt.Sprintf("status %d: %.120s", answer.status, answer.body), started, took)
 		return false
 	}
 	return true

@@ -12,6 +12,8 @@ const toldFailures = 100
 // finished and counted like the others.
 type tally struct {
 	Requests int `json:"requests"`
+	// Those that were begun before it was told to stop.
+	Asked int `json:"asked"`
 	// No complete answer, or one with another status than 2xx.
 	Failed      int            `json:"failed"`
 	Status      map[int]int    `json:"status"`
@@ -45,6 +47,7 @@ func (t *tally) fail(kind string, at time.Time, took time.Duration) {
 
 func (t *tally) add(other *tally) {
 	t.Requests += other.Requests
+	t.Asked += other.Asked
 	t.Failed += other.Failed
 	t.Connections += other.Connections
 	t.ClosedIdle += other.ClosedIdle
