@@ -155,7 +155,7 @@ func mapping(name, spec string) *unstructured.Unstructured {
 // carrier is a Service whose annotation holds a good and a broken document.
 func carrier(name string) *unstructured.Unstructured {
 	annotation := "---\napiVersion: ambassador/v1\nkind: Mapping\nname: good\nprefix: /" + name + "/\nservice: echo-v1.backends\n" +
-		"---\napiVersion: ambassador/v1\nkind: Mapping\nname: broken\nservice: echo-v1.backends\n"
+		"---\napiVersion: ambassador/v1\nkind: Mapping\nname: unusable\nservice: echo-v1.backends\n"
 	text, _ := json.Marshal(annotation)
 	return parse(fmt.Sprintf(
 		`{"apiVersion": "v1", "kind": "Service", "metadata": {"name": %q, "annotations": {"getambassador.io/config": %s}},
