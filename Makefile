@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: build release demo test unit e2e lint fmt deny bench crds docs golden fuzz help
+.PHONY: build release image demo test unit tools e2e lint fmt deny bench crds docs golden manifests fuzz help
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -13,13 +13,20 @@ build: ## build for development
 release: ## build for production
 	$(CARGO) build --locked --release
 
+image: ## the container image below target/image, without a container engine; ARCH="amd64 arm64"
+	tools/image/build $(ARCH)
+
 demo: ## a gateway with built-in upstreams and examples/demo
 	$(CARGO) run --locked --release -- demo
 
-test: unit e2e ## all tests: unit, golden, property, proxy, controller, then end to end
+test: unit tools e2e ## all tests: unit, golden, property, proxy, controller, then end to end
 
 unit: ## all tests that need no cluster
 	$(CARGO) test --locked
+
+tools: ## tests of the program that makes the image (needs Go)
+	@if command -v go >/dev/null; then cd tools/image && test -z "$$(gofmt -l .)" && go vet ./... && go test ./...; \
+	else echo "tools: skipped: there is no Go" >&2; test "$(CI)" != true; fi
 
 e2e: ## tests on a real Kubernetes: KUBECONFIG's, or the one in tests/e2e/cluster
 	tests/e2e/run
@@ -45,6 +52,9 @@ crds: ## write crds/ from the types
 
 docs: ## write the generated parts of docs/
 	UPDATE_DOCS=1 $(CARGO) test --locked --test docs
+
+manifests: ## write what is generated from the charts: deploy/, references of values (needs Go)
+	UPDATE_CHARTS=1 $(CARGO) test --locked --test charts
 
 golden: ## accept what the golden cases give now; read the diff
 	UPDATE_GOLDEN=1 $(CARGO) test --locked --test golden

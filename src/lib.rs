@@ -16,6 +16,7 @@ pub mod proxy;
 pub mod controller;
 
 pub mod admin;
+pub mod admission;
 pub mod telemetry;
 
 pub mod app;

@@ -1,12 +1,17 @@
-//! The documentation is true: its examples parse, its generated parts are those of the code.
+//! The documentation is true: its examples parse, its commands can be read, its generated parts are
+//! those of the code.
 //!
 //! `UPDATE_DOCS=1 cargo test --test docs` writes the generated parts.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends by a panic")]
 
 #[path = "docs/cli.rs"]
 mod cli;
+#[path = "docs/commands.rs"]
+mod commands;
 #[path = "docs/examples.rs"]
 mod examples;
+#[path = "docs/fences.rs"]
+mod fences;
 #[path = "docs/mapping.rs"]
 mod mapping;
 #[path = "docs/reasons.rs"]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::describe;
+use super::replication;
 use super::{Admin, Identity, SourceState};
 use crate::controller::rebuild::Built;
 use crate::model::cluster::Upstream;
@@ -57,6 +58,7 @@ pub(super) fn build_page(admin: &Admin) -> Value {
         "errors": pairs(&findings.errors),
         "notices": pairs(&findings.notices),
         "sources": (admin.sources)().iter().map(source).collect::<Value>(),
+        "replication": replication::describe(&admin.replication),
         "generation": built.generation,
         "listeners": built.build.config.listeners.iter().map(|listener| {
             json!({ "port": listener.port, "stat_prefix": &*listener.stat_prefix })

@@ -2,7 +2,6 @@
 //! happened, never set on a guess.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::http::StatusCode;
 use tokio::sync::watch;
@@ -18,8 +17,15 @@ const NOT_READY: &str = "Ambassador is not ready\n";
 #[derive(Debug)]
 pub struct Health {
     built: watch::Receiver<Arc<Built>>,
-    listening: AtomicBool,
-    draining: AtomicBool,
+    phase: watch::Sender<Phase>,
+}
+
+/// How far the gateway is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    Starting,
+    Listening,
+    Draining,
 }
 
 /// Why the gateway is not ready.
@@ -47,31 +53,46 @@ impl NotReady {
 impl Health {
     /// The health of a gateway that has done nothing yet.
     pub fn new(built: watch::Receiver<Arc<Built>>) -> Self {
-        Self { built, listening: AtomicBool::new(false), draining: AtomicBool::new(false) }
+        Self { built, phase: watch::Sender::new(Phase::Starting) }
     }
 
     /// All ports for clients are open.
     pub fn set_listening(&self) {
-        self.listening.store(true, Ordering::Release);
+        self.enter(Phase::Listening);
     }
 
     /// The gateway is about to end; it is never ready again.
     pub fn set_draining(&self) {
-        self.draining.store(true, Ordering::Release);
+        self.enter(Phase::Draining);
+    }
+
+    /// There is no way back.
+    fn enter(&self, next: Phase) {
+        self.phase.send_if_modified(|phase| {
+            let is_new = *phase < next;
+            *phase = next.max(*phase);
+            is_new
+        });
+    }
+
+    /// Follows the phases of the gateway's life.
+    pub(super) fn phases(&self) -> watch::Receiver<Phase> {
+        self.phase.subscribe()
     }
 
     /// Whether requests may be sent here, and if not, why.
     pub fn readiness(&self) -> Result<(), NotReady> {
-        if self.draining.load(Ordering::Acquire) {
+        let phase = *self.phase.borrow();
+        if phase == Phase::Draining {
             return Err(NotReady::Draining);
         }
         // Nothing is published before every source has been listed.
         if self.built.borrow().generation == 0 {
             return Err(NotReady::NothingPublished);
         }
-        match self.listening.load(Ordering::Acquire) {
-            true => Ok(()),
-            false => Err(NotReady::NotListening),
+        match phase {
+            Phase::Starting => Err(NotReady::NotListening),
+            Phase::Listening | Phase::Draining => Ok(()),
         }
     }
 

@@ -6,6 +6,7 @@
 use std::fmt::{Display, Write};
 
 use super::{Admin, diagnostics};
+use crate::controller::replicas::Link;
 use crate::telemetry::process::Process;
 use crate::telemetry::timings::DurationsSnapshot;
 
@@ -56,11 +57,28 @@ pub(super) fn render(admin: &Admin) -> String {
         "Time from the arrival of a change to its being served",
         &admin.timings.change.snapshot(),
     );
+    replicas(&mut out, admin);
     if let Some(process) = Process::read() {
         out.process("ambassador_process", &process);
         out.process("process", &process);
     }
     out.0
+}
+
+/// What the replica that writes status knows of the others; none of it on any other.
+fn replicas(out: &mut Exposition, admin: &Admin) {
+    let leads = admin.replication.leads();
+    out.gauge("nuncio_leader", "Whether this replica writes status", u8::from(leads));
+    let others = admin.replication.others();
+    let connected = others.by_name.values().filter(|other| other.link == Link::Connected);
+    let (connected, known) = (connected.count(), others.by_name.len());
+    out.gauge("nuncio_replicas_known", "Other replicas, where this one writes status", known);
+    out.gauge("nuncio_replicas_connected", "Those of them that tell what they serve", connected);
+    out.histogram(
+        "nuncio_replicas_barrier_seconds",
+        "Time from a build here until every replica serves it",
+        &admin.timings.barrier.snapshot(),
+    );
 }
 
 /// A text in Prometheus' format, line by line.

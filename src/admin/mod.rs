@@ -8,6 +8,7 @@ pub mod explain;
 mod health;
 mod metrics;
 mod page;
+mod replication;
 #[cfg(test)]
 mod tests;
 
@@ -30,10 +31,12 @@ use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::controller::rebuild::Built;
+use crate::controller::replicas::PATH;
 use crate::telemetry::logging::{Level, LevelError, LogLevel};
 use crate::telemetry::timings::Timings;
 
 pub use health::{Health, NotReady};
+pub use replication::Replication;
 
 /// No answer here takes longer, ten thousand objects included.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -89,6 +92,8 @@ pub struct Admin {
     pub log_level: LogLevel,
     /// Who this gateway is.
     pub identity: Identity,
+    /// This replica among the others.
+    pub replication: Replication,
     /// Whether others than localhost see the diagnostics (Emissary:
     /// `diagnostics.allow_non_local`).
     pub allow_non_local: bool,
@@ -119,6 +124,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
             get(|State(admin): Shared| async move { health::check_ready(&admin.health) }),
         )
         .route("/metrics", get(render_metrics))
+        .route(PATH, get(replication::stream_served))
         .merge(diagnostics)
         .merge(log_level)
         .fallback(|| async { NOT_FOUND })

@@ -5,6 +5,10 @@ use http_body_util::BodyExt;
 use tower::ServiceExt;
 
 use super::*;
+use crate::controller::lease::Leadership;
+use crate::controller::replicas::Replicas;
+use crate::source::Collection;
+use crate::source::versions::Versions;
 
 const LOCAL: &str = "127.0.0.1:40000";
 const REMOTE: &str = "10.1.2.3:40000";
@@ -12,11 +16,17 @@ const REMOTE: &str = "10.1.2.3:40000";
 struct Port {
     router: Router,
     built: watch::Sender<Arc<Built>>,
+    served: watch::Sender<Versions>,
+    stop: CancellationToken,
     admin: Arc<Admin>,
 }
 
 fn port(allow_non_local: bool) -> Port {
     let (built, receiver) = watch::channel(Arc::new(Built::default()));
+    let (served_sender, served) = watch::channel(Versions::default());
+    let (_, leader) = watch::channel(Leadership::default());
+    let (_, replicas) = watch::channel(Arc::new(Replicas::default()));
+    let stop = CancellationToken::new();
     let proxy: Rendered = Arc::new(|| "envoy_server_live 1".to_owned());
     let admin = Arc::new(Admin {
         health: Arc::new(Health::new(receiver.clone())),
@@ -28,9 +38,10 @@ fn port(allow_non_local: bool) -> Port {
         timings: Arc::default(),
         log_level: LogLevel::detached(Level::Info),
         identity: Identity { version: "1.2.3".into(), ..Identity::default() },
+        replication: Replication::new("pod_1".to_owned(), served, leader, replicas, stop.clone()),
         allow_non_local,
     });
-    Port { router: router(Arc::clone(&admin)), built, admin }
+    Port { served: served_sender, stop, router: router(Arc::clone(&admin)), built, admin }
 }
 
 async fn ask(port: &Port, peer: &str, method: &str, uri: &str) -> (StatusCode, String) {
@@ -142,4 +153,54 @@ async fn the_rest_is_not_there() {
     let uri = "/ambassador/v0/diag/explain?url=http://a/b&header=x:%20y";
     let (status, body) = ask(&port, LOCAL, "GET", uri).await;
     assert!(status.is_success() && body.contains("\"answers\":[]"), "{status} {body}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_served_is_told_at_once_at_changes_and_now_and_then() {
+    let port = port(false);
+    let peer: SocketAddr = REMOTE.parse().unwrap();
+    let open = async || {
+        let mut request = Request::get(PATH).body(Body::empty()).unwrap();
+        request.extensions_mut().insert(ConnectInfo(peer));
+        port.router.clone().oneshot(request).await.unwrap()
+    };
+    let response = open().await;
+    assert_eq!(response.headers()[header::CONTENT_TYPE], "application/x-ndjson");
+    let mut body = response.into_body();
+    let mut line = async || {
+        let frame = body.frame().await?.unwrap().into_data().unwrap();
+        Some(serde_json::from_slice::<serde_json::Value>(&frame).unwrap())
+    };
+    let first = serde_json::json!({
+        "instance": "pod_1", "version": "1.2.3", "ready": false, "served": {},
+    });
+    assert_eq!(line().await, Some(first));
+
+    let begun = tokio::time::Instant::now();
+    port.served.send_replace([(Collection::Mappings, Some(7))].into_iter().collect());
+    let newest = [(Collection::Mappings, Some(9)), (Collection::Services, None)];
+    port.served.send_replace(newest.into_iter().collect());
+    let served = serde_json::json!({"mappings": "9", "services": null});
+    assert_eq!(line().await.unwrap()["served"], served, "the newest alone");
+    port.built.send_replace(Arc::new(Built { generation: 1, ..Built::default() }));
+    port.admin.health.set_listening();
+    assert_eq!(line().await.unwrap()["ready"], true);
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    assert_eq!(line().await.unwrap()["served"], served);
+    assert_eq!(begun.elapsed(), Duration::from_secs(2), "silence would tell that we are gone");
+    port.admin.health.set_draining();
+    assert_eq!(line().await.unwrap()["ready"], false);
+
+    let mut others = Vec::new();
+    for _ in 0..15 {
+        let response = open().await;
+        assert_eq!(response.status(), StatusCode::OK);
+        others.push(response);
+    }
+    assert_eq!(open().await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    others.pop();
+    assert_eq!(open().await.status(), StatusCode::OK);
+
+    port.stop.cancel();
+    assert_eq!(line().await, None, "the gateway ends");
 }

@@ -9,6 +9,7 @@
 //! don't delay a request. Every task is in one set: one that ends or panics ends the gateway,
 //! since a gateway that no longer follows its sources must not look healthy.
 
+mod admission;
 mod forward;
 mod observe;
 mod sources;
@@ -23,17 +24,23 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Duration;
+use tokio_util::sync::CancellationToken;
 
-use crate::admin::{self, Admin, Health, Identity};
+use crate::admin::{self, Admin, Health, Identity, Replication};
+use crate::controller::ControllerOutputs;
+use crate::controller::lease::Leadership;
 use crate::controller::rebuild::{self, Built, Outputs};
+use crate::controller::replicas::Replicas;
 use crate::model::service::Endpoints;
 use crate::proxy::{Proxy, ProxyOptions};
 use crate::publish::{self, Reader};
 use crate::routing::RouteTable;
 use crate::settings::Settings;
 use crate::source::store::Store;
+use crate::source::versions::Versions;
 use crate::telemetry::logging::{self, LogLevel};
 use crate::telemetry::timings::Timings;
+use sources::ControllerWires;
 use tasks::Tasks;
 
 /// Threads for the sources, builds, status and the admin port. Builds run one after the other;
@@ -99,21 +106,30 @@ impl Gateway {
         let (tables, table_reader) = publish::channel(RouteTable::default());
         let (endpoints, endpoint_reader) = publish::channel(Endpoints::default());
         let (built_sender, built) = watch::channel(Arc::new(Built::default()));
+        let (served_sender, served) = watch::channel(Versions::default());
         let (arrivals, arrived) = mpsc::channel(EVENT_QUEUE);
+        let timings = Arc::new(Timings::default());
+        // A pod that comes back under its name is another one.
+        let instance = format!("{}_{:08x}", settings.identity, fastrand::u32(..));
+        let (outputs, replication) = replication(&settings, &instance, served, tasks.stop());
 
         let in_cluster = matches!(source, Source::Cluster);
         let started = sources::start(&settings, source, arrivals, &mut tasks).await?;
         if let Some(cluster) = started.cluster {
-            let controller = cluster.controller(&settings, built.clone(), tasks.stop());
+            if let Some(options) = admission::options(&settings) {
+                tasks.spawn_ending("admission", cluster.admission(options, tasks.stop()));
+            }
+            let (builds, timings) = (built.clone(), Arc::clone(&timings));
+            let wires = ControllerWires { builds, timings, outputs };
+            let controller = cluster.controller(&settings, &instance, wires, tasks.stop());
             tasks.spawn_ending("controller", controller);
         }
         let store = Store::new(settings.defaults(in_cluster), started.collections);
-        let outputs = Outputs { tables, endpoints, built: built_sender };
+        let outputs = Outputs { tables, endpoints, built: built_sender, served: served_sender };
         tasks.spawn("rebuild", async {
             rebuild::run(arrived, store, outputs).await;
             Ok(())
         });
-        let timings = Arc::new(Timings::default());
         tasks.spawn("observe", observe::run(built.clone(), Arc::clone(&timings), started.files));
 
         let health = Arc::new(Health::new(built.clone()));
@@ -126,6 +142,7 @@ impl Gateway {
             identity: identity(&settings),
             allow_non_local: settings.diagnostics_allow_non_local,
             proxy_metrics: OnceLock::new(),
+            replication,
         });
         let serving = admin::serve(admin_port, Arc::clone(&admin), tasks.stop());
         tasks.spawn_ending("admin", async { Ok(serving.await?) });
@@ -186,6 +203,23 @@ impl Gateway {
         self.tasks.end(STOP_TIME).await;
         outcome
     }
+}
+
+/// What the controller tells of the replicas, and where that is shown.
+fn replication(
+    settings: &Settings,
+    instance: &str,
+    served: watch::Receiver<Versions>,
+    stop: CancellationToken,
+) -> (ControllerOutputs, Replication) {
+    let first = match settings.admin_service {
+        None => Replicas::default(),
+        Some(_) => Replicas::not_leading(),
+    };
+    let (leader, leads) = watch::channel(Leadership::default());
+    let (replicas, known) = watch::channel(Arc::new(first));
+    let replication = Replication::new(instance.to_owned(), served, leads, known, stop);
+    (ControllerOutputs { leader, replicas }, replication)
 }
 
 fn identity(settings: &Settings) -> Identity {

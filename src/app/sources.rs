@@ -5,21 +5,24 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use kube::Client;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::forward::{self, FileIndex};
 use super::tasks::Tasks;
 use super::{EVENT_QUEUE, Source};
 use crate::admin::{SourceState, SourceStates};
+use crate::admission::{self, AdmissionOptions};
 use crate::controller::lease::LeaseOptions;
-use crate::controller::rebuild::{Arrival, Built};
-use crate::controller::{self, ControllerInputs, ControllerOptions};
+use crate::controller::rebuild::Arrival;
+use crate::controller::replicas::ReplicaOptions;
+use crate::controller::{self, Builds, ControllerInputs, ControllerOptions, ControllerOutputs};
 use crate::settings::Settings;
 
 use crate::source::kubernetes::{self, CollectionState, KubernetesHandles, KubernetesOptions};
 use crate::source::observed::ObservedStatuses;
 use crate::source::{Collection, Event, files};
+use crate::telemetry::timings::Timings;
 
 /// What a cluster's source lists before anything is served.
 const COLLECTIONS: [Collection; 4] =
@@ -121,13 +124,6 @@ fn single_namespace(settings: &Settings) -> Option<String> {
 }
 
 fn describe((collection, state): (Collection, CollectionState)) -> SourceState {
-    let name = match collection {
-        Collection::Mappings => "mappings",
-        Collection::Services => "services",
-        Collection::Ingresses => "ingresses",
-        Collection::EndpointSlices => "endpointslices",
-        Collection::Files => "files",
-    };
     let state = match state {
         CollectionState::Listing => "listing".to_owned(),
         CollectionState::Watching => "watching".to_owned(),
@@ -135,32 +131,60 @@ fn describe((collection, state): (Collection, CollectionState)) -> SourceState {
         CollectionState::Forbidden(text) => format!("forbidden: {text}"),
         CollectionState::Disconnected(text) => format!("disconnected: {text}"),
     };
-    SourceState { name: name.to_owned(), state }
+    SourceState { name: collection.as_str().to_owned(), state }
+}
+
+/// What connects the controller with the rest.
+pub(super) struct ControllerWires {
+    pub(super) builds: Builds,
+    pub(super) timings: Arc<Timings>,
+    pub(super) outputs: ControllerOutputs,
 }
 
 impl Cluster {
+    /// Answers the API server's questions until `stop`.
+    pub(super) fn admission(
+        &self,
+        options: AdmissionOptions,
+        stop: CancellationToken,
+    ) -> impl Future<Output = anyhow::Result<()>> + use<> {
+        let client = self.client.clone();
+        async move {
+            admission::run(client, options, stop).await;
+            Ok(())
+        }
+    }
+
     /// Writes status while this replica leads, until `stop`; then gives the Lease back.
     pub(super) fn controller(
         self,
         settings: &Settings,
-        built: watch::Receiver<Arc<Built>>,
+        instance: &str,
+        wires: ControllerWires,
         stop: CancellationToken,
     ) -> impl Future<Output = anyhow::Result<()>> + use<> {
         let lease = LeaseOptions {
             namespace: settings.namespace.clone(),
             name: lease_name(&settings.ambassador_id),
-            // A pod that comes back under its name is another one.
-            identity: format!("{}_{:08x}", settings.identity, fastrand::u32(..)),
+            identity: instance.to_owned(),
         };
+        let replicas = settings.admin_service.as_ref().map(|service| ReplicaOptions {
+            namespace: settings.namespace.clone(),
+            service: service.clone(),
+            pod: settings.identity.clone(),
+            instance: instance.to_owned(),
+        });
         let options = ControllerOptions {
             lease,
             ambassador_id: settings.ambassador_id.clone(),
             single_namespace: single_namespace(settings),
+            replicas,
+            replica_grace: settings.replica_grace,
         };
-        let (leader, _) = watch::channel(false);
-        let inputs = ControllerInputs { builds: built, observed: self.observed };
+        let ControllerWires { builds, timings, outputs } = wires;
+        let inputs = ControllerInputs { builds, observed: self.observed, timings };
         async move {
-            controller::run(self.client, options, inputs, leader, stop).await;
+            controller::run(self.client, options, inputs, outputs, stop).await;
             Ok(())
         }
     }

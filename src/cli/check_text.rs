@@ -92,16 +92,12 @@ struct Finding<'a> {
 
 impl Finding<'_> {
     fn of(problem: &Problem, object: Option<Location>) -> Self {
-        let text = match &problem.field {
-            Some(field) => format!("{field}: {}", problem.message),
-            None => problem.message.clone(),
-        };
         let level = match problem.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
             Severity::NoEffect => Level::NOTE,
         };
-        Self { level, text, at: problem.location.or(object) }
+        Self { level, text: problem.to_string(), at: problem.location.or(object) }
     }
 
     fn group<'b>(&'b self, file: Option<File<'b>>, object: &'b str) -> Group<'b> {

@@ -14,6 +14,12 @@ use crate::settings::Flags;
 /// AMBASSADOR_SINGLE_NAMESPACE, AMBASSADOR_LABEL_SELECTOR, AMBASSADOR_FIELD_SELECTOR,
 /// AMBASSADOR_CLUSTER_ID, AMBASSADOR_DRAIN_TIME, AMBASSADOR_DEBUG, AES_LOG_LEVEL, and those named
 /// at the options. Status is always written; AMBASSADOR_UPDATE_MAPPING_STATUS has no effect.
+///
+/// NUNCIO_ADMISSION_SERVICE, the name of a Service in its own namespace, turns on the admission
+/// webhook that answers behind it, on NUNCIO_ADMISSION_PORT (8444).
+/// NUNCIO_ADMISSION_SECRET names the Secret of its certificate, NUNCIO_ADMISSION_WEBHOOK the
+/// ValidatingWebhookConfiguration. NUNCIO_ADMISSION_CERTIFICATE=external leaves both to others, such
+/// as cert-manager. NUNCIO_ADMISSION_ANNOTATIONS is Warn or Deny.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:

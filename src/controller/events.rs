@@ -2,6 +2,7 @@
 //! with the configuration in them.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -10,12 +11,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::PostParams;
 use kube::{Api, Client};
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::annotated::stable_hash;
+use super::lead::{Builds, Duty, published};
+use super::rebuild::Built;
 use super::status::plan::shorten;
-use super::{Builds, published};
 use crate::model::Build;
 use crate::model::key::{Carrier, CarrierKind, Origin};
 use crate::model::report::{ConditionKind, References, Report};
@@ -134,44 +135,6 @@ impl EventWriter {
         Self { client, identity, planner, waiting, is_failing: false }
     }
 
-    /// Writes until one of the senders is gone.
-    pub async fn run(mut self, mut builds: Builds, mut leader: watch::Receiver<bool>) {
-        loop {
-            if leader.wait_for(|leads| *leads).await.is_err() {
-                return;
-            }
-            let build = published(&mut builds);
-            self.take(build.as_deref());
-            let ended = self.lead(&mut builds, &mut leader).await;
-            self.waiting.clear();
-            if ended {
-                return;
-            }
-        }
-    }
-
-    /// Returns when the lease is lost, and whether a sender is gone.
-    async fn lead(&mut self, builds: &mut Builds, leader: &mut watch::Receiver<bool>) -> bool {
-        loop {
-            let next = self.waiting.front();
-            tokio::select! {
-                biased;
-                lost = leader.wait_for(|leads| !*leads) => return lost.is_err(),
-                changed = builds.changed() => {
-                    if changed.is_err() {
-                        return true;
-                    }
-                    let build = published(builds);
-                    self.take(build.as_deref());
-                }
-                result = publish(&self.client, &self.identity, next), if next.is_some() => {
-                    self.waiting.pop_front();
-                    self.note_result(result);
-                }
-            }
-        }
-    }
-
     /// Logs a failure when it is new. An event that can't be written is lost: the status says
     /// the same.
     fn note_result(&mut self, result: Result<(), String>) {
@@ -188,11 +151,40 @@ impl EventWriter {
         }
     }
 
-    fn take(&mut self, build: Option<&Build>) {
-        let Some(build) = build else { return };
-        let notes = self.planner.plan(build, Instant::now());
+    fn take(&mut self, built: Option<&Built>) {
+        let Some(built) = built else { return };
+        let notes = self.planner.plan(&built.build, Instant::now());
         let room = MAX_WAITING.saturating_sub(self.waiting.len());
         self.waiting.extend(notes.into_iter().take(room));
+    }
+}
+
+impl Duty for EventWriter {
+    fn begin(&mut self, built: Option<Arc<Built>>) {
+        self.take(built.as_deref());
+    }
+
+    async fn work(&mut self, builds: &mut Builds) {
+        loop {
+            let next = self.waiting.front();
+            tokio::select! {
+                biased;
+                changed = builds.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    self.take(published(builds).as_deref());
+                }
+                result = publish(&self.client, &self.identity, next), if next.is_some() => {
+                    self.waiting.pop_front();
+                    self.note_result(result);
+                }
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        self.waiting.clear();
     }
 }
 

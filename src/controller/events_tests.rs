@@ -1,8 +1,11 @@
 use serde_json::json;
 use tokio::task::JoinSet;
 
+use tokio::sync::watch;
+
 use super::*;
-use crate::controller::testing::{build, built, document, mapping, report, server};
+use crate::controller::lead;
+use crate::controller::testing::{build, built, document, lease, mapping, report, server};
 use crate::model::report::Verdict;
 
 fn bad(carrier: &str, index: u32, name: &str) -> Report {
@@ -68,12 +71,12 @@ fn notes_fit_and_names_tell_them_apart() {
 async fn events_are_created_on_the_carrier_by_the_leader() {
     let (client, mut server) = server();
     let (_builds, builds) = watch::channel(built(Some(build(vec![bad("svc", 0, "a")]))));
-    let (leader, leads) = watch::channel(false);
+    let (leader, leads) = watch::channel(lease(false));
     let mut task = JoinSet::new();
-    task.spawn(EventWriter::new(client, "pod-1".to_owned()).run(builds, leads));
+    task.spawn(lead::run(EventWriter::new(client, "pod-1".to_owned()), builds, leads));
     assert!(server.is_idle_for(60).await, "who doesn't lead says nothing");
 
-    leader.send_replace(true);
+    leader.send_replace(lease(true));
     let call = server.next().await;
     assert_eq!(
         (call.method.as_str(), &*call.path),

@@ -23,6 +23,8 @@ const LEASE_DURATION: Duration = Duration::from_secs(15);
 const RENEW_DEADLINE: Duration = Duration::from_secs(10);
 /// How often the holder renews and others look (client-go's `RetryPeriod`).
 const RETRY_PERIOD: Duration = Duration::from_secs(2);
+/// A holder who hasn't renewed for this long may be gone: it has left out a renewal or two.
+const SILENT: Duration = Duration::from_secs(6);
 /// How long one request may take, so that several fit into the deadline.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(4);
 
@@ -82,29 +84,52 @@ enum LeaseError {
     Api(#[source] kube::Error),
 }
 
+/// Whether this replica holds the lease, and for how long it may believe so without a renewal.
+///
+/// A process that was frozen finds the time over before it hears that another has taken the
+/// lease; so ask again before each step, not only when this changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Leadership {
+    until: Option<Instant>,
+}
+
+impl Leadership {
+    /// Held until then.
+    pub fn until(end: Instant) -> Self {
+        Self { until: Some(end) }
+    }
+
+    /// Whether it is held now.
+    pub fn is_held(self) -> bool {
+        self.until.is_some_and(|end| Instant::now() < end)
+    }
+}
+
 /// A candidate for the lease.
 pub struct Candidate {
     api: Api<Lease>,
     options: LeaseOptions,
     observed: Option<Observed>,
+    /// Whether the record that was seen last is the one that we wrote: it is ours until the API
+    /// server refuses to replace it, so that a renewal needn't look first.
+    is_written: bool,
 }
 
 impl Candidate {
     /// A candidate who holds nothing yet.
     pub fn new(client: Client, options: LeaseOptions) -> Self {
         let api = Api::namespaced(client, &options.namespace);
-        Self { api, options, observed: None }
+        Self { api, options, observed: None, is_written: false }
     }
 
-    /// Tries for the lease, and holds it, until `shutdown`; then gives it back. `leader` is true
-    /// exactly while the lease is held.
-    pub async fn run(mut self, leader: watch::Sender<bool>, shutdown: CancellationToken) {
+    /// Tries for the lease, and holds it, until `shutdown`; then gives it back. `leader` tells
+    /// while the lease is held.
+    pub async fn run(mut self, leader: watch::Sender<Leadership>, shutdown: CancellationToken) {
         while let Some(acquired) = shutdown.run_until_cancelled(self.acquire()).await {
             tracing::info!(lease = self.options.name, "leading: this replica writes status");
-            leader.send_replace(true);
-            let lost = shutdown.run_until_cancelled(self.hold(acquired)).await;
+            let lost = shutdown.run_until_cancelled(self.hold(acquired, &leader)).await;
             // At once, before anything else happens to the lease.
-            leader.send_replace(false);
+            leader.send_replace(Leadership::default());
             let Some(error) = lost else {
                 self.release().await;
                 break;
@@ -116,11 +141,16 @@ impl Candidate {
     /// Returns once the lease is ours, and when we began to take it.
     async fn acquire(&mut self) -> Instant {
         let mut trouble = false;
+        let mut told = None;
         loop {
             let begun = Instant::now();
             match self.attempt().await {
                 Ok(()) => return begun,
-                Err(LeaseError::HeldByAnother | LeaseError::Conflict) => trouble = false,
+                Err(LeaseError::HeldByAnother) => {
+                    trouble = false;
+                    self.tell_holder(&mut told);
+                }
+                Err(LeaseError::Conflict) => trouble = false,
                 Err(error) => {
                     if !std::mem::replace(&mut trouble, true) {
                         tracing::warn!(lease = self.options.name, %error, "can't read or write the lease; trying again");
@@ -132,10 +162,33 @@ impl Candidate {
         }
     }
 
+    /// Logs who holds the lease: once for each holder, and once more when it doesn't renew.
+    fn tell_holder(&self, told: &mut Option<(String, bool)>) {
+        let Some(Observed { record, since }) = &self.observed else { return };
+        let is_silent = since.elapsed() > SILENT;
+        let now = Some((record.holder.clone(), is_silent));
+        if std::mem::replace(told, now.clone()) == now {
+            return;
+        }
+        let (lease, holder) = (&self.options.name, &record.holder);
+        if is_silent {
+            let left = record.duration.saturating_sub(since.elapsed()).as_secs();
+            tracing::warn!(
+                lease,
+                holder,
+                seconds_left = left,
+                "the replica that writes status does not renew its lease; another takes over when it has run out"
+            );
+        } else {
+            tracing::info!(lease, holder, "another replica writes status");
+        }
+    }
+
     /// Renews until that has failed for too long or another holds the lease; says why.
-    async fn hold(&mut self, acquired: Instant) -> LeaseError {
+    async fn hold(&mut self, acquired: Instant, leader: &watch::Sender<Leadership>) -> LeaseError {
         let mut renewed = acquired;
         loop {
+            leader.send_replace(Leadership::until(renewed + RENEW_DEADLINE));
             tokio::time::sleep_until(renewed + RETRY_PERIOD).await;
             let deadline = renewed + RENEW_DEADLINE;
             let mut last = LeaseError::Timeout;
@@ -160,9 +213,11 @@ impl Candidate {
         }
     }
 
-    /// One round: look, decide, write.
+    /// One round: look, where we don't know; decide; write.
     async fn attempt(&mut self) -> Result<(), LeaseError> {
-        self.look().await?;
+        if !std::mem::take(&mut self.is_written) {
+            self.look().await?;
+        }
         let now = Instant::now();
         let params = PostParams { field_manager: Some("nuncio".into()), ..PostParams::default() };
         let lease = match decide(self.observed.as_ref(), now, &self.options.identity) {
@@ -178,6 +233,7 @@ impl Candidate {
             }
         };
         self.observe(Some(&lease));
+        self.is_written = true;
         Ok(())
     }
 

@@ -100,14 +100,14 @@ fn foreign(holder: &str, renewed: &str) -> Value {
 
 struct Candidacy {
     server: Server,
-    leader: watch::Receiver<bool>,
+    leader: watch::Receiver<Leadership>,
     shutdown: CancellationToken,
     task: tokio::task::JoinSet<()>,
 }
 
 fn candidacy(identity: &str) -> Candidacy {
     let (client, server) = server();
-    let (sender, leader) = watch::channel(false);
+    let (sender, leader) = watch::channel(Leadership::default());
     let shutdown = CancellationToken::new();
     let mut task = tokio::task::JoinSet::new();
     task.spawn(Candidate::new(client, options(identity)).run(sender, shutdown.clone()));
@@ -124,7 +124,7 @@ impl Candidacy {
     }
 
     fn leads(&self) -> bool {
-        *self.leader.borrow()
+        self.leader.borrow().is_held()
     }
 }
 

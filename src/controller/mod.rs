@@ -6,25 +6,29 @@
 pub mod annotated;
 mod apply;
 pub mod events;
+mod lead;
 pub mod lease;
 pub mod rebuild;
+pub mod replicas;
 pub mod status;
 #[cfg(test)]
 pub(crate) mod testing;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kube::Client;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::model::Build;
 use crate::source::observed::ObservedStatuses;
+use crate::telemetry::timings::Timings;
 use annotated::AnnotatedWriter;
 use events::EventWriter;
-use lease::{Candidate, LeaseOptions};
-use rebuild::Built;
+pub use lead::{Builds, Leader};
+use lease::{Candidate, Leadership, LeaseOptions};
+use replicas::{Barrier, Follower, ReplicaOptions, Replicas};
 use status::writer::StatusWriter;
 
 /// Who we are, and what is ours.
@@ -37,6 +41,10 @@ pub struct ControllerOptions {
     pub ambassador_id: String,
     /// The only namespace that is watched (`AMBASSADOR_SINGLE_NAMESPACE`); `None` for all.
     pub single_namespace: Option<String>,
+    /// Where the other replicas are found; `None` for a gateway that runs alone.
+    pub replicas: Option<ReplicaOptions>,
+    /// How long a status waits for replicas that don't confirm what it says.
+    pub replica_grace: Duration,
 }
 
 /// What the controller follows.
@@ -46,40 +54,50 @@ pub struct ControllerInputs {
     pub builds: Builds,
     /// The statuses that stand in the cluster, as the Kubernetes source sees them.
     pub observed: ObservedStatuses,
+    /// Where is counted how long replicas take.
+    pub timings: Arc<Timings>,
 }
 
-/// Follows what is being served.
-pub type Builds = watch::Receiver<Arc<Built>>;
-
-/// The build that is being served now, marked as seen; `None` before the first is published.
-/// Before that nothing may be written: an empty build would take everything away.
-fn published(builds: &mut Builds) -> Option<Arc<Build>> {
-    let built = builds.borrow_and_update();
-    (built.generation > 0).then(|| Arc::clone(&built.build))
+/// What the controller tells of itself, for metrics and diagnostics.
+#[derive(Debug, Clone)]
+pub struct ControllerOutputs {
+    /// Whether this replica writes status.
+    pub leader: watch::Sender<Leadership>,
+    /// What it knows of the others while it does.
+    pub replicas: watch::Sender<Arc<Replicas>>,
 }
 
 /// Runs for the lease and, while it is held, writes status, AnnotatedResources and events. Ends
 /// after `shutdown`, when the lease has been given back.
-///
-/// `leader` tells whether the lease is held, for diagnostics.
 pub async fn run(
     client: Client,
     options: ControllerOptions,
     inputs: ControllerInputs,
-    leader: watch::Sender<bool>,
+    outputs: ControllerOutputs,
     shutdown: CancellationToken,
 ) {
-    let leads = leader.subscribe();
-    let ControllerInputs { builds, observed } = inputs;
-    let annotated =
-        AnnotatedWriter::new(client.clone(), options.single_namespace, &options.ambassador_id);
+    let leader = outputs.leader.subscribe();
+    let ControllerInputs { builds, observed, timings } = inputs;
+    let replicas = outputs.replicas.subscribe();
+    let barrier = Barrier { replicas, grace: options.replica_grace, timings };
+    let annotated = AnnotatedWriter::new(
+        client.clone(),
+        options.single_namespace,
+        &options.ambassador_id,
+        &barrier,
+    );
+    let status = StatusWriter::new(client.clone(), observed, &barrier);
     let events = EventWriter::new(client.clone(), options.lease.identity.clone());
-    let mut writers = JoinSet::new();
-    writers.spawn(StatusWriter::new(client.clone(), observed).run(builds.clone(), leads.clone()));
-    writers.spawn(annotated.run(builds.clone(), leads.clone()));
-    writers.spawn(events.run(builds, leads));
+    let mut duties = JoinSet::new();
+    if let Some(options) = options.replicas {
+        let follower = Follower::new(client.clone(), options, outputs.replicas.clone());
+        duties.spawn(lead::run(follower, builds.clone(), leader.clone()));
+    }
+    duties.spawn(lead::run(status, builds.clone(), leader.clone()));
+    duties.spawn(lead::run(annotated, builds.clone(), leader.clone()));
+    duties.spawn(lead::run(events, builds, leader));
     let log_ends = async {
-        while let Some(ended) = writers.join_next().await {
+        while let Some(ended) = duties.join_next().await {
             if let Err(error) = ended {
                 tracing::error!(%error, "a writer ended by a defect; what it wrote is no longer kept up");
             }
@@ -87,7 +105,7 @@ pub async fn run(
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        () = Candidate::new(client, options.lease).run(leader, shutdown) => {}
+        () = Candidate::new(client, options.lease).run(outputs.leader, shutdown) => {}
         () = log_ends => {}
     }
 }

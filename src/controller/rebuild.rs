@@ -15,6 +15,7 @@ use crate::publish::Publisher;
 use crate::routing::RouteTable;
 use crate::source::Event;
 use crate::source::store::{Changes, Store};
+use crate::source::versions::Versions;
 
 /// The most events that one build takes in: a bound on how long a flood can hold it back.
 const BATCH: usize = 4096;
@@ -43,6 +44,8 @@ pub struct Outputs {
     pub endpoints: Publisher<Endpoints>,
     /// To everyone who tells people: the last build, after it has been published.
     pub built: watch::Sender<Arc<Built>>,
+    /// To the replica that writes status: how far what is served here has come.
+    pub served: watch::Sender<Versions>,
 }
 
 /// A build that is being served.
@@ -56,6 +59,8 @@ pub struct Built {
     pub table: Arc<RouteTable>,
     /// The endpoints that were published.
     pub endpoints: Arc<Endpoints>,
+    /// What another replica must have taken in to serve the same.
+    pub needed: Arc<Versions>,
     /// What it cost.
     pub timing: Timing,
 }
@@ -95,12 +100,14 @@ pub async fn run(mut events: mpsc::Receiver<Arrival>, mut store: Store, outputs:
             continue;
         }
         let changes = store.take_changes();
-        if changes == Changes::default() {
-            continue;
+        if changes != Changes::default() {
+            last = rebuild(&store, changes, &last, &outputs);
+            last.timing = Timing { change: oldest.elapsed(), events: count, ..last.timing };
+            outputs.built.send_replace(Arc::new(last.share()));
         }
-        last = rebuild(&store, changes, &last, &outputs);
-        last.timing = Timing { change: oldest.elapsed(), events: count, ..last.timing };
-        outputs.built.send_replace(Arc::new(last.share()));
+        // After it is served, and also where nothing of it has changed.
+        let served = store.complete();
+        outputs.served.send_if_modified(|known| std::mem::replace(known, served.clone()) != served);
     }
 }
 
@@ -108,6 +115,7 @@ pub async fn run(mut events: mpsc::Receiver<Arrival>, mut store: Store, outputs:
 fn rebuild(store: &Store, changes: Changes, last: &Built, outputs: &Outputs) -> Built {
     let mut next = last.share();
     next.timing = Timing::default();
+    next.needed = Arc::new(store.needed());
     if changes.endpoints {
         // Before the table: a route must not come to life before its endpoints are known.
         next.endpoints = Arc::clone(store.endpoints());
@@ -142,6 +150,7 @@ impl Built {
             build: Arc::clone(&self.build),
             table: Arc::clone(&self.table),
             endpoints: Arc::clone(&self.endpoints),
+            needed: Arc::clone(&self.needed),
             timing: self.timing,
         }
     }

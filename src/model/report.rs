@@ -223,17 +223,13 @@ impl Report {
     }
 
     fn problem_text(&self, severity: Severity) -> String {
-        let mut texts = Vec::new();
-        for problem in self.object.problems.iter().filter(|p| p.severity == severity) {
-            let at = match problem.location {
-                Some(at) => format!("line {} column {}: ", at.line, at.column),
-                None => String::new(),
-            };
-            match &problem.field {
-                Some(field) => texts.push(format!("{at}{field}: {}", problem.message)),
-                None => texts.push(format!("{at}{}", problem.message)),
-            }
-        }
+        let problems = self.object.problems.iter().filter(|problem| problem.severity == severity);
+        let texts: Vec<String> = problems
+            .map(|problem| match problem.location {
+                Some(at) => format!("{at}: {problem}"),
+                None => problem.to_string(),
+            })
+            .collect();
         texts.join("; ")
     }
 

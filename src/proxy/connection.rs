@@ -1,7 +1,7 @@
 //! A client's connection: which protocol it speaks, how long it may be silent, how it ends.
 
 use std::cell::{Cell, RefCell};
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -14,7 +14,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
-use super::io::ClientIo;
+use super::io::{ClientIo, has_arrived};
 use super::options::Limits;
 use super::service::{Service, build_service};
 use super::worker::Worker;
@@ -36,7 +36,6 @@ pub(crate) struct Conn {
     since: Cell<u64>,
     in_flight: Cell<u32>,
     framed: Cell<bool>,
-    draining: Cell<bool>,
     leaving: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     abort: RefCell<Option<AbortHandle>>,
@@ -63,7 +62,7 @@ impl Conn {
         if self.framed.get() {
             return;
         }
-        if matches!(self.phase.get(), Phase::New | Phase::Idle) {
+        if self.is_waiting() {
             self.enter(Phase::Head, self.worker.timers.coarse());
         }
     }
@@ -85,12 +84,41 @@ impl Conn {
     /// Whether its answers have to say that it ends: HTTP/1.1's way to part without losing the
     /// request that is on its way. HTTP/2 has GOAWAY.
     pub(crate) fn says_close(&self) -> bool {
-        self.draining.get() && !self.framed.get()
+        self.worker.connections.draining.get() && !self.framed.get()
     }
 
     fn enter(&self, phase: Phase, now: u64) {
         self.phase.set(phase);
         self.since.set(now);
+    }
+
+    /// Whether it is to end now, with nothing in flight. HTTP/1.1 only: HTTP/2 ends by GOAWAY.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.get() && !self.framed.get() && self.is_waiting()
+    }
+
+    /// Whether the next byte would begin a request.
+    fn is_waiting(&self) -> bool {
+        matches!(self.phase.get(), Phase::New | Phase::Idle)
+    }
+
+    /// Returns when it is to end.
+    async fn left(&self) {
+        poll_fn(|cx| {
+            if self.leaving.get() {
+                return Poll::Ready(());
+            }
+            self.wake_with(cx);
+            Poll::Pending
+        })
+        .await;
+    }
+
+    fn wake_with(&self, cx: &Context<'_>) {
+        let mut waker = self.waker.borrow_mut();
+        if !waker.as_ref().is_some_and(|old| old.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
     }
 
     /// Whether it has been waiting for too long.
@@ -109,6 +137,8 @@ impl Conn {
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
     entries: RefCell<Vec<Rc<Conn>>>,
+    /// All are to end, also those that are still to come.
+    draining: Cell<bool>,
 }
 
 impl Connections {
@@ -141,21 +171,19 @@ impl Connections {
         }
     }
 
+    /// How many requests are in flight.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.entries.borrow().iter().map(|conn| conn.in_flight.get()).sum()
+    }
+
     /// Ends each after its requests in flight: GOAWAY, or `connection: close` with the next
-    /// answer, since the next request may be on its way. Those of HTTP/1.1 that wait for a request
-    /// end only with `idle_too`. Those that were accepted before `silent_since` and have sent
-    /// nothing end at once.
-    pub(crate) fn drain(&self, silent_since: u64, idle_too: bool) {
+    /// answer, since the next request may be on its way. Those of HTTP/1.1 that have been waiting
+    /// for a request since before `silent_since` end at once.
+    pub(crate) fn drain(&self, silent_since: u64) {
+        self.draining.set(true);
         for conn in self.entries.borrow().iter() {
-            conn.draining.set(true);
-            if conn.framed.get() || (idle_too && conn.phase.get() == Phase::Idle) {
+            if conn.framed.get() || (conn.is_waiting() && conn.since.get() < silent_since) {
                 conn.leaving.set(true);
-            }
-            if conn.phase.get() == Phase::New
-                && conn.since.get() < silent_since
-                && let Some(abort) = conn.abort.borrow().as_ref()
-            {
-                abort.abort();
             }
             if let Some(waker) = conn.waker.borrow_mut().take() {
                 waker.wake();
@@ -180,7 +208,6 @@ pub(crate) fn start(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
         since: Cell::new(worker.timers.coarse()),
         in_flight: Cell::new(0),
         framed: Cell::new(false),
-        draining: Cell::new(false),
         leaving: Cell::new(false),
         waker: RefCell::default(),
         abort: RefCell::default(),
@@ -218,6 +245,13 @@ enum Protocol {
 /// Reads until it is clear which protocol this is. The worker's sweep bounds the time.
 async fn sniff(mut stream: TcpStream, conn: &Conn) -> Option<(TcpStream, Bytes, Protocol)> {
     let mut ahead = BytesMut::with_capacity(2048);
+    tokio::select! {
+        biased;
+        first = stream.readable() => first.ok()?,
+        () = conn.left() => if !has_arrived(&stream) {
+            return None;
+        },
+    }
     loop {
         if stream.read_buf(&mut ahead).await.ok()? == 0 {
             return None;
@@ -263,10 +297,10 @@ trait Graceful: Future<Output = hyper::Result<()>> + Unpin {
     fn end(self: Pin<&mut Self>);
 }
 
+/// hyper would close at once, also where a request has arrived that it hasn't read: [`ClientIo`]
+/// looks, and gives it an end of the stream.
 impl Graceful for http1::Connection<ClientIo, Service> {
-    fn end(self: Pin<&mut Self>) {
-        self.graceful_shutdown();
-    }
+    fn end(self: Pin<&mut Self>) {}
 }
 
 impl Graceful for http2::Connection<ClientIo, Service, LocalExecutor> {
@@ -280,17 +314,11 @@ impl<C: Graceful> Future for Draining<'_, C> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        if this.conn.leaving.get() {
-            if !this.told {
-                this.told = true;
-                Pin::new(&mut this.connection).end();
-            }
-        } else {
-            let mut waker = this.conn.waker.borrow_mut();
-            if !waker.as_ref().is_some_and(|old| old.will_wake(cx.waker())) {
-                *waker = Some(cx.waker().clone());
-            }
+        if this.conn.leaving.get() && !this.told {
+            this.told = true;
+            Pin::new(&mut this.connection).end();
         }
+        this.conn.wake_with(cx);
         Pin::new(&mut this.connection).poll(cx)
     }
 }

@@ -1,12 +1,14 @@
 //! A client's socket as hyper sees it: bytes that were read ahead first, and each arrival noted.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
 use hyper::rt::{Read, ReadBufCursor, Write};
+use socket2::SockRef;
 use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 
@@ -18,13 +20,22 @@ pub(crate) struct ClientIo {
     inner: hyper_util::rt::TokioIo<TcpStream>,
     ahead: Bytes,
     conn: Rc<Conn>,
+    /// The socket took not all of the last answer.
+    stuck: bool,
 }
 
 impl ClientIo {
     /// `ahead` has been read already.
     pub(crate) fn new(stream: TcpStream, ahead: Bytes, conn: Rc<Conn>) -> Self {
-        Self { inner: hyper_util::rt::TokioIo::new(stream), ahead, conn }
+        Self { inner: hyper_util::rt::TokioIo::new(stream), ahead, conn, stuck: false }
     }
+}
+
+/// Whether something is there to be read, of which the runtime may not know yet. Closing over it
+/// would reset the connection under a request.
+pub(crate) fn has_arrived(stream: &TcpStream) -> bool {
+    let mut byte = [MaybeUninit::uninit()];
+    SockRef::from(stream).peek(&mut byte).is_ok_and(|count| count > 0)
 }
 
 impl Read for ClientIo {
@@ -43,6 +54,9 @@ impl Read for ClientIo {
         let polled = Pin::new(&mut this.inner).poll_read(cx, buffer);
         if polled.is_ready() {
             this.conn.arrived();
+        } else if this.conn.is_leaving() && !this.stuck && !has_arrived(this.inner.inner()) {
+            // No bytes: an end.
+            return Poll::Ready(Ok(()));
         }
         polled
     }
@@ -54,7 +68,9 @@ impl Write for ClientIo {
         cx: &mut Context<'_>,
         buffer: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(self.inner.inner_mut()).poll_write(cx, buffer)
+        let polled = Pin::new(self.inner.inner_mut()).poll_write(cx, buffer);
+        self.stuck = polled.is_pending();
+        polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -74,6 +90,8 @@ impl Write for ClientIo {
         cx: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(self.inner.inner_mut()).poll_write_vectored(cx, buffers)
+        let polled = Pin::new(self.inner.inner_mut()).poll_write_vectored(cx, buffers);
+        self.stuck = polled.is_pending();
+        polled
     }
 }

@@ -13,6 +13,7 @@ mod access_log;
 mod body;
 mod connection;
 mod dispatch;
+mod drain;
 mod error;
 mod exchange;
 mod filters;

@@ -13,6 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::access_log::WorkerLog;
 use super::connection::{self, Connections, LocalExecutor, build_http1, build_http2};
+use super::drain::drain;
 use super::error::Failure;
 use super::exchange::Exchange;
 use super::options::{ProxyOptions, ReadyCheck};
@@ -27,13 +28,6 @@ use crate::telemetry::metrics::WorkerStats;
 /// After an accept that failed for want of something (file descriptors): trying again at once
 /// would only burn the processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// How long a drain goes on accepting what the kernel has connected already; clients that keep
-/// coming must not hold it up.
-const ACCEPT_REST: Duration = Duration::from_millis(50);
-
-/// A connection that sends nothing for so many milliseconds holds up no drain.
-const SILENT_MILLIS: u64 = 500;
 
 /// Ticks between two looks at the idle connections.
 const TICKS_A_SWEEP: u32 = 12;
@@ -180,27 +174,7 @@ pub(crate) async fn run(
             }
         }
     };
-    accept_rest(&worker, &listener).await;
-    drop(listener);
-    let began = worker.timers.coarse();
-    worker.connections.drain(0, false);
-    while worker.connections.len() > 0 && Instant::now() < deadline {
-        tokio::time::sleep(TICK).await;
-        // Those that were in the queue may have begun after the first call.
-        let silent_since = worker.timers.coarse().saturating_sub(SILENT_MILLIS);
-        worker.connections.drain(silent_since, began < silent_since);
-    }
+    drain(&worker, listener, deadline).await;
     tender.abort();
     Ok(())
-}
-
-/// Those who have been connected by the kernel already must not be reset.
-async fn accept_rest(worker: &Rc<Worker>, listener: &TcpListener) {
-    let until = Instant::now() + ACCEPT_REST;
-    while Instant::now() < until
-        && let Ok(Ok((stream, peer))) =
-            tokio::time::timeout(Duration::from_millis(1), listener.accept()).await
-    {
-        connection::start(worker, stream, peer);
-    }
 }

@@ -4,6 +4,7 @@
 //! `AMBASSADOR_UPDATE_MAPPING_STATUS` has no switch here: status is always written, because it is
 //! planned as a difference and costs nothing where nothing changed (Emissary's default is off).
 
+mod admission;
 mod flags;
 mod reader;
 
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+pub use admission::{AdmissionSettings, AnnotationPolicy, CertificateSource};
 pub use flags::{Flags, parse_static_name};
 pub use reader::SettingsError;
 
@@ -39,6 +41,9 @@ const DRAIN_DELAY: Duration = Duration::from_secs(5);
 /// With the delay it stays within a pod's usual 30 s of grace. Emissary's 600 s can't be reached
 /// there: its pods are killed first.
 const DRAIN_TIME: Duration = Duration::from_secs(20);
+/// Longer than a replica takes that is merely busy or starts anew, and short enough for a pipeline
+/// that waits: after that a status is written that names the replica.
+const REPLICA_GRACE: Duration = Duration::from_secs(30);
 
 /// Variables of Emissary's that steer machinery that isn't here.
 const NO_EFFECT: [&str; 14] = [
@@ -75,6 +80,12 @@ pub struct Settings {
     pub field_selector: Option<String>,
     /// The name that the Lease holder goes by: the pod's.
     pub identity: String,
+    /// `NUNCIO_ADMIN_SERVICE`: the Service of the admin port in the gateway's namespace, by which
+    /// replicas find each other; `None` for a gateway that runs alone.
+    pub admin_service: Option<String>,
+    /// `NUNCIO_REPLICA_GRACE`, seconds: how long a status waits for replicas that don't confirm
+    /// what it says.
+    pub replica_grace: Duration,
     /// Address for clients' connections.
     pub listen_address: IpAddr,
     /// Port for plaintext HTTP while no Listener says otherwise.
@@ -97,6 +108,8 @@ pub struct Settings {
     pub log_format: Format,
     /// The form of the access log.
     pub access_log: AccessLogFormat,
+    /// The admission webhook; `None` where it isn't served.
+    pub admission: Option<AdmissionSettings>,
     /// All variables, for `$VAR` in objects.
     pub environment: Environment,
 }
@@ -129,6 +142,8 @@ impl Settings {
                 .text("POD_NAME")
                 .or(read.text("HOSTNAME"))
                 .map_or_else(|| format!("nuncio-{}", std::process::id()), str::to_owned),
+            admin_service: read.text("NUNCIO_ADMIN_SERVICE").map(str::to_owned),
+            replica_grace: read.seconds("NUNCIO_REPLICA_GRACE", REPLICA_GRACE),
             listen_address: flags
                 .listen_address
                 .unwrap_or_else(|| read.address("AMBASSADOR_ENVOY_BIND_ADDRESS")),
@@ -148,6 +163,7 @@ impl Settings {
             log_level,
             log_format: if json { Format::Json } else { Format::Text },
             access_log: flags.access_log.unwrap_or_else(|| read.access_log()),
+            admission: AdmissionSettings::parse(&mut read),
             environment: BTreeMap::new(),
         };
         read.finish()?;

@@ -67,7 +67,7 @@ impl<'a> Reader<'a> {
     }
 
     /// `None` where the variable is unset or wrong.
-    fn parsed<T>(
+    pub(super) fn parsed<T>(
         &mut self,
         variable: &'static str,
         allowed: &'static str,

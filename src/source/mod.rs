@@ -10,11 +10,13 @@ pub mod kubernetes;
 pub mod observed;
 pub mod parse;
 pub mod store;
+pub mod versions;
 
 use std::sync::Arc;
 
 use crate::model::object::Object;
 use crate::model::service::{EndpointSlice, Service};
+use versions::Version;
 
 /// A collection that is listed and then watched as one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +31,23 @@ pub enum Collection {
     EndpointSlices,
     /// A directory of files; ids are paths, with an empty namespace.
     Files,
+}
+
+impl Collection {
+    /// All collections.
+    pub const ALL: [Self; 5] =
+        [Self::Mappings, Self::Services, Self::Ingresses, Self::EndpointSlices, Self::Files];
+
+    /// Its name, as Kubernetes' resource is called.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mappings => "mappings",
+            Self::Services => "services",
+            Self::Ingresses => "ingresses",
+            Self::EndpointSlices => "endpointslices",
+            Self::Files => "files",
+        }
+    }
 }
 
 /// The identity of a statement.
@@ -96,4 +115,7 @@ pub enum Event {
     Delete(StatementId),
     /// The list is complete.
     Listed(Collection),
+    /// An event and the version that it brings, or a version of which there is nothing to say.
+    /// With [`Event::Listed`]: the list holds everything up to it.
+    Versioned(Version, Option<Box<Event>>),
 }

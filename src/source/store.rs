@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use super::versions::{Marks, Version, Versions};
 use super::{Collection, Event, Statement, StatementId};
 use crate::model::cluster::ServiceRef;
 use crate::model::key::{ObjectKey, ServiceKey};
@@ -25,6 +26,7 @@ pub struct Store {
     slices: HashMap<ServiceKey, BTreeMap<(StatementId, usize), EndpointSlice>>,
     endpoints: Arc<Endpoints>,
     changes: Changes,
+    marks: Marks,
 }
 
 /// What has changed since it was last asked for.
@@ -47,10 +49,12 @@ struct Entry {
 impl Store {
     /// An empty store that waits for the lists of `collections`.
     pub fn new(defaults: Defaults, collections: impl IntoIterator<Item = Collection>) -> Self {
+        let awaited: BTreeSet<Collection> = collections.into_iter().collect();
         Self {
             statements: HashMap::new(),
             unconfirmed: BTreeMap::new(),
-            awaited: collections.into_iter().collect(),
+            marks: Marks::new(awaited.iter().copied()),
+            awaited,
             snapshot: Snapshot { defaults, ..Snapshot::default() },
             slices: HashMap::new(),
             endpoints: Arc::default(),
@@ -84,10 +88,21 @@ impl Store {
         std::mem::take(&mut self.changes)
     }
 
+    /// What another process must have taken in to know what this store holds.
+    pub fn needed(&self) -> Versions {
+        self.marks.needed()
+    }
+
+    /// How far this store has come in each collection.
+    pub fn complete(&self) -> Versions {
+        self.marks.complete()
+    }
+
     /// Takes one event in.
     pub fn apply(&mut self, event: Event) {
         match event {
             Event::Init(collection) => {
+                self.marks.begin_list(collection);
                 let ids = self.statements.keys().filter(|id| id.collection == collection);
                 let ids = ids.cloned().collect();
                 self.unconfirmed.insert(collection, ids);
@@ -100,12 +115,31 @@ impl Store {
             }
             Event::Delete(id) => self.remove(&id),
             Event::Listed(collection) => {
-                for id in self.unconfirmed.remove(&collection).unwrap_or_default() {
-                    self.remove(&id);
-                }
-                self.awaited.remove(&collection);
+                self.end_list(collection);
+                self.marks.forget(collection);
+            }
+            Event::Versioned(version, event) => self.apply_versioned(version, event),
+        }
+    }
+
+    fn apply_versioned(&mut self, version: Version, event: Option<Box<Event>>) {
+        match event.map(|event| *event) {
+            Some(Event::Listed(collection)) => {
+                self.end_list(collection);
+                self.marks.end_list(version);
+            }
+            event => {
+                self.marks.take(version);
+                event.into_iter().for_each(|event| self.apply(event));
             }
         }
+    }
+
+    fn end_list(&mut self, collection: Collection) {
+        for id in self.unconfirmed.remove(&collection).unwrap_or_default() {
+            self.remove(&id);
+        }
+        self.awaited.remove(&collection);
     }
 
     fn put(&mut self, statement: Statement) {

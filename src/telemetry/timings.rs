@@ -23,6 +23,9 @@ pub struct Timings {
     pub build: Durations,
     /// From the arrival of the oldest event of a change to the swap.
     pub change: Durations,
+    /// From a build until every replica serves it, where that was not so at once. Only the
+    /// replica that writes status measures it.
+    pub barrier: Durations,
 }
 
 /// The numbers of a histogram at one moment.

@@ -117,6 +117,8 @@ fn a_bad_mapping_is_told() {
         namespace.apply(&[mapping("neighbour", "/bad-mapping/", "echo-v1.backends")]);
         namespace.wait_ready("mapping/neighbour");
         let neighbour = Hold::neighbour("/bad-mapping/");
+        // What the webhook would refuse, to see what the gateway itself makes of it.
+        namespace.leave_admission();
         let spec = |field: &str, value: Value| {
             let mut spec =
                 json!({"hostname": "*", "prefix": "/bad/", "service": "echo-v1.backends"});

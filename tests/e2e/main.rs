@@ -4,15 +4,23 @@
 //! The tests share one gateway, so they run one after the other, each in its own namespaces.
 #![allow(clippy::panic, clippy::print_stdout, reason = "a test tells and fails")]
 
+mod admission;
 mod bad_input;
 mod barrier;
+mod chart;
 mod crds;
+mod docs;
 mod faults;
+#[path = "../docs/fences.rs"]
+mod fences;
 mod flux;
 mod gitops;
 mod kubectl;
 mod main_job;
+mod manifests;
 mod mappings;
 mod refusals;
+mod replicas;
 mod scale;
 mod support;
+mod upgrades;

@@ -1,4 +1,4 @@
-//! The permissions in deploy/ are enough, and a missing one is told.
+//! The chart's permissions are enough, and a missing one is told.
 
 use serde_json::{Value, json};
 

@@ -1,9 +1,7 @@
-//! Ports, workers, HTTP/2, the drain, and what log and metrics say afterwards.
+//! Ports, workers, HTTP/2, and what log and metrics say afterwards.
 
-use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -14,10 +12,7 @@ use nuncio::model::template::Template;
 use nuncio::proxy::{AccessLogFormat, Proxy};
 use nuncio::publish::channel;
 
-use crate::support::{
-    Backend, Gateway, block_on, connect, header, options, read_all, read_head, read_until, route,
-    status, table,
-};
+use crate::support::{Backend, Gateway, block_on, header, options, route, status, table};
 
 #[test]
 fn a_port_is_taken_whole_or_not_at_all() {
@@ -189,132 +184,4 @@ fn headers_are_edited_both_ways() {
         assert_eq!(header(seen, name), value, "{name} in {seen}");
     }
     assert_eq!(seen.matches("x-more: ").count(), 2, "{seen}");
-}
-
-#[test]
-fn a_drain_loses_nothing_and_ends() {
-    let backend = Backend::start(|mut stream, _| {
-        while let Some(head) = read_head(&mut stream) {
-            if head.contains("/slow") {
-                std::thread::sleep(Duration::from_millis(600));
-            }
-            let ok = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
-            if stream.write_all(ok).is_err() {
-                return;
-            }
-        }
-    });
-    let gateway = Gateway::start(vec![route("/", Upstream::Address(backend.address))]);
-    let address = gateway.address();
-    let mut idle = connect(address);
-    idle.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").expect("writes");
-    read_until(&mut idle, "ok");
-    let mut busy = connect(address);
-    busy.write_all(b"GET /slow HTTP/1.1\r\nhost: a\r\n\r\n").expect("writes");
-    let began = Instant::now();
-    let drain = std::thread::spawn(move || {
-        block_on(gateway.proxy.drain(Duration::from_millis(200), Duration::from_secs(5)));
-    });
-    // During the delay all is as before.
-    std::thread::sleep(Duration::from_millis(50));
-    let mut late = connect(address);
-    late.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").expect("writes");
-    assert_eq!(status(&read_all(&mut late)), "200");
-    // Then the idle connection ends, the busy one after its answer.
-    assert_eq!(idle.read(&mut [0; 1]).expect("an end"), 0);
-    let answer = read_all(&mut busy);
-    assert_eq!(status(&answer), "200", "{answer}");
-    assert_eq!(header(&answer, "connection"), Some("close"), "{answer}");
-    drain.join().expect("drains");
-    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
-    assert!(TcpStream::connect((IpAddr::V4(Ipv4Addr::LOCALHOST), address.port())).is_err());
-}
-
-/// HTTP/1.1 has no other way to part without losing the request that is on its way.
-#[test]
-fn a_drain_says_close_before_it_closes() {
-    let backend = Backend::start(|mut stream, _| {
-        let ok = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
-        while read_head(&mut stream).is_some() && stream.write_all(ok).is_ok() {}
-    });
-    let gateway = Gateway::start(vec![route("/", Upstream::Address(backend.address))]);
-    let mut stream = connect(gateway.address());
-    let drain = std::thread::spawn(move || {
-        block_on(gateway.proxy.drain(Duration::from_millis(100), Duration::from_secs(5)));
-    });
-    let mut answers = 0;
-    loop {
-        stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").expect("still open");
-        let head = read_until(&mut stream, "\r\n\r\nok");
-        assert_eq!(status(&head), "200", "after {answers} answers: {head}");
-        answers += 1;
-        if header(&head, "connection") == Some("close") {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    assert!(answers > 2, "it was told before the delay was over");
-    drain.join().expect("drains");
-}
-
-#[test]
-fn a_drain_answers_who_was_connected() {
-    let backend = Backend::echo();
-    let mut options = options();
-    options.workers = 2;
-    let gateway = Gateway::with(options, vec![route("/", Upstream::Address(backend.address))]);
-    let address = gateway.address();
-    let silent = connect(address);
-    let drain = std::thread::spawn(move || {
-        block_on(gateway.proxy.drain(Duration::from_millis(200), Duration::from_secs(8)));
-    });
-    let (mut answered, mut lost) = (0, 0);
-    // New connections, one after the other, until there is nobody to connect to.
-    while let Ok(mut stream) = TcpStream::connect(address) {
-        let sent = stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
-        match (sent, status(&read_all(&mut stream))) {
-            (Ok(()), "200") => answered += 1,
-            _ => lost += 1,
-        }
-    }
-    let began = Instant::now();
-    drain.join().expect("drains");
-    drop(silent);
-    assert!(began.elapsed() < Duration::from_secs(4), "a silent client held up the drain");
-    // The kernel resets one that it connects between the last accept and the close.
-    assert!(answered > 10 && lost <= 1, "{answered} answered, {lost} lost");
-}
-
-#[test]
-fn a_drain_says_goaway() {
-    let backend = Backend::echo();
-    let gateway = Gateway::start(vec![route("/", Upstream::Address(backend.address))]);
-    block_on(async {
-        let stream = tokio::net::TcpStream::connect(gateway.address()).await.expect("connects");
-        let (mut sender, connection) =
-            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-                .await
-                .expect("speaks HTTP/2");
-        let mut tasks = tokio::task::JoinSet::new();
-        tasks.spawn(connection);
-        let request = http::Request::get("http://a/").body(Full::new(bytes::Bytes::new()));
-        let response = sender.send_request(request.expect("valid")).await.expect("answered");
-        response.into_body().collect().await.expect("complete");
-        gateway.proxy.drain(Duration::ZERO, Duration::from_secs(5)).await;
-        // GOAWAY with no error: the connection ends well.
-        let ended = tasks.join_next().await.expect("one task").expect("no panic");
-        assert!(ended.is_ok(), "{ended:?}");
-    });
-}
-
-#[test]
-fn a_drain_ends_at_its_deadline() {
-    let backend = Backend::start(|mut stream, _| while read_head(&mut stream).is_some() {});
-    let gateway = Gateway::start(vec![route("/", Upstream::Address(backend.address))]);
-    let mut stuck = connect(gateway.address());
-    stuck.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").expect("writes");
-    std::thread::sleep(Duration::from_millis(50));
-    let began = Instant::now();
-    block_on(gateway.proxy.drain(Duration::ZERO, Duration::from_millis(200)));
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }

@@ -3,6 +3,7 @@
 
 mod basics;
 mod dns;
+mod drain;
 mod lifecycle;
 mod streams;
 mod strictness;

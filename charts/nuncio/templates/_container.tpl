@@ -80,6 +80,20 @@ volumeMounts:
 - name: NUNCIO_DIAGNOSTICS_ALLOW_NON_LOCAL
   value: "true"
 {{- end }}
+{{- if eq (include "nuncio.hasAdmission" .) "true" }}
+- name: NUNCIO_ADMISSION_SERVICE
+  value: {{ include "nuncio.admissionName" . | quote }}
+- name: NUNCIO_ADMISSION_SECRET
+  value: {{ include "nuncio.admissionSecret" . | quote }}
+- name: NUNCIO_ADMISSION_WEBHOOK
+  value: {{ include "nuncio.clusterName" . | quote }}
+- name: NUNCIO_ADMISSION_ANNOTATIONS
+  value: {{ .Values.admission.annotations }}
+{{- if .Values.admission.certManager.enabled }}
+- name: NUNCIO_ADMISSION_CERTIFICATE
+  value: external
+{{- end }}
+{{- end }}
 {{- range $name, $value := omit .Values.env "NUNCIO_DRAIN_DELAY" "AMBASSADOR_DRAIN_TIME" }}
 - name: {{ $name }}
   value: {{ include "nuncio.text" $value | quote }}
@@ -108,6 +122,11 @@ volumeMounts:
 - name: admin
   containerPort: {{ include "nuncio.adminPort" . }}
   protocol: TCP
+{{- if eq (include "nuncio.hasAdmission" .) "true" }}
+- name: admission
+  containerPort: {{ include "nuncio.admissionPort" . }}
+  protocol: TCP
+{{- end }}
 {{- end }}
 
 {{/* A probe, with the gateway's own question where no handler is given. */}}

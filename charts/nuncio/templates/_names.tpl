@@ -31,6 +31,12 @@ app.kubernetes.io/name: {{ include "nuncio.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{/* The test's pod has another name: the gateway's Services must not choose it. */}}
+{{- define "nuncio.testLabels" -}}
+app.kubernetes.io/name: {{ include "nuncio.name" . }}-test
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
 {{/* Labels that every object has but for those by which pods are selected. */}}
 {{- define "nuncio.commonLabels" -}}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
@@ -115,4 +121,39 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{/* "true" where the admission webhook is to be installed. */}}
 {{- define "nuncio.hasAdmission" -}}
 {{- and .Values.admission.enabled (not .Values.scope.singleNamespace) }}
+{{- end }}
+
+{{/* The Service that the API server asks, and what belongs to it in the namespace. */}}
+{{- define "nuncio.admissionName" -}}
+{{- printf "%s-admission" (include "nuncio.fullname" . | trunc 53 | trimSuffix "-") }}
+{{- end }}
+
+{{/* The Secret of the webhook's certificate. */}}
+{{- define "nuncio.admissionSecret" -}}
+{{- printf "%s-certificate" (include "nuncio.admissionName" .) }}
+{{- end }}
+
+{{/* The port of the pods that the API server reaches. */}}
+{{- define "nuncio.admissionPort" -}}
+{{- include "nuncio.text" (default 8444 .Values.env.NUNCIO_ADMISSION_PORT) }}
+{{- end }}
+
+{{/* What both webhooks have in common. */}}
+{{- define "nuncio.webhook" -}}
+admissionReviewVersions: [v1]
+clientConfig:
+  service:
+    name: {{ include "nuncio.admissionName" . }}
+    namespace: {{ include "nuncio.namespace" . }}
+    path: /validate
+failurePolicy: {{ .Values.admission.failurePolicy }}
+matchPolicy: Equivalent
+sideEffects: None
+timeoutSeconds: {{ int .Values.admission.timeoutSeconds }}
+# A namespace with the label nuncio.dev/admission: "off" is left alone.
+namespaceSelector:
+  matchExpressions:
+    - key: nuncio.dev/admission
+      operator: NotIn
+      values: ["off"]
 {{- end }}

@@ -36,4 +36,28 @@
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   verbs: [get, create, update]
+{{- if eq (include "nuncio.hasAdmission" .) "true" }}
+# The certificate of the admission webhook.
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: [{{ include "nuncio.admissionSecret" . }}]
+  verbs: [{{ ternary "list, watch" "get, list, watch, update" .Values.admission.certManager.enabled }}]
+{{- if not .Values.admission.certManager.enabled }}
+# Somebody may have deleted it.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create]
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Whom the API server trusts: the one webhook configuration, which belongs to the whole cluster. */}}
+{{- define "nuncio.admissionRules" -}}
+{{- if and (eq (include "nuncio.hasAdmission" .) "true") (not .Values.admission.certManager.enabled) -}}
+# Which certificate the API server takes from the admission webhook.
+- apiGroups: [admissionregistration.k8s.io]
+  resources: [validatingwebhookconfigurations]
+  resourceNames: [{{ include "nuncio.clusterName" . }}]
+  verbs: [list, watch, patch]
+{{- end }}
 {{- end }}

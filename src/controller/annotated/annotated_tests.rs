@@ -2,8 +2,12 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::*;
+use crate::controller::lead;
+use crate::controller::lease::Leadership;
 use crate::controller::rebuild::Built;
-use crate::controller::testing::{Call, Server, build, built, document, report, server};
+use crate::controller::testing::{
+    Call, Server, barrier, build, built, built_at, document, lease, other, report, server,
+};
 use crate::model::report::{Report, Verdict};
 
 const LIST: &str = "/apis/nuncio.dev/v1alpha1/annotatedresources";
@@ -90,17 +94,19 @@ struct Scene {
     server: Server,
     kept: Kept,
     builds: watch::Sender<Arc<Built>>,
-    leader: watch::Sender<bool>,
+    leader: watch::Sender<Leadership>,
+    replicas: watch::Sender<Arc<Replicas>>,
     _task: JoinSet<()>,
 }
 
 fn scene(first: Option<Arc<Build>>) -> Scene {
     let (client, server) = server();
     let (builds, reader) = watch::channel(built(first));
-    let (leader, leads) = watch::channel(true);
+    let (leader, leads) = watch::channel(lease(true));
     let mut task = JoinSet::new();
-    task.spawn(AnnotatedWriter::new(client, None, "default").run(reader, leads));
-    Scene { server, kept: Kept::default(), builds, leader, _task: task }
+    let (replicas, barrier) = barrier(Replicas::default());
+    task.spawn(lead::run(AnnotatedWriter::new(client, None, "default", &barrier), reader, leads));
+    Scene { server, kept: Kept::default(), builds, leader, replicas, _task: task }
 }
 
 impl Scene {
@@ -195,12 +201,37 @@ async fn a_missing_definition_is_waited_for() {
 async fn a_lost_lease_stops_writing_and_a_new_one_begins_with_a_list() {
     let mut scene = scene(Some(build(vec![accepted(0, "a")])));
     scene.serve().await;
-    scene.leader.send_replace(false);
+    scene.leader.send_replace(lease(false));
     scene.publish(vec![accepted(0, "b")]);
     scene.kept.log.clear();
     scene.serve().await;
     assert!(scene.kept.log.is_empty(), "{:?}", scene.kept.log);
-    scene.leader.send_replace(true);
+    scene.leader.send_replace(lease(true));
     scene.serve().await;
     assert_eq!(scene.kept.log.len(), 3, "delete a, apply b, status b: {:?}", scene.kept.log);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_document_is_ready_when_every_replica_serves_it() {
+    let mut scene = scene(None);
+    scene.serve().await;
+    scene.replicas.send_replace(other(1));
+    scene.builds.send_replace(built_at(2, vec![accepted(0, "a")]));
+    let begun = Instant::now();
+    scene.kept.answer(scene.server.next().await);
+    assert_eq!(begun.elapsed(), Duration::ZERO, "the object itself needn't wait");
+    scene.kept.answer(scene.server.next().await);
+    assert_eq!(begun.elapsed(), Duration::from_secs(1));
+    let programmed = |scene: &Scene| {
+        let object = scene.kept.objects.values().next().unwrap();
+        let condition = &object["status"]["conditions"][2];
+        (condition["status"].clone(), condition["reason"].clone())
+    };
+    assert_eq!(programmed(&scene), (json!("False"), json!("Pending")));
+    scene.replicas.send_replace(other(2));
+    scene.kept.answer(scene.server.next().await);
+    assert_eq!(programmed(&scene), (json!("True"), json!("Programmed")));
+    scene.builds.send_replace(built_at(3, vec![]));
+    scene.serve().await;
+    assert!(scene.kept.objects.is_empty(), "what goes needn't wait either");
 }

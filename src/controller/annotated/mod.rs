@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use kube::core::{ApiResource, DynamicObject};
 use kube::{Api, Client};
 use kube_runtime::watcher::{self, Event, watcher};
@@ -15,14 +14,16 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::apply::{Applier, Written};
+use super::lead::{Builds, Duty, next_after, published, sleep_until};
+use super::rebuild::Built;
+use super::replicas::{Barrier, Replicas, Room, Standing};
 use super::status::plan::StatusForm;
-use super::{Builds, published};
 use crate::model::Build;
 use crate::model::key::Origin;
 use crate::model::report::Report;
 use crate::source::kubernetes::observed_status;
 use plan::{
-    Desired, Existing, GATEWAY, MANAGED_BY, Subject, Terms, fingerprint, label_value,
+    Desired, Existing, GATEWAY, MANAGED_BY, Subject, Terms, Wanted, fingerprint, label_value,
     plan_annotated, plan_desired,
 };
 
@@ -41,7 +42,10 @@ pub struct AnnotatedWriter {
     gateway: String,
     form: StatusForm,
     applier: Applier<Subject>,
-    build: Option<Arc<Build>>,
+    replicas: watch::Receiver<Arc<Replicas>>,
+    /// Those of which not every replica is known to serve what this one does.
+    room: Room<Subject>,
+    built: Option<Arc<Built>>,
     desired: BTreeMap<Subject, Desired>,
     existing: HashMap<Subject, Existing>,
     /// While a list runs: what it hasn't named yet.
@@ -54,71 +58,26 @@ pub struct AnnotatedWriter {
 
 impl AnnotatedWriter {
     /// A writer of the objects of the gateway `ambassador_id`.
-    pub fn new(client: Client, single_namespace: Option<String>, ambassador_id: &str) -> Self {
+    pub(super) fn new(
+        client: Client,
+        single_namespace: Option<String>,
+        ambassador_id: &str,
+        barrier: &Barrier,
+    ) -> Self {
         Self {
             applier: Applier::new(client.clone(), resource()),
             client,
             single_namespace,
             gateway: label_value(ambassador_id),
             form: StatusForm::Conditions,
-            build: None,
+            replicas: barrier.replicas.clone(),
+            room: barrier.room(),
+            built: None,
             desired: BTreeMap::new(),
             existing: HashMap::new(),
             unlisted: HashMap::new(),
             listed: false,
             trouble: None,
-        }
-    }
-
-    /// Writes until one of the senders is gone. When `leader` turns false, writes under way are dropped at once.
-    pub async fn run(mut self, mut builds: Builds, mut leader: watch::Receiver<bool>) {
-        loop {
-            if leader.wait_for(|leads| *leads).await.is_err() {
-                return;
-            }
-            let build = published(&mut builds);
-            self.take_build(build);
-            // The definition may have been replaced meanwhile.
-            self.form = StatusForm::Conditions;
-            let ended = self.lead(&mut builds, &mut leader).await;
-            self.applier.clear();
-            self.existing.clear();
-            self.unlisted.clear();
-            self.listed = false;
-            if ended {
-                return;
-            }
-        }
-    }
-
-    /// Returns when the lease is lost, and whether a sender is gone.
-    async fn lead(&mut self, builds: &mut Builds, leader: &mut watch::Receiver<bool>) -> bool {
-        let mut watch = std::pin::pin!(watcher(self.api(), self.watch_config()));
-        let mut resume = Instant::now();
-        loop {
-            let (desired, existing) = (&self.desired, &self.existing);
-            let terms = Terms { gateway: &self.gateway, form: self.form };
-            let ready = self.listed && self.build.is_some();
-            let plan = |subject: &Subject| {
-                let (desired, existing) = (desired.get(subject), existing.get(subject));
-                plan_annotated(subject, desired, existing, terms, jiff::Timestamp::now())
-            };
-            tokio::select! {
-                biased;
-                lost = leader.wait_for(|leads| !*leads) => return lost.is_err(),
-                changed = builds.changed() => {
-                    if changed.is_err() {
-                        return true;
-                    }
-                    let build = published(builds);
-                    self.take_build(build);
-                }
-                Some(event) = next_after(resume, &mut watch) => match event {
-                    Ok(event) => self.take_event(event),
-                    Err(error) => resume = Instant::now() + self.trouble(&error),
-                },
-                (subject, written) = self.applier.next(plan), if ready => self.fold(subject, written),
-            }
         }
     }
 
@@ -134,24 +93,55 @@ impl AnnotatedWriter {
         watcher::Config::default().labels(&format!("{label}={value},{GATEWAY}={}", self.gateway))
     }
 
-    fn take_build(&mut self, build: Option<Arc<Build>>) {
-        if self.build.is_some() && has_same_annotations(self.build.as_deref(), build.as_deref()) {
-            self.build = build;
+    fn take_build(&mut self, built: Option<Arc<Built>>) {
+        let before = std::mem::replace(&mut self.built, built);
+        self.room.set_replicas(Arc::clone(&self.replicas.borrow()));
+        let (build, now) = (build_of(self.built.as_deref()), Instant::now());
+        if before.is_some() && has_same_annotations(build_of(before.as_deref()), build) {
             return;
         }
-        let reports = build.as_ref().map_or(&[][..], |build| &build.reports);
+        let reports = build.map_or(&[][..], |build| &build.reports);
         let before = std::mem::take(&mut self.desired);
         self.desired = plan_desired(reports, &self.gateway, &before);
         for (subject, desired) in &self.desired {
             let known = before.get(subject);
             if known.is_none_or(|known| !Arc::ptr_eq(&known.report, &desired.report)) {
+                match &self.built {
+                    Some(built) if self.listed && desired.report.is_accepted() => {
+                        self.room.enter(subject.clone(), &built.needed, now);
+                    }
+                    _ => self.room.leave(subject),
+                }
                 self.applier.enqueue_urgent(subject.clone());
             }
         }
         for subject in before.into_keys().filter(|subject| !self.desired.contains_key(subject)) {
+            self.room.leave(&subject);
             self.applier.enqueue_urgent(subject);
         }
-        self.build = build;
+    }
+
+    /// What there is has become known: what stands was found true by the replica that led before,
+    /// and of all else it is asked whether every replica serves it.
+    fn admit(&mut self) {
+        let Some(built) = &self.built else { return };
+        for (subject, desired) in &self.desired {
+            let wanted = Wanted { desired, standing: Some(Standing::Everywhere) };
+            let now = jiff::Timestamp::now();
+            let existing = self.existing.get(subject);
+            let terms = Terms { gateway: &self.gateway, form: self.form };
+            let stands = plan_annotated(subject, Some(wanted), existing, terms, now);
+            if stands.is_some() && desired.report.is_accepted() {
+                self.room.enter(subject.clone(), &built.needed, Instant::now());
+            }
+        }
+    }
+
+    /// Enqueues those of whom there is something else to say, by the replicas or by the clock.
+    fn look(&mut self) {
+        for subject in self.room.look(Instant::now()) {
+            self.applier.enqueue_urgent(subject);
+        }
     }
 
     fn take_event(&mut self, event: Event<DynamicObject>) {
@@ -166,8 +156,10 @@ impl AnnotatedWriter {
                 self.applier.enqueue(subject);
             }
             Event::InitDone => {
-                self.listed = true;
                 self.unlisted.clear();
+                if !std::mem::replace(&mut self.listed, true) {
+                    self.admit();
+                }
                 // Also those that should be and aren't.
                 for subject in self.desired.keys() {
                     self.applier.enqueue(subject.clone());
@@ -262,19 +254,67 @@ impl AnnotatedWriter {
     }
 }
 
+impl Duty for AnnotatedWriter {
+    fn begin(&mut self, built: Option<Arc<Built>>) {
+        // The definition may have been replaced meanwhile.
+        self.form = StatusForm::Conditions;
+        self.take_build(built);
+    }
+
+    async fn work(&mut self, builds: &mut Builds) {
+        let mut watch = std::pin::pin!(watcher(self.api(), self.watch_config()));
+        let mut resume = Instant::now();
+        loop {
+            let wake = self.room.wake();
+            let (desired, existing) = (&self.desired, &self.existing);
+            let terms = Terms { gateway: &self.gateway, form: self.form };
+            let (room, ready) = (&self.room, self.listed && self.built.is_some());
+            let plan = |subject: &Subject| {
+                let wanted = desired
+                    .get(subject)
+                    .map(|desired| Wanted { desired, standing: room.standing(subject) });
+                let existing = existing.get(subject);
+                plan_annotated(subject, wanted, existing, terms, jiff::Timestamp::now())
+            };
+            tokio::select! {
+                biased;
+                changed = builds.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    self.take_build(published(builds));
+                }
+                Ok(()) = self.replicas.changed() => {
+                    self.room.set_replicas(Arc::clone(&self.replicas.borrow_and_update()));
+                    self.look();
+                }
+                () = sleep_until(wake) => self.look(),
+                Some(event) = next_after(resume, &mut watch) => match event {
+                    Ok(event) => self.take_event(event),
+                    Err(error) => resume = Instant::now() + self.trouble(&error),
+                },
+                (subject, written) = self.applier.next(plan), if ready => self.fold(subject, written),
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        self.applier.clear();
+        self.room.clear();
+        self.existing.clear();
+        self.unlisted.clear();
+        self.listed = false;
+    }
+}
+
 impl std::fmt::Debug for AnnotatedWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("AnnotatedWriter").field("gateway", &self.gateway).finish_non_exhaustive()
     }
 }
 
-/// The next event, not before `resume`.
-async fn next_after<S: futures_util::Stream + Unpin>(
-    resume: Instant,
-    stream: &mut S,
-) -> Option<S::Item> {
-    tokio::time::sleep_until(resume).await;
-    stream.next().await
+fn build_of(built: Option<&Built>) -> Option<&Build> {
+    built.map(|built| &*built.build)
 }
 
 /// Whether the reports on documents of annotations are the same, by their pointers.

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::controller::apply::{Operation, Write};
-use crate::controller::status::plan::{StatusForm, plan};
+use crate::controller::replicas::Standing;
+use crate::controller::status::plan::{Finding, StatusForm, plan};
 use crate::model::key::{Carrier, CarrierKind, Origin};
 use crate::model::object::Object;
 use crate::model::report::Report;
@@ -34,6 +35,14 @@ pub(super) struct Desired {
     pub(super) report: Arc<Report>,
     /// Of its spec and owner.
     pub(super) fingerprint: u64,
+}
+
+/// What is wanted of an AnnotatedResource now.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted<'a> {
+    pub(super) desired: &'a Desired,
+    /// What its status may say of the replicas; `None` for nothing yet.
+    pub(super) standing: Option<Standing>,
 }
 
 /// An AnnotatedResource that there is.
@@ -96,20 +105,21 @@ pub(super) fn plan_desired(
 /// The spec comes first, so that its generation is the one that the status then speaks of.
 pub(super) fn plan_annotated(
     subject: &Subject,
-    desired: Option<&Desired>,
+    wanted: Option<Wanted<'_>>,
     existing: Option<&Existing>,
     terms: Terms<'_>,
     now: jiff::Timestamp,
 ) -> Option<Write> {
-    let operation = match (desired, existing) {
+    let operation = match (wanted, existing) {
         (None, None) => return None,
         (None, Some(existing)) => Operation::Delete { uid: existing.uid.clone() },
-        (Some(desired), Some(existing)) if is_current(desired, existing) => {
+        (Some(wanted), Some(existing)) if is_current(wanted.desired, existing) => {
+            let finding = Finding { report: &wanted.desired.report, standing: &wanted.standing? };
             let (status, generation) = (Some(&*existing.status), existing.generation);
-            let patch = plan(&desired.report, status, generation, terms.form, now)?;
+            let patch = plan(finding, status, generation, terms.form, now)?;
             Operation::Status(serde_json::to_value(patch).ok()?)
         }
-        (Some(desired), _) => {
+        (Some(Wanted { desired, .. }), _) => {
             let Origin::Annotation { carrier, .. } = &desired.report.object.key.origin else {
                 return None;
             };

@@ -26,6 +26,11 @@ fn now() -> jiff::Timestamp {
     jiff::Timestamp::UNIX_EPOCH
 }
 
+/// What is wanted of an object that every replica serves.
+fn wanted_everywhere(desired: &Desired) -> Wanted<'_> {
+    Wanted { desired, standing: Some(Standing::Everywhere) }
+}
+
 #[test]
 fn names_are_valid_recognisable_and_stay() {
     // A change of these texts orphans every object that was made before: don't.
@@ -92,8 +97,9 @@ fn standing(desired: &Desired) -> Existing {
 fn the_spec_comes_before_the_status() {
     let wanted = desired(vec![report(document("svc", 1, "a"), Verdict::Rejected)]);
     let (subject, wanted) = wanted.first_key_value().unwrap();
-    let plan = |desired, existing: Option<&Existing>| {
-        plan_annotated(subject, desired, existing, TERMS, now()).map(|write| write.operation)
+    let plan = |desired: Option<&Desired>, existing: Option<&Existing>| {
+        let wanted = desired.map(wanted_everywhere);
+        plan_annotated(subject, wanted, existing, TERMS, now()).map(|write| write.operation)
     };
     let Some(Operation::Apply { body, fingerprint }) = plan(Some(wanted), None) else { panic!() };
     assert_eq!(fingerprint, wanted.fingerprint);
@@ -134,7 +140,8 @@ fn an_unreadable_document_has_no_json() {
         object.document = text.map(Into::into);
         let wanted = desired(vec![accepted(object)]);
         let (subject, wanted) = wanted.first_key_value().unwrap();
-        let write = plan_annotated(subject, Some(wanted), None, TERMS, now()).unwrap();
+        let write =
+            plan_annotated(subject, Some(wanted_everywhere(wanted)), None, TERMS, now()).unwrap();
         let Operation::Apply { body, .. } = write.operation else { panic!() };
         assert!(body["spec"].get("document").is_none(), "{text:?}");
     }
@@ -172,7 +179,9 @@ fn columns_show_the_fields_of_either_form() {
             [(StatusForm::Conditions, expected), (StatusForm::ConditionsBefore02, [""; 3])]
         {
             let terms = Terms { form, ..TERMS };
-            let write = plan_annotated(subject, Some(wanted), None, terms, now()).unwrap();
+            let write =
+                plan_annotated(subject, Some(wanted_everywhere(wanted)), None, terms, now())
+                    .unwrap();
             let Operation::Apply { body, .. } = write.operation else { panic!() };
             let column = |name: &str| body["spec"][name].as_str().unwrap_or_default().to_owned();
             assert_eq!(["host", "prefix", "service"].map(column), expected, "{text}");

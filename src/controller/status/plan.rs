@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::controller::replicas::Standing;
 use crate::model::report::{Condition, ConditionKind, Report};
 use crate::source::ObservedStatus;
 
@@ -50,6 +51,15 @@ impl StatusForm {
     }
 }
 
+/// What was found of an object.
+#[derive(Debug, Clone, Copy)]
+pub struct Finding<'a> {
+    /// What the build found. Its configuration must be served by this replica.
+    pub report: &'a Report,
+    /// Whether the other replicas serve it too.
+    pub standing: &'a Standing,
+}
+
 /// The status to write: all fields of it that are ours, by server-side apply. The API server
 /// keeps what other writers own, their conditions included.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -88,26 +98,44 @@ pub struct PatchedCondition {
     pub last_transition_time: String,
 }
 
-/// What to write so that the status says what `report` found of `generation`; `None` if it says
-/// so already. The configuration that holds `report` must be served.
+/// What to write so that the status says what was found of `generation`; `None` if it says so
+/// already.
 pub fn plan(
-    report: &Report,
+    finding: Finding<'_>,
     observed: Option<&ObservedStatus>,
     generation: Option<i64>,
     form: StatusForm,
     now: jiff::Timestamp,
 ) -> Option<StatusPatch> {
-    let found = report.conditions();
+    let found = conditions(finding);
     let (state, reason) = if form.has_state() { state(&found) } else { (None, None) };
     let conditions = found
         .into_iter()
-        .chain(report.stalled())
+        .chain(finding.report.stalled())
         .filter(|_| form.has_conditions())
         .map(|condition| plan_condition(condition, observed, generation, now))
         .collect();
     let observed_generation = generation.filter(|_| form.has_generation());
     let patch = StatusPatch { state, reason, observed_generation, conditions };
     (!is_observed(&patch, observed, form)).then_some(patch)
+}
+
+/// The conditions, in the light of what the other replicas serve.
+fn conditions(finding: Finding<'_>) -> [Condition; 4] {
+    let mut found = finding.report.conditions();
+    let told = [ConditionKind::Programmed, ConditionKind::Ready];
+    for condition in found.iter_mut().filter(|c| c.status && told.contains(&c.kind)) {
+        match finding.standing {
+            Standing::Everywhere => {}
+            Standing::Pending(text) => {
+                condition.status = false;
+                condition.reason = "Pending";
+                condition.message = text.to_string();
+            }
+            Standing::Except(text) => condition.message.push_str(text),
+        }
+    }
+    found
 }
 
 /// Emissary's summary of an object.

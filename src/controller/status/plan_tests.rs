@@ -46,6 +46,58 @@ fn no_service() -> Report {
     Report { references: References::ServiceNotFound(service), ..accepted() }
 }
 
+/// A plan for what every replica serves.
+fn plan(
+    report: &Report,
+    observed: Option<&ObservedStatus>,
+    generation: Option<i64>,
+    form: StatusForm,
+    now: jiff::Timestamp,
+) -> Option<StatusPatch> {
+    let standing = &Standing::Everywhere;
+    super::plan(Finding { report, standing }, observed, generation, form, now)
+}
+
+#[test]
+fn what_not_all_replicas_serve_is_pending_or_excepted() {
+    let pending = Standing::Pending("wait".into());
+    let except = Standing::Except(", but".into());
+    let rows = [
+        (accepted(), &pending, [("False", "Pending", "wait"), ("False", "Pending", "wait")]),
+        (
+            accepted(),
+            &except,
+            [
+                ("True", "Programmed", "The gateway serves this generation, but"),
+                ("True", "Ready", "Accepted and served, but"),
+            ],
+        ),
+        (
+            no_service(),
+            &pending,
+            [
+                ("False", "Pending", "wait"),
+                ("False", "ServiceNotFound", "There is no Service gone in namespace ns"),
+            ],
+        ),
+        (
+            rejected(),
+            &pending,
+            [
+                ("False", "NotAccepted", "Nothing of this object is served"),
+                ("False", "Invalid", "prefix: is required"),
+            ],
+        ),
+    ];
+    for (report, standing, expected) in rows {
+        let finding = Finding { report: &report, standing };
+        let patch = super::plan(finding, None, Some(1), StatusForm::Conditions, now()).unwrap();
+        let told: Vec<_> =
+            patch.conditions[2..].iter().map(|c| (c.status, c.reason, &*c.message)).collect();
+        assert_eq!(told, expected);
+    }
+}
+
 #[test]
 fn a_first_status_says_everything_now() {
     let patch = plan(&accepted(), None, Some(3), StatusForm::Full, now()).unwrap();

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use kube::Client;
 use kube::core::ApiResource;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
-use super::plan::{StatusForm, plan};
+use super::plan::{Finding, StatusForm, StatusPatch, plan};
 use crate::controller::apply::{Applier, Operation, Write, Written};
-use crate::controller::{Builds, published};
+use crate::controller::lead::{Builds, Duty, published, sleep_until};
+use crate::controller::rebuild::Built;
+use crate::controller::replicas::{Barrier, Replicas, Room, Standing};
 use crate::model::Build;
 use crate::model::key::{Kind, ObjectKey, Origin};
 use crate::model::report::Report;
@@ -19,14 +22,21 @@ use crate::source::observed::ObservedStatuses;
 pub struct StatusWriter {
     observed: ObservedStatuses,
     applier: Applier<ObjectKey>,
+    replicas: watch::Receiver<Arc<Replicas>>,
+    /// Those of which not every replica is known to serve what this one does.
+    room: Room<ObjectKey>,
     /// The build that statuses speak of. It is served already.
-    build: Option<Arc<Build>>,
+    built: Option<Arc<Built>>,
     form: StatusForm,
 }
 
 impl StatusWriter {
     /// A writer that plans against `observed`.
-    pub fn new(client: Client, observed: ObservedStatuses) -> Self {
+    pub(in crate::controller) fn new(
+        client: Client,
+        observed: ObservedStatuses,
+        barrier: &Barrier,
+    ) -> Self {
         let resource = ApiResource {
             group: "getambassador.io".to_owned(),
             version: "v3alpha1".to_owned(),
@@ -35,56 +45,30 @@ impl StatusWriter {
             plural: "mappings".to_owned(),
         };
         let applier = Applier::new(client, resource);
-        Self { observed, applier, build: None, form: StatusForm::Full }
+        let (replicas, room) = (barrier.replicas.clone(), barrier.room());
+        Self { observed, applier, replicas, room, built: None, form: StatusForm::Full }
     }
 
-    /// Writes until one of the senders is gone. When `leader` turns false, writes under way are dropped at once.
-    pub async fn run(mut self, mut builds: Builds, mut leader: watch::Receiver<bool>) {
-        loop {
-            if leader.wait_for(|leads| *leads).await.is_err() {
-                return;
+    /// Takes a new build in.
+    fn take(&mut self, built: Option<Arc<Built>>) {
+        let old = std::mem::replace(&mut self.built, built);
+        self.room.set_replicas(Arc::clone(&self.replicas.borrow()));
+        let (Some(built), now) = (&self.built, Instant::now()) else { return };
+        for report in changed_reports(old.as_deref().map(|old| &*old.build), Some(&built.build)) {
+            let key = &report.object.key;
+            match report.is_accepted() {
+                true => self.room.enter(key.clone(), &built.needed, now),
+                // Nothing of it is served anywhere: there is nothing to wait for.
+                false => self.room.leave(key),
             }
-            self.build = published(&mut builds);
-            // The definition may have been replaced meanwhile.
-            self.form = StatusForm::Full;
-            for key in resources(self.build.as_deref()) {
-                self.applier.enqueue(key);
-            }
-            let ended = self.lead(&mut builds, &mut leader).await;
-            self.applier.clear();
-            if ended {
-                return;
-            }
+            self.applier.enqueue_urgent(key.clone());
         }
     }
 
-    /// Returns when the lease is lost, and whether a sender is gone.
-    async fn lead(&mut self, builds: &mut Builds, leader: &mut watch::Receiver<bool>) -> bool {
-        let observed = self.observed.clone();
-        loop {
-            let (statuses, build, form) = (&observed, self.build.as_deref(), self.form);
-            tokio::select! {
-                biased;
-                lost = leader.wait_for(|leads| !*leads) => return lost.is_err(),
-                changed = builds.changed() => {
-                    if changed.is_err() {
-                        return true;
-                    }
-                    let new = published(builds);
-                    for key in changed_resources(build, new.as_deref()) {
-                        self.applier.enqueue_urgent(key);
-                    }
-                    self.build = new;
-                }
-                keys = observed.changed() => {
-                    for key in keys {
-                        self.applier.enqueue(key);
-                    }
-                }
-                (key, written) = self.applier.next(|key| plan_write(key, build, statuses, form)) => {
-                    self.fold(key, written);
-                }
-            }
+    /// Enqueues those of whom there is something else to say, by the replicas or by the clock.
+    fn look(&mut self) {
+        for key in self.room.look(Instant::now()) {
+            self.applier.enqueue_urgent(key);
         }
     }
 
@@ -118,6 +102,62 @@ impl StatusWriter {
     }
 }
 
+impl Duty for StatusWriter {
+    fn begin(&mut self, built: Option<Arc<Built>>) {
+        // The definition may have been replaced meanwhile.
+        self.form = StatusForm::Full;
+        self.room.set_replicas(Arc::clone(&self.replicas.borrow_and_update()));
+        let now = Instant::now();
+        for report in changed_reports(None, built.as_deref().map(|built| &*built.build)) {
+            let key = &report.object.key;
+            let Some(built) = &built else { continue };
+            // What stands was found true by the replica that led before.
+            let stands = plan_status(report, &Standing::Everywhere, &self.observed, self.form);
+            if report.is_accepted() && stands.is_some() {
+                self.room.enter(key.clone(), &built.needed, now);
+            }
+            self.applier.enqueue(key.clone());
+        }
+        self.built = built;
+    }
+
+    async fn work(&mut self, builds: &mut Builds) {
+        let observed = self.observed.clone();
+        loop {
+            let wake = self.room.wake();
+            let (statuses, room, form) = (&observed, &self.room, self.form);
+            let build = self.built.as_deref().map(|built| &*built.build);
+            tokio::select! {
+                biased;
+                changed = builds.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    self.take(published(builds));
+                }
+                Ok(()) = self.replicas.changed() => {
+                    self.room.set_replicas(Arc::clone(&self.replicas.borrow_and_update()));
+                    self.look();
+                }
+                () = sleep_until(wake) => self.look(),
+                keys = observed.changed() => {
+                    for key in keys {
+                        self.applier.enqueue(key);
+                    }
+                }
+                (key, written) = self.applier.next(|key| plan_write(key, build, room, statuses, form)) => {
+                    self.fold(key, written);
+                }
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        self.applier.clear();
+        self.room.clear();
+    }
+}
+
 impl std::fmt::Debug for StatusWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("StatusWriter").field("form", &self.form).finish_non_exhaustive()
@@ -128,16 +168,26 @@ impl std::fmt::Debug for StatusWriter {
 fn plan_write(
     key: &ObjectKey,
     build: Option<&Build>,
+    room: &Room<ObjectKey>,
     observed: &ObservedStatuses,
     form: StatusForm,
 ) -> Option<Write> {
     let report = find(build?, key).filter(|report| has_status(report))?;
-    let standing = observed.get(key)?;
-    let now = jiff::Timestamp::now();
-    let patch = plan(report, Some(&standing), report.object.generation, form, now)?;
+    let patch = plan_status(report, &room.standing(key)?, observed, form)?;
     let status = serde_json::to_value(patch).ok()?;
     let (namespace, name) = (Arc::clone(&key.namespace), Arc::clone(&key.name));
     Some(Write { namespace, name, operation: Operation::Status(status) })
+}
+
+fn plan_status(
+    report: &Report,
+    standing: &Standing,
+    observed: &ObservedStatuses,
+    form: StatusForm,
+) -> Option<StatusPatch> {
+    let before = observed.get(&report.object.key)?;
+    let finding = Finding { report, standing };
+    plan(finding, Some(&before), report.object.generation, form, jiff::Timestamp::now())
 }
 
 fn find<'a>(build: &'a Build, key: &ObjectKey) -> Option<&'a Arc<Report>> {
@@ -149,14 +199,9 @@ fn has_status(report: &Report) -> bool {
     report.object.key.origin == Origin::Resource && report.object.key.kind == Kind::Mapping
 }
 
-fn resources(build: Option<&Build>) -> impl Iterator<Item = ObjectKey> {
-    let reports = build.map_or(&[][..], |build| &build.reports);
-    reports.iter().filter(|report| has_status(report)).map(|report| report.object.key.clone())
-}
-
-/// The resources whose report is another one in `new`. Reports stand in key order, and an
+/// The reports on resources that are other ones in `new`. Reports stand in key order, and an
 /// unchanged one is the same `Arc`, so that this compares pointers and little else.
-fn changed_resources(old: Option<&Build>, new: Option<&Build>) -> Vec<ObjectKey> {
+fn changed_reports<'a>(old: Option<&Build>, new: Option<&'a Build>) -> Vec<&'a Report> {
     let mut before = old.map_or(&[][..], |build| &build.reports).iter().peekable();
     let mut changed = Vec::new();
     for report in new.map_or(&[][..], |build| &build.reports) {
@@ -167,7 +212,7 @@ fn changed_resources(old: Option<&Build>, new: Option<&Build>) -> Vec<ObjectKey>
         let same = before.next_if(|before| before.object.key == report.object.key);
         let is_new = same.is_none_or(|same| !Arc::ptr_eq(same, report));
         if is_new && has_status(report) {
-            changed.push(report.object.key.clone());
+            changed.push(&**report);
         }
     }
     changed

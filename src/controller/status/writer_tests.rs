@@ -5,31 +5,44 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::*;
+use crate::controller::lead;
+use crate::controller::lease::Leadership;
 use crate::controller::rebuild::Built;
-use crate::controller::testing::{Call, Server, build, built, document, mapping, report, server};
+use crate::controller::testing::{
+    Call, Server, barrier, build, built, built_at, document, lease, mapping, other, report, server,
+};
+use crate::model::object::Object;
 use crate::model::report::{Report, Verdict};
 use crate::source::ObservedStatus;
 
 struct Scene {
     server: Server,
     builds: watch::Sender<Arc<Built>>,
-    leader: watch::Sender<bool>,
+    leader: watch::Sender<Leadership>,
+    replicas: watch::Sender<Arc<Replicas>>,
     observed: ObservedStatuses,
     _task: JoinSet<()>,
 }
 
-/// A leading writer of these reports, each object without a status.
+/// A leading writer of these reports, each object without a status, in a gateway that runs alone.
 fn scene(reports: Vec<Report>) -> Scene {
+    scene_among(reports, Replicas::default())
+}
+
+/// The same beside other replicas.
+fn scene_among(reports: Vec<Report>, replicas: Replicas) -> Scene {
     let (client, server) = server();
     let observed = ObservedStatuses::default();
     for report in &reports {
         observed.put(report.object.key.clone(), Arc::default());
     }
     let (builds, build_reader) = watch::channel(built(Some(build(reports))));
-    let (leader, leads) = watch::channel(true);
+    let (leader, leads) = watch::channel(lease(true));
     let mut task = JoinSet::new();
-    task.spawn(StatusWriter::new(client, observed.clone()).run(build_reader, leads));
-    Scene { server, builds, leader, observed, _task: task }
+    let (replicas, barrier) = barrier(replicas);
+    let writer = StatusWriter::new(client, observed.clone(), &barrier);
+    task.spawn(lead::run(writer, build_reader, leads));
+    Scene { server, builds, leader, replicas, observed, _task: task }
 }
 
 fn accepted(name: &str) -> Report {
@@ -135,7 +148,7 @@ async fn ten_thousand_first_statuses_take_less_than_a_minute_eight_at_a_time() {
 async fn a_lost_lease_stops_writing_at_once() {
     let mut scene = scene((0..100).map(|n| accepted(&format!("m{n:03}"))).collect());
     let under_way = scene.server.next().await;
-    scene.leader.send_replace(false);
+    scene.leader.send_replace(lease(false));
     tokio::task::yield_now().await;
     // Requests that were under way may still sit in the connection; no new ones come.
     let mut late = 0;
@@ -146,7 +159,7 @@ async fn a_lost_lease_stops_writing_at_once() {
     assert!(late < 8, "{late}");
     drop(under_way);
 
-    scene.leader.send_replace(true);
+    scene.leader.send_replace(lease(true));
     let mut names = HashSet::new();
     for _ in 0..100 {
         names.insert(scene.answer_next().await.name);
@@ -249,6 +262,84 @@ async fn emissarys_definition_gets_emissarys_status() {
     assert!(scene.server.is_idle_for(600).await);
 }
 
+/// Status, reason and message of `Programmed`.
+fn programmed(asked: &Asked) -> (String, String, String) {
+    let conditions = asked.status["conditions"].as_array().unwrap();
+    let found = conditions.iter().find(|condition| condition["type"] == "Programmed").unwrap();
+    let text = |field: &str| found[field].as_str().unwrap().to_owned();
+    (text("status"), text("reason"), text("message"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_replicas_that_follow_at_once_there_is_one_write() {
+    let mut scene = scene_among(vec![accepted("a")], (*other(0)).clone());
+    assert_eq!(scene.answer_next().await.name, "a");
+    for number in 2..20 {
+        scene.builds.send_replace(built_at(number, vec![accepted("a")]));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        scene.observed.put(mapping("ns", "a").key, Arc::default());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let quiet = tokio::time::timeout(Duration::from_millis(20), scene.server.next()).await;
+        assert!(quiet.is_err(), "nothing is said before it is so");
+        scene.replicas.send_replace(other(number));
+        let told = programmed(&scene.answer_next().await);
+        assert_eq!((&*told.0, &*told.1), ("True", "Programmed"));
+        assert!(scene.server.is_idle_for(5).await);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_stays_behind_is_pending_then_excepted_then_forgotten() {
+    let mut scene = scene_among(vec![accepted("a")], (*other(0)).clone());
+    assert_eq!(programmed(&scene.answer_next().await).0, "True");
+    let changed = tokio::time::Instant::now();
+    let rejected = report(mapping("ns", "bad"), Verdict::Rejected);
+    scene.observed.put(rejected.object.key.clone(), Arc::default());
+    scene.builds.send_replace(built_at(2, vec![accepted("a"), rejected]));
+    scene.observed.put(mapping("ns", "a").key, Arc::default());
+    let first = scene.answer_next().await;
+    assert_eq!((&*first.name, changed.elapsed()), ("bad", Duration::ZERO), "it needn't wait");
+    let told = programmed(&scene.answer_next().await);
+    assert_eq!(changed.elapsed(), Duration::from_secs(1));
+    let pending = "Waiting until every replica serves this generation; not yet confirmed by b";
+    assert_eq!(told, ("False".into(), "Pending".into(), pending.into()));
+
+    let told = programmed(&scene.answer_next().await);
+    assert_eq!(changed.elapsed(), Duration::from_secs(30));
+    let excepted = "The gateway serves this generation, except that replica b has not confirmed it for more than 30 s: it is behind";
+    assert_eq!(told, ("True".into(), "Programmed".into(), excepted.into()));
+    assert!(scene.server.is_idle_for(600).await);
+
+    // It goes, or catches up.
+    scene.replicas.send_replace(Arc::default());
+    let told = programmed(&scene.answer_next().await);
+    assert_eq!(told.2, "The gateway serves this generation");
+    assert!(scene.server.is_idle_for(600).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_over_believes_what_stands_and_asks_for_the_rest() {
+    let mut scene = scene((0..50).map(|n| accepted(&format!("m{n:02}"))).collect());
+    for _ in 0..50 {
+        scene.answer_next().await;
+    }
+    assert!(scene.server.is_idle_for(1).await);
+    scene.leader.send_replace(lease(false));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // Meanwhile one has changed, and a replica is far behind.
+    let mut reports: Vec<Report> = (0..50).map(|n| accepted(&format!("m{n:02}"))).collect();
+    reports[7].object = Arc::new(Object { generation: Some(2), ..(*reports[7].object).clone() });
+    scene.builds.send_replace(built_at(9, reports));
+    scene.replicas.send_replace(other(1));
+    scene.leader.send_replace(lease(true));
+    let asked = scene.answer_next().await;
+    assert_eq!((&*asked.name, &*programmed(&asked).1), ("m07", "Pending"));
+    scene.replicas.send_replace(other(9));
+    let asked = scene.answer_next().await;
+    assert_eq!((&*asked.name, &*programmed(&asked).0), ("m07", "True"));
+    assert!(scene.server.is_idle_for(600).await);
+}
+
 #[test]
 fn changed_reports_are_found_by_their_pointers() {
     let of = |names: &[&str]| build(names.iter().map(|name| accepted(name)).collect());
@@ -272,10 +363,10 @@ fn changed_reports_are_found_by_their_pointers() {
         ("removed and replaced", with(&[(0, None), (1, None), (1, Some("c"))]), &["c"]),
     ];
     for (name, new, expected) in cases {
-        let changed = changed_resources(Some(&old), Some(&new));
-        let names: Vec<_> = changed.iter().map(|key| &*key.name).collect();
+        let changed = changed_reports(Some(&old), Some(&new));
+        let names: Vec<_> = changed.iter().map(|report| &*report.object.key.name).collect();
         assert_eq!(names, expected, "{name}");
     }
-    assert_eq!(changed_resources(None, Some(&old)).len(), 3);
-    assert_eq!(changed_resources(Some(&old), None).len(), 0);
+    assert_eq!(changed_reports(None, Some(&old)).len(), 3);
+    assert_eq!(changed_reports(Some(&old), None).len(), 0);
 }

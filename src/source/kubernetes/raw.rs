@@ -24,6 +24,11 @@ impl Raw {
         self.meta.namespace.as_deref().unwrap_or_default()
     }
 
+    /// `metadata.resourceVersion`, where it is a number.
+    pub(super) fn version(&self) -> Option<u64> {
+        self.meta.resource_version.as_deref()?.parse().ok()
+    }
+
     /// `metadata.name`.
     pub(super) fn name(&self) -> &str {
         self.meta.name.as_deref().unwrap_or_default()

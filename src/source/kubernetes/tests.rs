@@ -51,7 +51,11 @@ impl Scene {
         }
     }
 
+    /// Answers the question for the version, and the list after it.
     async fn serve_list(&mut self, version: &str, items: &[Value]) {
+        let call = self.next().await;
+        assert!(call.path.ends_with("&limit=1"), "{}", call.path);
+        call.ok(&list(version, &[]));
         let call = self.next().await;
         assert!(!call.path.contains("watch=true"), "{}", call.path);
         call.ok(&list(version, items));
@@ -70,6 +74,11 @@ impl Scene {
     fn told(&mut self) -> Vec<String> {
         let mut words = Vec::new();
         while let Ok(event) = self.events.try_recv() {
+            let event = match event {
+                Event::Versioned(_, None) => continue,
+                Event::Versioned(_, Some(event)) => *event,
+                event => event,
+            };
             words.extend(match event {
                 Event::Init(Collection::Mappings) => Some("init".to_owned()),
                 Event::Listed(Collection::Mappings) => Some("listed".to_owned()),
@@ -93,6 +102,12 @@ async fn four_collections_are_listed_and_watched_with_the_selectors() {
         ..KubernetesOptions::default()
     });
     let mut paths = Vec::new();
+    for _ in 0..4 {
+        let call = scene.server.next().await;
+        // Where the collection stands as a whole.
+        assert!(call.path.ends_with("?&limit=1"), "{}", call.path);
+        call.ok(&list("1", &[]));
+    }
     for _ in 0..4 {
         let call = scene.server.next().await;
         assert!(call.path.contains("labelSelector=a%3Db"), "{}", call.path);
@@ -252,4 +267,30 @@ async fn a_list_that_hangs_is_given_up() {
     scene.serve_list("10", &[]).await;
     assert!(begun.elapsed() <= Duration::from_secs(61), "{:?}", begun.elapsed());
     drop(hanging);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_event_brings_its_version_and_a_list_the_one_before_it() {
+    let mut scene = scene(KubernetesOptions::default());
+    scene.serve_list("30", &[mapping("a", "9")]).await;
+    let mut written = mapping("a", "31");
+    written["status"] = json!({"state": "Running"});
+    scene.serve_watch("30", &[("MODIFIED", written), ("DELETED", mapping("a", "32"))]).await;
+    scene.next().await;
+    let mut versions = Vec::new();
+    while let Ok(event) = scene.events.try_recv() {
+        if let Event::Versioned(version, event) = event
+            && version.collection == Collection::Mappings
+        {
+            let what = match event.as_deref() {
+                Some(Event::Put(_)) => "put",
+                Some(Event::Delete(_)) => "delete",
+                Some(Event::Listed(_)) => "listed",
+                None => "nothing to say",
+                other => panic!("{other:?}"),
+            };
+            versions.push((version.number, what));
+        }
+    }
+    assert_eq!(versions, [(9, "put"), (30, "listed"), (31, "nothing to say"), (32, "delete")]);
 }

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use kube::Api;
+use kube::api::ListParams;
 use kube_runtime::watcher::{Config, Error, Event as WatchEvent, watcher};
 use tokio::sync::mpsc;
 
 use super::convert::Converter;
 use super::raw::Raw;
 use super::state::{CollectionState, SourceState};
+use crate::source::versions::Version;
 use crate::source::{Collection, Event};
 
 /// The first delay after an error. Short, because most errors are a connection that ended.
@@ -70,6 +72,8 @@ struct Progress {
     list_pending: bool,
     /// A list has begun and isn't complete.
     listing: bool,
+    /// Where the collection stood before the list was asked for, which therefore holds all of it.
+    list_version: Option<u64>,
     /// Errors since the last good event.
     failures: u32,
     /// How many times in a row the definition was missing.
@@ -105,6 +109,7 @@ impl Watch {
                 continue;
             };
             let end = match next {
+                Some(Ok(WatchEvent::Init)) => self.ask_version(converter, progress).await,
                 Some(Ok(event)) => self.tell(converter, progress, event).await.err(),
                 Some(Err(error)) => self.recover(converter, progress, &error).await,
                 None => Some(End::ListAnew),
@@ -115,6 +120,36 @@ impl Watch {
         }
     }
 
+    /// Asks where the collection stands, because the watcher doesn't tell the version of its list.
+    /// Where that fails the list would fare no better.
+    async fn ask_version(&self, converter: &mut Converter, progress: &mut Progress) -> Option<End> {
+        let one = ListParams::default().limit(1);
+        let listed = match tokio::time::timeout(PAGE_DEADLINE, self.api.list(&one)).await {
+            Ok(Ok(listed)) => listed,
+            Ok(Err(error)) => {
+                let error = Error::InitialListFailed(error);
+                let end = self.recover(converter, progress, &error).await;
+                return Some(end.unwrap_or(End::ListAnew));
+            }
+            Err(_) => {
+                self.disconnected("a list made no progress for a minute");
+                return Some(End::ListAnew);
+            }
+        };
+        let version = listed.metadata.resource_version;
+        progress.list_version = version.as_deref().and_then(|version| version.parse().ok());
+        if progress.list_version.is_none() {
+            tracing::warn!(
+                resource = self.resource,
+                version,
+                "a resource version is not a number: replicas can't be compared in this collection"
+            );
+        }
+        // Told when the first page has come: a list that fails must not disturb anything.
+        progress.list_pending = true;
+        None
+    }
+
     /// Passes one event of the watcher on.
     async fn tell(
         &self,
@@ -122,42 +157,37 @@ impl Watch {
         progress: &mut Progress,
         event: WatchEvent<Raw>,
     ) -> Result<(), End> {
-        if matches!(event, WatchEvent::Init) {
-            // Told when the first page has come: a list that fails must not disturb anything.
-            progress.list_pending = true;
-            return Ok(());
-        }
         progress.failures = 0;
         progress.missing = 0;
         if std::mem::take(&mut progress.list_pending) {
             progress.listing = true;
             converter.begin_list();
-            self.send(Event::Init(self.collection)).await?;
+            self.send(None, Some(Event::Init(self.collection))).await?;
         }
         match event {
-            WatchEvent::Init => {}
+            WatchEvent::Init => Ok(()),
             WatchEvent::InitApply(raw) | WatchEvent::Apply(raw) => {
                 if !progress.listing {
                     self.reached();
                 }
-                if let Some(statement) = converter.put(raw) {
-                    self.send(Event::Put(statement)).await?;
-                }
+                let version = raw.version();
+                self.send(version, converter.put(raw).map(Event::Put)).await
             }
             WatchEvent::Delete(raw) => {
                 self.reached();
                 let id = converter.id(&raw);
                 converter.delete(&id);
-                self.send(Event::Delete(id)).await?;
+                self.send(raw.version(), Some(Event::Delete(id))).await
             }
             WatchEvent::InitDone => {
                 progress.listing = false;
                 converter.end_list();
-                self.send(Event::Listed(self.collection)).await?;
+                self.send(progress.list_version.take(), Some(Event::Listed(self.collection)))
+                    .await?;
                 self.reached();
+                Ok(())
             }
         }
-        Ok(())
     }
 
     /// Waits as long as the error deserves; says whether the watcher must be left.
@@ -210,8 +240,8 @@ impl Watch {
             progress.listing = false;
             converter.begin_list();
             converter.end_list();
-            self.send(Event::Init(self.collection)).await?;
-            self.send(Event::Listed(self.collection)).await?;
+            self.send(None, Some(Event::Init(self.collection))).await?;
+            self.send(None, Some(Event::Listed(self.collection))).await?;
         }
         if self.events.is_closed() { Err(End::Closed) } else { Ok(()) }
     }
@@ -253,7 +283,16 @@ impl Watch {
         }
     }
 
-    async fn send(&self, event: Event) -> Result<(), End> {
+    /// Sends an event with the version that it brings, or either of them alone.
+    async fn send(&self, version: Option<u64>, event: Option<Event>) -> Result<(), End> {
+        let collection = self.collection;
+        let event = match (version, event) {
+            (Some(number), event) => {
+                Event::Versioned(Version { collection, number }, event.map(Box::new))
+            }
+            (None, Some(event)) => event,
+            (None, None) => return Ok(()),
+        };
         self.events.send(event).await.map_err(|_| End::Closed)
     }
 }

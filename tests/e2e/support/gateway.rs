@@ -14,7 +14,7 @@ use super::client::Client;
 use super::kubectl::{kubectl, run};
 use super::{PATIENCE, wait_until};
 
-/// Its namespace, Deployment and Service, as in deploy/nuncio.yaml.
+/// Its namespace, Deployment and Service, as tests/e2e/run installs them.
 pub(crate) const NAMESPACE: &str = "nuncio";
 const SELECTOR: &str = "app.kubernetes.io/name=nuncio";
 
@@ -22,6 +22,13 @@ const SELECTOR: &str = "app.kubernetes.io/name=nuncio";
 pub(crate) fn address() -> SocketAddr {
     let text = std::env::var("NUNCIO_E2E_ADDRESS").expect("tests/e2e/run sets NUNCIO_E2E_ADDRESS");
     text.parse().expect("NUNCIO_E2E_ADDRESS is ADDRESS:PORT")
+}
+
+/// Its image: repository and tag.
+pub(crate) fn image() -> (String, String) {
+    let text = std::env::var("NUNCIO_IMAGE").expect("tests/e2e/run sets NUNCIO_IMAGE");
+    let (repository, tag) = text.rsplit_once(':').expect("NUNCIO_IMAGE has a tag");
+    (repository.to_owned(), tag.to_owned())
 }
 
 /// Whether requests go through its Service, so that they survive one pod.
@@ -63,6 +70,23 @@ pub(crate) fn pods() -> Vec<Value> {
     let list = kubectl(&arguments).json().expect("pods");
     let all = list["items"].as_array().expect("a list").iter();
     all.filter(|pod| pod["metadata"]["deletionTimestamp"].is_null()).cloned().collect()
+}
+
+/// Changes the number of its pods, and waits until that is so.
+pub(crate) fn scale(replicas: u32) {
+    let count = format!("--replicas={replicas}");
+    kubectl(&["-n", NAMESPACE, "scale", "deployment/nuncio", &count]).succeed();
+    wait_for_rollout();
+}
+
+/// The names of its pods, each with a client of its own that asks it directly.
+pub(crate) fn addresses() -> Vec<(String, Client)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let of = |pod: &Value| {
+        let ip: IpAddr = text(&pod["status"]["podIP"]).parse().expect("a running pod");
+        (text(&pod["metadata"]["name"]), Client::to(SocketAddr::new(ip, 8080)))
+    };
+    pods().iter().map(of).collect()
 }
 
 /// A pod that has taken the place of another.

@@ -10,6 +10,7 @@ pub(crate) mod client;
 pub(crate) mod gateway;
 pub(crate) mod kubectl;
 pub(crate) mod load;
+pub(crate) mod process;
 pub(crate) mod status;
 
 use kubectl::kubectl;
@@ -65,6 +66,19 @@ impl Namespace {
         kubectl(&["delete", "namespace", name, "--ignore-not-found", "--timeout=180s"]).succeed();
         kubectl(&["create", "namespace", name]).succeed();
         Self { name: name.to_owned() }
+    }
+
+    /// From now on nothing here is asked of the admission webhook. The API server follows a label
+    /// with some delay, so that it is waited for until a bad Mapping passes.
+    pub(crate) fn leave_admission(&self) {
+        kubectl(&["label", "namespace", &self.name, "nuncio.dev/admission=off"]).succeed();
+        let bad = json!({"hostname": "*", "prefix": "[", "prefix_regex": true, "service": "a"});
+        let bad = mapping_of("probe", &bad).to_string();
+        wait_until("the webhook is off", PATIENCE, || {
+            let arguments = ["-n", &self.name, "apply", "--dry-run=server", "-f", "-"];
+            let outcome = kubectl::with_input(&arguments, &bad);
+            if outcome.ok { Ok(()) } else { Err(outcome.stderr) }
+        });
     }
 
     /// `kubectl -n NAMESPACE ARGUMENTS…`, which must succeed.

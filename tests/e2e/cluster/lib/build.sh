@@ -9,6 +9,7 @@ build() (
   build_changed dns "$here/dns"
   build_changed backends "$here/../backends"
   build_changed helm "$here/helm"
+  build_changed definitions "$here/lib/build.sh"
   build_changed images "$here/image.py" "$bin"/{pause,coredns,echo,tfserving-standin,go-httpbin}
 )
 
@@ -82,6 +83,24 @@ build_helm() {
   go_build "$here/helm" helm4 helm.sh/helm/v4/cmd/helm
   ln -sf helm4 "$bin/helm"
   go_build "$here/helm" helm-docs github.com/norwoodj/helm-docs/cmd/helm-docs
+}
+
+# Definitions of other projects' kinds that the charts can make objects of: out of their Go
+# modules, so that the API server can check these objects.
+build_definitions() {
+  mkdir -p "$cache/definitions"
+  take_definitions github.com/prometheus-operator/prometheus-operator@v0.85.0 example/prometheus-operator-crd \
+    monitoring.coreos.com_{podmonitors,servicemonitors}.yaml
+  take_definitions github.com/cert-manager/cert-manager@v1.21.2 deploy/crds cert-manager.io_{certificates,issuers}.yaml
+}
+
+# take_definitions MODULE@VERSION DIRECTORY FILE...
+take_definitions() {
+  local module
+  # Outside of any module of ours, whose own dependencies would have a say.
+  module=$(cd / && go mod download -json "$1" | sed -n 's/.*"Dir": "\(.*\)",/\1/p')/$2
+  shift 2
+  (cd "$module" && install -m 644 "$@" "$cache/definitions")
 }
 
 build_backends() {

@@ -69,6 +69,8 @@ is_up() {
     controllers) healthy https://127.0.0.1:10257/healthz ;;
     scheduler) healthy https://127.0.0.1:10259/healthz ;;
     kubelet) healthy http://127.0.0.1:10248/healthz ;;
+    containerd-2) ctr -a "$second_dir/containerd.sock" version ;;
+    kubelet-2) healthy http://127.0.0.1:10348/healthz ;;
     kube-proxy) healthy http://127.0.0.1:10256/healthz ;;
     *) is_running "$1" ;;
   esac
@@ -79,7 +81,9 @@ healthy() { in_network curl --silent --fail --insecure "$1"; }
 is_running() { { in_sandbox kill -0 "$(cat "$dir/pid/$1")"; } 2>/dev/null; }
 
 require_component() {
-  [[ " ${components[*]} " == *" ${1:-none} "* ]] || fail "components: ${components[*]}"
+  local known
+  known=$(all_components)
+  [[ " $known " == *" ${1:-none} "* ]] || fail "components: $known"
   sandbox_pid >/dev/null || fail "not up"
 }
 

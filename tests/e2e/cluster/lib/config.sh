@@ -4,9 +4,9 @@ write_config() {
   write_certificates
   write_kubeconfig admin
   write_kubeconfig node
-  write_cni_config
-  write_containerd_config
-  write_kubelet_config
+  write_cni_config "$dir" "$node_pods"
+  write_containerd_config "$dir"
+  write_kubelet_config "$dir" "/$name"
 }
 
 # signed NAME SUBJECT [EXTENSIONS]: a key and a certificate by the cluster's authority
@@ -27,7 +27,7 @@ write_certificates() {
   openssl ecparam -genkey -name prime256v1 -noout -out "$dir/pki/accounts.key"
   openssl ec -in "$dir/pki/accounts.key" -pubout -out "$dir/pki/accounts.pub" 2>/dev/null
   printf '%s\n' 'admin-token,admin,admin,"system:masters"' 'node-token,system:node:node-1,node-1,"system:nodes"' \
-    >"$dir/pki/tokens.csv"
+    'node-2-token,system:node:node-2,node-2,"system:nodes"' >"$dir/pki/tokens.csv"
 }
 
 # The authority's certificate stands in the file itself, so that a copy of it works too.
@@ -48,9 +48,10 @@ END
 
 # ptp, not bridge: traffic between two pods then always passes the node's own
 # routing, where answers are translated back, with or without br_netfilter.
+# write_cni_config STATE PODS: for a node with its state there and pods of this range
 write_cni_config() {
-  mkdir -p "$dir/cni"
-  cat >"$dir/cni/10-pods.conflist" <<END
+  mkdir -p "$1/cni"
+  cat >"$1/cni/10-pods.conflist" <<END
 {
   "cniVersion": "0.4.0",
   "name": "pods",
@@ -59,8 +60,8 @@ write_cni_config() {
       "type": "ptp",
       "ipam": {
         "type": "host-local",
-        "dataDir": "$dir/ipam",
-        "ranges": [[{"subnet": "$node_pods"}]],
+        "dataDir": "$1/ipam",
+        "ranges": [[{"subnet": "$2"}]],
         "routes": [{"dst": "0.0.0.0/0"}]
       }
     },
@@ -70,14 +71,15 @@ write_cni_config() {
 END
 }
 
+# write_containerd_config STATE
 write_containerd_config() {
-  cat >"$dir/containerd.toml" <<END
+  cat >"$1/containerd.toml" <<END
 version = 3
-root = "$dir/containerd/root"
-state = "$dir/containerd/state"
+root = "$1/containerd/root"
+state = "$1/containerd/state"
 
 [grpc]
-  address = "$dir/containerd.sock"
+  address = "$1/containerd.sock"
 
 [plugins.'io.containerd.cri.v1.images'.pinned_images]
   sandbox = "localhost/pause:1"
@@ -87,7 +89,7 @@ state = "$dir/containerd/state"
 
 [plugins.'io.containerd.cri.v1.runtime'.cni]
   bin_dirs = ["/usr/lib/cni"]
-  conf_dir = "$dir/cni"
+  conf_dir = "$1/cni"
 
 [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
   runtime_type = "io.containerd.runc.v2"
@@ -99,15 +101,16 @@ END
 
 # Tests need no defence against a full disk: an image that is collected as garbage
 # could not be pulled again.
+# write_kubelet_config STATE CGROUP
 write_kubelet_config() {
-  cat >"$dir/kubelet.yaml" <<END
+  cat >"$1/kubelet.yaml" <<END
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 failCgroupV1: false
 cgroupDriver: cgroupfs
-cgroupRoot: /$name
-containerRuntimeEndpoint: unix://$dir/containerd.sock
-volumePluginDir: $dir/kubelet/volumeplugins
+cgroupRoot: $2
+containerRuntimeEndpoint: unix://$1/containerd.sock
+volumePluginDir: $1/kubelet/volumeplugins
 authentication:
   anonymous: {enabled: false}
   webhook: {enabled: false}

@@ -1,6 +1,12 @@
 # Images come from files of this machine; there is no registry.
 
-import_image() { ctr -a "$dir/containerd.sock" -n k8s.io images import "$1" >/dev/null; }
+# images ARGUMENTS OF ctr images...: on every node
+images() {
+  ctr -a "$dir/containerd.sock" -n k8s.io images "$@" >/dev/null
+  ! has_second_node || ctr -a "$second_dir/containerd.sock" -n k8s.io images "$@" >/dev/null
+}
+
+import_image() { images import "$1"; }
 
 # make_and_load ARGUMENTS OF image.py...
 make_and_load() (
@@ -23,4 +29,13 @@ load_binary() {
   local path
   path=/usr/local/bin/$(basename "$2")
   make_and_load --ref "$1" --entrypoint "$path" --libraries "$2:$path"
+}
+
+load_archive() {
+  (($# == 2)) || fail "load-archive REF ARCHIVE"
+  sandbox_pid >/dev/null || fail "not up"
+  local own
+  own=$(tar -xOf "$2" manifest.json | python3 -c 'import json, sys; print(json.load(sys.stdin)[0]["RepoTags"][0])')
+  import_image "$2"
+  [ "$own" = "$1" ] || images tag --force "$own" "$1"
 }

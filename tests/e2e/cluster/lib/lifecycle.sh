@@ -33,7 +33,7 @@ origin() { cat "$cache"/built/* "$here"/{cluster,dns.yaml,lib/*} | sha256sum; }
 is_whole() {
   local component
   sandbox_pid >/dev/null && [ "$(cat "$dir/complete" 2>/dev/null)" = "$(origin)" ] || return 1
-  for component in "${components[@]}"; do is_running "$component" || return 1; done
+  for component in $(all_components); do is_running "$component" || return 1; done
 }
 
 down() {

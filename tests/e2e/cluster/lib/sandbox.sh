@@ -69,7 +69,7 @@ cgroup_parents() {
   fi
 }
 
-create_cgroups() { cgroup_parents | while read -r parent; do mkdir -p "$parent/$name"; done; }
+create_cgroups() { cgroup_parents | while read -r parent; do mkdir -p "$parent/$name/node-2"; done; }
 
 remove_cgroups() {
   cgroup_parents | while read -r parent; do

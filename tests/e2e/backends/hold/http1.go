@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+)
+
+// http1 speaks HTTP/1.1 by itself and not by way of net/http's Transport, which would
+// send a failed request again without saying so.
+type http1 struct {
+	options *options
+
+	conn   net.Conn
+	reader *bufio.Reader
+}
+
+func (c *http1) exchange(deadline time.Time) (answer, error) {
+	var a answer
+	if c.conn != nil && isClosed(c.conn) {
+		a.closedIdle++
+		c.close()
+	}
+	if c.conn == nil {
+		if err := c.connect(deadline); err != nil {
+			return a, plain("connect", err)
+		}
+		a.opened++
+	}
+	response, err := c.send(deadline, &a)
+	if err != nil || response.Close || c.options.each {
+		c.close()
+	}
+	return a, err
+}
+
+func (c *http1) send(deadline time.Time, a *answer) (*http.Response, error) {
+	if err := c.conn.SetDeadline(deadline); err != nil {
+		return nil, plain("connection", err)
+	}
+	request := newRequest(c.options, context.Background())
+	request.Close = c.options.each
+	if err := request.Write(c.conn); err != nil {
+		return nil, plain("write", err)
+	}
+	response, err := http.ReadResponse(c.reader, request)
+	if err != nil {
+		return nil, plain("read head", err)
+	}
+	a.status = response.StatusCode
+	if a.body, err = io.ReadAll(response.Body); err != nil {
+		return nil, plain("read body", err)
+	}
+	return response, nil
+}
+
+// isClosed says whether the server has ended the connection, as every client can know
+// that reads while it has nothing to send.
+func isClosed(conn net.Conn) bool {
+	tcp, is := conn.(*net.TCPConn)
+	if !is {
+		return false
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return true
+	}
+	closed := false
+	err = raw.Control(func(fd uintptr) {
+		count, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		closed = count <= 0 && err != syscall.EAGAIN
+	})
+	return closed || err != nil
+}
+
+func (c *http1) connect(deadline time.Time) error {
+	address := c.options.url
+	dialer := net.Dialer{Deadline: deadline}
+	conn, err := dialer.Dial("tcp", target(address.Scheme, address.Hostname(), address.Port()))
+	if err != nil {
+		return err
+	}
+	if address.Scheme == "https" {
+		name := address.Hostname()
+		if c.options.host != "" {
+			name = c.options.host
+		}
+		// Whom it talks to is not what it measures.
+		conn = tls.Client(conn, &tls.Config{ServerName: name, InsecureSkipVerify: true})
+	}
+	c.conn, c.reader = conn, bufio.NewReader(conn)
+	return nil
+}
+
+func target(scheme, host, port string) string {
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[scheme]
+	}
+	return net.JoinHostPort(host, port)
+}
+
+func (c *http1) close() {
+	if c.conn != nil {
+		c.conn.Close()
+		c.conn = nil
+	}
+}

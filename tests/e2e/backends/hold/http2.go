@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// http2 is one HTTP/2 connection, with prior knowledge, that several share. After a
+// GOAWAY what is on its way finishes there, and the next request opens another.
+type http2 struct {
+	options   *options
+	transport *http.Transport
+
+	mutex sync.Mutex
+	conn  *http.ClientConn
+}
+
+func newHTTP2(options *options) *http2 {
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	return &http2{options: options, transport: &http.Transport{Protocols: protocols}}
+}
+
+func (c *http2) exchange(deadline time.Time) (answer, error) {
+	var a answer
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	defer cancel()
+	conn, err := c.reserve(ctx, &a)
+	if err != nil {
+		return a, plain("connect", err)
+	}
+	// A ClientConn sends a request once, whatever comes of it.
+	response, err := conn.RoundTrip(newRequest(c.options, ctx))
+	if err != nil {
+		return a, plain("read head", err)
+	}
+	defer response.Body.Close()
+	a.status = response.StatusCode
+	if a.body, err = io.ReadAll(response.Body); err != nil {
+		return a, plain("read body", err)
+	}
+	return a, nil
+}
+
+// reserve gives the connection with a stream that is free, a new one where the last was
+// told to end.
+func (c *http2) reserve(ctx context.Context, a *answer) (*http.ClientConn, error) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	if c.conn != nil && c.conn.Reserve() == nil {
+		return c.conn, nil
+	}
+	address := c.options.url
+	conn, err := c.transport.NewClientConn(ctx, address.Scheme, target(address.Scheme, address.Hostname(), address.Port()))
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.Reserve(); err != nil {
+		return nil, err
+	}
+	a.opened++
+	c.conn = conn
+	return conn, nil
+}
+
+func (c *http2) close() {} // others may still use it; it ends with the process

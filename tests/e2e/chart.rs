@@ -1,0 +1,203 @@
+//! The charts, as their users meet them: installed, tested, upgraded, rolled back and removed by
+//! Helm 3 and Helm 4, beside the gateway of the other tests and out of its way.
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::client::Client;
+use crate::support::gateway;
+use crate::support::kubectl::{Outcome, kubectl, run};
+use crate::support::{Namespace, PATIENCE, mapping_of, scenario, wait_until};
+
+const RELEASE: &str = "edge";
+const GATEWAY: &str = "edge-nuncio";
+const DEFINITIONS: &str = "nuncio-crds";
+
+#[test]
+fn from_install_to_uninstall_by_helm_3() {
+    live_with("helm3");
+}
+
+#[test]
+fn from_install_to_uninstall_by_helm_4() {
+    live_with("helm4");
+}
+
+fn live_with(program: &'static str) {
+    if gateway::own_cluster().is_none() {
+        println!("not run: the definitions of a foreign cluster are not taken over");
+        return;
+    }
+    scenario(program, |namespace| {
+        let enforce = "pod-security.kubernetes.io/enforce=restricted";
+        kubectl(&["label", "namespace", &namespace.name, enforce]).succeed();
+        let helm = Helm { program, namespace };
+        let _definitions = Definitions::take(&helm);
+        install(&helm);
+        let mut client = Client::to(helm.address());
+        serve(&helm, &mut client);
+        helm.run(&["test", RELEASE]);
+        change(&helm, &mut client);
+        remove(&helm);
+    });
+}
+
+/// Until Helm itself says that all is ready.
+fn install(helm: &Helm<'_>) {
+    let start = Instant::now();
+    helm.run(&["install", RELEASE, "charts/nuncio", "--wait", "--set", &helm.values()]);
+    let took = start.elapsed().as_secs_f64();
+    println!("{}: {took:.1} s from `helm install` to two replicas Ready", helm.program);
+    assert_eq!(helm.ready_replicas(), Ok(2));
+}
+
+/// A first Mapping for this gateway alone.
+fn serve(helm: &Helm<'_>, client: &mut Client) {
+    let spec = json!({
+        "ambassador_id": [helm.namespace.name],
+        "hostname": "*",
+        "prefix": "/first/",
+        "service": "echo-v1.backends",
+    });
+    helm.namespace.apply(&[mapping_of("first", &spec)]);
+    helm.namespace.wait_ready("mapping/first");
+    wait_until("the gateway answers", PATIENCE, || {
+        client.try_get("/first/").and_then(|answer| answer.expect_of("v1"))
+    });
+}
+
+/// An upgrade that changes pods and Service, and back again.
+fn change(helm: &Helm<'_>, client: &mut Client) {
+    let values = "replicaCount=3,env.AES_LOG_LEVEL=debug,service.annotations.team=edge,\
+                  serviceAccount.projectedToken.enabled=true";
+    let upgrade = ["upgrade", RELEASE, "charts/nuncio", "--wait", "--reset-then-reuse-values"];
+    helm.run(&[&upgrade[..], &["--set", values]].concat());
+    assert_eq!(helm.ready_replicas(), Ok(3));
+    assert_eq!(helm.variable("AES_LOG_LEVEL"), Some("debug".into()));
+    assert_eq!(helm.service()["metadata"]["annotations"]["team"], "edge");
+    assert!(client.get("/first/").is_of("v1"));
+    // The token that the chart asked for is good for reading and for writing.
+    let second = json!({
+        "ambassador_id": [helm.namespace.name],
+        "hostname": "*",
+        "prefix": "/second/",
+        "service": "echo-v2.backends",
+    });
+    helm.namespace.apply(&[mapping_of("second", &second)]);
+    helm.namespace.wait_ready("mapping/second");
+    assert!(client.get("/second/").is_of("v2"));
+
+    helm.run(&["rollback", RELEASE, "1", "--wait"]);
+    assert_eq!(helm.ready_replicas(), Ok(2));
+    assert_eq!(helm.variable("AES_LOG_LEVEL"), None);
+    assert_eq!(helm.service()["metadata"]["annotations"]["team"], Value::Null);
+    assert!(client.get("/first/").is_of("v1"));
+}
+
+/// Nothing of the release is left, and of the definitions' release only they.
+fn remove(helm: &Helm<'_>) {
+    helm.run(&["uninstall", RELEASE, "--wait"]);
+    wait_until("nothing is left of the gateway", Duration::from_secs(90), || {
+        match labelled(&format!("app.kubernetes.io/instance={RELEASE}")) {
+            left if left.is_empty() => Ok(()),
+            left => Err(left),
+        }
+    });
+    helm.run(&["uninstall", DEFINITIONS, "--wait"]);
+    let left = labelled(&format!("app.kubernetes.io/instance={DEFINITIONS}"));
+    for line in left.lines() {
+        assert!(line.starts_with("customresourcedefinition"), "{left}");
+    }
+    assert_eq!(left.lines().count(), 2, "{left}");
+    helm.namespace.get("mapping/first").expect("Mappings stay when the charts go");
+}
+
+/// The names of all objects of all kinds with a label.
+fn labelled(selector: &str) -> String {
+    let listed = ["api-resources", "--verbs=list", "--output=name"];
+    let kinds = kubectl(&listed).succeed().lines().collect::<Vec<_>>().join(",");
+    kubectl(&["get", &kinds, "-A", "-l", selector, "-o", "name", "--ignore-not-found"]).succeed()
+}
+
+/// One major of Helm, in a namespace.
+struct Helm<'a> {
+    program: &'static str,
+    namespace: &'a Namespace,
+}
+
+impl Helm<'_> {
+    /// `helm ARGUMENTS…`, which must succeed.
+    #[track_caller]
+    fn run(&self, arguments: &[&str]) -> String {
+        helm(self.program, &self.namespace.name, arguments).succeed()
+    }
+
+    /// An id and an image of the tests.
+    fn values(&self) -> String {
+        let (repository, tag) = gateway::image();
+        let id = &self.namespace.name;
+        format!(
+            "env.AMBASSADOR_ID={id},replicaCount=2,image.repository={repository},image.tag={tag}"
+        )
+    }
+
+    fn deployment(&self) -> Value {
+        self.namespace.get(&format!("deployment/{GATEWAY}")).expect("a Deployment")
+    }
+
+    fn service(&self) -> Value {
+        self.namespace.get(&format!("service/{GATEWAY}")).expect("a Service")
+    }
+
+    /// How many pods are ready, where that is how many there shall be.
+    fn ready_replicas(&self) -> Result<i64, String> {
+        let deployment = self.deployment();
+        let count = |value: &Value| value.as_i64().ok_or_else(|| deployment["status"].to_string());
+        let ready = count(&deployment["status"]["readyReplicas"])?;
+        let wanted = count(&deployment["spec"]["replicas"])?;
+        if ready == wanted { Ok(ready) } else { Err(deployment["status"].to_string()) }
+    }
+
+    /// What the gateway's environment says.
+    fn variable(&self, name: &str) -> Option<String> {
+        let deployment = self.deployment();
+        let variables =
+            deployment["spec"]["template"]["spec"]["containers"][0]["env"].as_array()?;
+        let found = variables.iter().find(|variable| variable["name"] == name)?;
+        Some(found["value"].as_str()?.to_owned())
+    }
+
+    /// Its Service's address in the cluster.
+    fn address(&self) -> SocketAddr {
+        let address = self.service()["spec"]["clusterIP"].as_str().expect("an address").to_owned();
+        format!("{address}:80").parse().expect("an address and a port")
+    }
+}
+
+/// `helm ARGUMENTS…` in the project's directory.
+fn helm(program: &str, namespace: &str, arguments: &[&str]) -> Outcome {
+    let mut command = Command::new(program);
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments);
+    run(command.args(["--namespace", namespace, "--timeout", "120s"]), "")
+}
+
+/// The definitions, which belong to this test's release until it is dropped. There is one of them
+/// in a cluster.
+struct Definitions;
+
+impl Definitions {
+    fn take(new: &Helm<'_>) -> Self {
+        new.run(&["install", DEFINITIONS, "charts/nuncio-crds", "--take-ownership", "--wait"]);
+        Self
+    }
+}
+
+impl Drop for Definitions {
+    fn drop(&mut self) {
+        let arguments = ["upgrade", "--install", DEFINITIONS, "charts/nuncio-crds"];
+        helm("helm4", gateway::NAMESPACE, &[&arguments[..], &["--take-ownership"]].concat());
+    }
+}

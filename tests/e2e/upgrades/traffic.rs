@@ -1,0 +1,95 @@
+//! Clients of several habits at the same time, none of which may lose a request.
+
+use std::net::SocketAddr;
+
+use super::release::Version;
+use crate::support::load::{Hold, Tally};
+
+/// The requests of one experiment are at least so many, however soon it is over.
+const AT_LEAST: u64 = 34_000;
+
+/// Running clients.
+#[derive(Debug)]
+pub(super) struct Traffic {
+    clients: Vec<Hold>,
+}
+
+impl Traffic {
+    /// Starts them while pods of a version are to go. Requests are short or take 8 s.
+    pub(super) fn start(address: SocketAddr, leaving: Version) -> Self {
+        let client = |name: &str, path: &str, arguments: &str| {
+            let arguments: Vec<&str> = arguments.split(' ').collect();
+            Hold::with(name, &format!("http://{address}{path}"), &arguments)
+        };
+        let mut clients = vec![
+            client("HTTP/1.1 keep-alive", "/short/", "-connections 8 -rate 400 -at-least 20000"),
+            client(
+                "h2c",
+                "/short/",
+                "-protocol h2c -connections 3 -streams 4 -rate 280 -at-least 14000",
+            ),
+            client("a new connection each", "/short/", "-each -rate 100"),
+            client("long upload", "/short/", "-connections 2 -timeout 60s -upload 8s"),
+            client(
+                "long download by h2c",
+                "/download/",
+                "-connections 2 -timeout 60s -protocol h2c",
+            ),
+        ];
+        if leaving.tells_idle_clients() {
+            // A connection each asks once in two seconds.
+            clients.push(client("HTTP/1.1 seldom", "/short/", "-connections 20 -rate 10"));
+            clients.push(client("long download", "/download/", "-connections 2 -timeout 60s"));
+        } else {
+            let each = "-connections 2 -timeout 60s -each";
+            clients.push(client("long download", "/download/", each));
+        }
+        Self { clients }
+    }
+
+    /// Ends them; not one request may have failed. The table says how many there were in all,
+    /// and how many while the change was made.
+    #[track_caller]
+    pub(super) fn stop(self, during: &str) {
+        self.clients.iter().for_each(Hold::interrupt);
+        let mut complaints = Vec::new();
+        let (mut requests, mut meanwhile, mut failed) = (0, 0, 0);
+        for client in self.clients {
+            let name = client.name().to_owned();
+            let tally = client.wait();
+            row(during, &name, [tally.requests, tally.asked, tally.failed]);
+            requests += tally.requests;
+            meanwhile += tally.asked;
+            failed += tally.failed;
+            if tally.failed > 0 || tally.requests == 0 {
+                complaints.push(describe(&name, &tally));
+            }
+        }
+        row(during, "**all**", [requests, meanwhile, failed]);
+        assert!(complaints.is_empty(), "{during}: {}", complaints.join("\n"));
+        assert!(requests >= AT_LEAST, "{during}: only {requests} requests");
+    }
+}
+
+/// A line of the table: requests, those of them during the change, failed.
+fn row(during: &str, client: &str, [requests, meanwhile, failed]: [u64; 3]) {
+    println!("| {during} | {client} | {requests} | {meanwhile} | {failed} |");
+}
+
+fn describe(name: &str, tally: &Tally) -> String {
+    let each: Vec<String> = tally
+        .failures
+        .iter()
+        .map(|failure| format!("  {} after {} ms: {}", failure.at, failure.took_ms, failure.kind))
+        .collect();
+    format!(
+        "{name}: {} of {} failed, {:?} {:?}, {} connections, {} closed idle\n{}",
+        tally.failed,
+        tally.requests,
+        tally.status,
+        tally.errors,
+        tally.connections,
+        tally.closed_idle,
+        each.join("\n")
+    )
+}
