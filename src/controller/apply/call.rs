@@ -93,7 +93,7 @@ async fn send(
                 // It is there, so that its kind has no status, or it was made between the two.
                 let second = api.patch_status(&write.name, &params, &patch).await;
                 if is_not_found(&second) {
-                    return Err(Failure::Unsupported("it has no status subresource".to_owned()));
+                    return no_status(&api, &write.name).await;
                 }
                 second
             }
@@ -121,6 +121,17 @@ async fn send(
     match result {
         Ok(object) => Ok(Written::Status(Box::new(object))),
         Err(error) => read_error(&write.operation, resource, &error),
+    }
+}
+
+/// What it means that an object which was there just now can't be given a status. One that is on
+/// its way out says nothing about its kind, which would be left alone for a minute.
+async fn no_status(api: &Api<DynamicObject>, name: &str) -> Result<Written, Failure> {
+    match api.get_metadata(name).await {
+        Ok(object) if object.metadata.deletion_timestamp.is_none() => {
+            Err(Failure::Unsupported("it has no status subresource".to_owned()))
+        }
+        _ => Ok(Written::Gone),
     }
 }
 
