@@ -10,17 +10,12 @@ fn options(identity: &str) -> LeaseOptions {
         namespace: "gateway".to_owned(),
         name: "nuncio".to_owned(),
         identity: identity.to_owned(),
+        install: None,
     }
 }
 
 fn record(holder: &str, seconds: u64) -> Record {
-    Record {
-        resource_version: "7".to_owned(),
-        holder: holder.to_owned(),
-        duration: Duration::from_secs(seconds),
-        transitions: 0,
-        acquired: None,
-    }
+    Record { duration: Duration::from_secs(seconds), ..Record::of(holder, None) }
 }
 
 #[test]
