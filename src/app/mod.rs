@@ -96,13 +96,9 @@ impl Gateway {
         source: Source,
         log_level: LogLevel,
     ) -> anyhow::Result<Self> {
+        tell_ignored(&settings);
         let signals = Signals::new()?;
-        for variable in settings.variables_without_effect() {
-            tracing::info!(variable, "this variable has no effect here");
-        }
-        let admin_port = TcpListener::bind(settings.admin)
-            .await
-            .with_context(|| format!("the admin port {} can't be opened", settings.admin))?;
+        let admin_port = open_admin_port(settings.admin).await?;
         let mut tasks = Tasks::default();
         let (tables, table_reader) = publish::channel(RouteTable::default());
         let (endpoints, endpoint_reader) = publish::channel(Endpoints::default());
@@ -221,6 +217,17 @@ fn replication(
     let (replicas, known) = watch::channel(Arc::new(first));
     let replication = Replication::new(instance.to_owned(), served, leads, known, stop);
     (ControllerOutputs { leader, replicas }, replication)
+}
+
+fn tell_ignored(settings: &Settings) {
+    for variable in settings.variables_without_effect() {
+        tracing::info!(variable, "this variable has no effect here");
+    }
+}
+
+async fn open_admin_port(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let port = TcpListener::bind(address).await;
+    port.with_context(|| format!("the admin port {address} can't be opened"))
 }
 
 fn identity(settings: &Settings) -> Identity {
