@@ -17,6 +17,8 @@ metadata:
 spec:
   serviceAccountName: {{ include "nuncio.serviceAccountName" . }}
   automountServiceAccountToken: {{ and .Values.serviceAccount.automount (not .Values.serviceAccount.projectedToken.enabled) }}
+  # Variables that stand for Services, such as NUNCIO_ADMISSION_PORT, would be taken for settings.
+  enableServiceLinks: false
   {{- with .Values.imagePullSecrets }}
   imagePullSecrets:
     {{- range . }}

@@ -182,6 +182,16 @@ async fn failures_are_tried_again_with_what_is_then_true() {
     assert!(scene.server.is_idle_for(600).await);
 }
 
+/// What discovery says of our group.
+fn discovered(names: &[&str]) -> Value {
+    let resource = |name| json!({"name": name, "singularName": "", "namespaced": true, "kind": "Mapping", "verbs": ["patch"]});
+    json!({
+        "kind": "APIResourceList", "apiVersion": "v1",
+        "groupVersion": "getambassador.io/v3alpha1",
+        "resources": names.iter().map(|name| resource(*name)).collect::<Vec<_>>(),
+    })
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_object_that_is_gone_is_left_alone() {
     let mut scene = scene(vec![accepted("a"), accepted("b")]);
@@ -189,6 +199,10 @@ async fn an_object_that_is_gone_is_left_alone() {
     let mut names = Vec::new();
     for _ in 0..3 {
         let call = scene.server.next().await;
+        if call.path == "/apis/getambassador.io/v3alpha1" {
+            call.ok(&discovered(&["mappings", "mappings/status"]));
+            continue;
+        }
         match call.path.contains("/mappings/a") {
             true => call.refuse(404, "NotFound", "mappings \"a\" not found"),
             false => {
@@ -211,10 +225,7 @@ async fn without_a_status_subresource_the_kind_is_left_alone() {
         calls += 1;
         match call.method.as_str() {
             "PATCH" => call.refuse(404, "NotFound", "mappings \"m\" not found"),
-            _ => call.ok(&json!({
-                "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
-                "metadata": {"name": "m", "namespace": "ns"},
-            })),
+            _ => call.ok(&discovered(&["mappings"])),
         }
     }
     assert!(calls <= 8 * 4, "{calls}");
