@@ -2,10 +2,10 @@
 
 CARGO ?= cargo
 
-.PHONY: build release image demo test unit tools e2e lint fmt deny bench crds docs golden manifests fuzz help
+.PHONY: bench-cluster build release image demo test unit tools e2e lint fmt deny bench crds docs golden manifests fuzz help
 
 help: ## list the targets
-	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 build: ## build for development
 	$(CARGO) build --locked
@@ -46,6 +46,10 @@ bench: ## side by side with Envoy, nginx and HAProxy; writes bench/RESULTS.md; B
 	python3 -m unittest discover bench
 	bench/run $(BENCH)
 	bench/change $(BENCH)
+
+bench-cluster: ## what replicas cost a cluster: API requests, CPU, memory; writes bench/REST.md; BENCH=--quick for two minutes
+	python3 -m unittest discover bench
+	bench/rest $(BENCH)
 
 crds: ## write crds/ from the types
 	$(CARGO) run --locked --quiet -- crds --output-dir crds

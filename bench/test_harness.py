@@ -7,6 +7,7 @@ import unittest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from harness.cluster import count_by_verb, count_requests, parse_metrics
 from harness.figures import paired_ratio, quantile, spread
 from harness.histogram import parse_histogram
 from harness.process import Tree
@@ -95,6 +96,33 @@ class Processes(unittest.TestCase):
                 tree.end()
                 for pid in pids[1:]:
                     subprocess.run(["kill", str(pid)], check=False, capture_output=True)
+
+
+class Cluster(unittest.TestCase):
+    def test_requests_count_once_and_only_the_users(self):
+        event = """{"auditID": "%s", "user": {"username": "%s"}, "verb": "%s", "objectRef": %s}"""
+        status = '{"resource": "mappings", "subresource": "status"}'
+        lines = [
+            event % ("1", "us", "watch", '{"resource": "mappings"}'),
+            event % ("1", "us", "watch", '{"resource": "mappings"}'),
+            event % ("2", "us", "patch", status),
+            event % ("3", "them", "patch", status),
+            event % ("4", "us", "get", "{}"),
+            '{"auditID": "5", "us',
+        ]
+        expected = {
+            ("watch", "mappings"): 1, ("patch", "mappings/status"): 1, ("get", "(discovery)"): 1,
+        }
+        self.assertEqual(count_requests(lines, "us"), expected)
+
+    def test_counters_of_the_api_server(self):
+        text = """# HELP apiserver_request_total all
+apiserver_request_total{code="200",resource="mappings",verb="LIST"} 3
+apiserver_request_total{code="500",resource="mappings",verb="LIST"} 1
+apiserver_request_total{code="200",resource="pods",verb="LIST"} 5
+other{resource="mappings",verb="LIST"} 9
+"""
+        self.assertEqual(count_by_verb(parse_metrics(text), {"mappings"}), {"LIST": 4})
 
 
 if __name__ == "__main__":

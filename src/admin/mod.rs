@@ -57,6 +57,19 @@ pub struct SourceState {
     pub name: String,
     /// Its state in words.
     pub state: String,
+    /// What that means for the gateway.
+    pub concern: Concern,
+}
+
+/// What a source's state means for the gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Concern {
+    /// It is as it should be.
+    Fine,
+    /// Something is missing, and the gateway serves without it.
+    Degraded,
+    /// What is served may be wrong: no request should come here.
+    Blocking,
 }
 
 /// Who this gateway is.

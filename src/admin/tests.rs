@@ -28,13 +28,14 @@ fn port(allow_non_local: bool) -> Port {
     let (_, replicas) = watch::channel(Arc::new(Replicas::default()));
     let stop = CancellationToken::new();
     let proxy: Rendered = Arc::new(|| "envoy_server_live 1".to_owned());
+    let state =
+        SourceState { name: "services".into(), state: "watching".into(), concern: Concern::Fine };
+    let sources: SourceStates = Arc::new(move || vec![state.clone()]);
     let admin = Arc::new(Admin {
-        health: Arc::new(Health::new(receiver.clone())),
+        health: Arc::new(Health::new(receiver.clone(), Arc::clone(&sources))),
         built: receiver,
         proxy_metrics: OnceLock::from(proxy),
-        sources: Arc::new(|| {
-            vec![SourceState { name: "services".into(), state: "watching".into() }]
-        }),
+        sources,
         timings: Arc::default(),
         log_level: LogLevel::detached(Level::Info),
         identity: Identity { version: "1.2.3".into(), ..Identity::default() },
@@ -68,7 +69,10 @@ async fn health_has_emissarys_words() {
     let (status, body) = ask(&port, REMOTE, "GET", "/ambassador/v0/check_alive").await;
     assert_eq!((status.as_u16(), body.as_str()), (200, "Ambassador is alive and well\n"));
     let (status, body) = ask(&port, REMOTE, "GET", "/ambassador/v0/check_ready").await;
-    assert_eq!((status.as_u16(), body.as_str()), (503, "Ambassador is not ready\n"));
+    assert_eq!(
+        (status.as_u16(), body.as_str()),
+        (503, "Ambassador is not ready\nthe sources are being listed\n")
+    );
     port.built.send_replace(Arc::new(Built { generation: 1, ..Built::default() }));
     port.admin.health.set_listening();
     let (status, body) = ask(&port, REMOTE, "GET", "/ambassador/v0/check_ready").await;

@@ -10,6 +10,7 @@
 //! since a gateway that no longer follows its sources must not look healthy.
 
 mod admission;
+mod cluster;
 mod forward;
 mod observe;
 mod sources;
@@ -132,7 +133,7 @@ impl Gateway {
         });
         tasks.spawn("observe", observe::run(built.clone(), Arc::clone(&timings), started.files));
 
-        let health = Arc::new(Health::new(built.clone()));
+        let health = Arc::new(Health::new(built.clone(), Arc::clone(&started.states)));
         let admin = Arc::new(Admin {
             health: Arc::clone(&health),
             built: built.clone(),

@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use kube::Client;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::cluster;
 use super::forward::{self, FileIndex};
 use super::tasks::Tasks;
 use super::{EVENT_QUEUE, Source};
-use crate::admin::{SourceState, SourceStates};
+use crate::admin::{Concern, SourceState, SourceStates};
 use crate::admission::{self, AdmissionOptions};
 use crate::controller::lease::LeaseOptions;
 use crate::controller::rebuild::Arrival;
@@ -27,6 +27,9 @@ use crate::telemetry::timings::Timings;
 /// What a cluster's source lists before anything is served.
 const COLLECTIONS: [Collection; 4] =
     [Collection::Mappings, Collection::Services, Collection::Ingresses, Collection::EndpointSlices];
+
+/// The state of a source that is as it should be.
+const WATCHING: &str = "watching";
 
 /// A source that was started.
 pub(super) struct Started {
@@ -80,7 +83,7 @@ fn start_files(
         files::watch(paths, parsing, events).await;
         Ok(())
     });
-    let state = SourceState { name, state: "watching".to_owned() };
+    let state = SourceState { name, state: WATCHING.to_owned(), concern: Concern::Fine };
     Started {
         collections: vec![Collection::Files],
         states: Arc::new(move || vec![state.clone()]),
@@ -94,10 +97,7 @@ async fn start_cluster(
     events: mpsc::Sender<Event>,
     tasks: &mut Tasks,
 ) -> anyhow::Result<Started> {
-    let config = kube::Config::infer()
-        .await
-        .context("no cluster is configured; run in a pod or set KUBECONFIG")?;
-    let client = kubernetes::client(config).context("the cluster's configuration can't be used")?;
+    let client = cluster::connect(&settings.environment).await?;
     let options = KubernetesOptions {
         single_namespace: single_namespace(settings),
         label_selector: settings.label_selector.clone(),
@@ -124,14 +124,19 @@ fn single_namespace(settings: &Settings) -> Option<String> {
 }
 
 fn describe((collection, state): (Collection, CollectionState)) -> SourceState {
-    let state = match state {
-        CollectionState::Listing => "listing".to_owned(),
-        CollectionState::Watching => "watching".to_owned(),
-        CollectionState::MissingCrd => "its definition is not installed".to_owned(),
-        CollectionState::Forbidden(text) => format!("forbidden: {text}"),
-        CollectionState::Disconnected(text) => format!("disconnected: {text}"),
+    let (state, concern) = match state {
+        CollectionState::Listing => ("listing".to_owned(), Concern::Fine),
+        CollectionState::Watching => (WATCHING.to_owned(), Concern::Fine),
+        CollectionState::MissingCrd(text) => (text, Concern::Degraded),
+        CollectionState::Forbidden { message, never_followed: true } => {
+            (message, Concern::Blocking)
+        }
+        CollectionState::Forbidden { message, never_followed: false } => {
+            (message, Concern::Degraded)
+        }
+        CollectionState::Disconnected(text) => (format!("disconnected: {text}"), Concern::Degraded),
     };
-    SourceState { name: collection.as_str().to_owned(), state }
+    SourceState { name: collection.as_str().to_owned(), state, concern }
 }
 
 /// What connects the controller with the rest.
@@ -167,6 +172,7 @@ impl Cluster {
             namespace: settings.namespace.clone(),
             name: lease_name(&settings.ambassador_id),
             identity: instance.to_owned(),
+            install: settings.admin_service.clone(),
         };
         let replicas = settings.admin_service.as_ref().map(|service| ReplicaOptions {
             namespace: settings.namespace.clone(),

@@ -20,6 +20,7 @@ use super::status::plan::shorten;
 use crate::model::Build;
 use crate::model::key::{Carrier, CarrierKind, Origin};
 use crate::model::report::{ConditionKind, References, Report};
+use crate::source::kubernetes::{explain, permission};
 
 /// The longest note of an event (events.k8s.io/v1), in bytes, with room for multi-byte text.
 const MAX_NOTE: usize = 1000;
@@ -142,10 +143,7 @@ impl EventWriter {
             Ok(()) => self.is_failing = false,
             Err(error) if !self.is_failing => {
                 self.is_failing = true;
-                tracing::warn!(
-                    error,
-                    "can't write events; the gateway's role needs create on events in group events.k8s.io"
-                );
+                tracing::warn!(error, "can't write events; status says the same");
             }
             Err(_) => {}
         }
@@ -208,7 +206,12 @@ async fn publish(client: &Client, identity: &str, note: Option<&Note>) -> Result
         {
             Ok(())
         }
-        Ok(result) => result.map(drop).map_err(|error| error.to_string()),
+        Ok(Err(kube::Error::Api(status))) if status.code == 403 => Err(format!(
+            "{}; {} to the gateway's role",
+            status.message,
+            permission(&["create"], "events", "events.k8s.io")
+        )),
+        Ok(result) => result.map(drop).map_err(|error| explain(&error)),
     }
 }
 

@@ -5,6 +5,7 @@
 //! its own monotonic clock; the times in the record are for people. Wrong clocks therefore can't
 //! make two leaders.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
@@ -15,6 +16,9 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use super::rival::{INSTALL, Rivals};
+use crate::source::kubernetes::{explain, permission};
 
 /// How long a lease holds after its last renewal was seen (client-go's `LeaseDuration`).
 const LEASE_DURATION: Duration = Duration::from_secs(15);
@@ -38,6 +42,9 @@ pub struct LeaseOptions {
     /// What distinguishes this replica from all others, past ones included: the pod's name with
     /// something random.
     pub identity: String,
+    /// The installation that this replica belongs to: the name of its admin Service. `None` is
+    /// not known, and then no other installation is noticed.
+    pub install: Option<String>,
 }
 
 /// A record as it was last seen.
@@ -50,12 +57,31 @@ struct Observed {
 
 /// What counts of a Lease.
 #[derive(Debug, Clone, PartialEq)]
-struct Record {
+pub(super) struct Record {
+    pub(super) uid: String,
     resource_version: String,
-    holder: String,
+    pub(super) holder: String,
     duration: Duration,
     transitions: i32,
     acquired: Option<MicroTime>,
+    /// The installation of the last holder, where it said so.
+    pub(super) install: Option<String>,
+}
+
+#[cfg(test)]
+impl Record {
+    /// A record that this holder of this installation has just written.
+    pub(super) fn of(holder: &str, install: Option<&str>) -> Self {
+        Self {
+            uid: "uid".to_owned(),
+            resource_version: "7".to_owned(),
+            holder: holder.to_owned(),
+            duration: LEASE_DURATION,
+            transitions: 0,
+            acquired: None,
+            install: install.map(str::to_owned),
+        }
+    }
 }
 
 /// What to do about a lease.
@@ -81,7 +107,7 @@ enum LeaseError {
     #[error("no answer within four seconds")]
     Timeout,
     #[error("{0}")]
-    Api(#[source] kube::Error),
+    Api(String),
 }
 
 /// Whether this replica holds the lease, and for how long it may believe so without a renewal.
@@ -110,6 +136,7 @@ pub struct Candidate {
     api: Api<Lease>,
     options: LeaseOptions,
     observed: Option<Observed>,
+    rivals: Rivals,
     /// Whether the record that was seen last is the one that we wrote: it is ours until the API
     /// server refuses to replace it, so that a renewal needn't look first.
     is_written: bool,
@@ -118,8 +145,9 @@ pub struct Candidate {
 impl Candidate {
     /// A candidate who holds nothing yet.
     pub fn new(client: Client, options: LeaseOptions) -> Self {
+        let rivals = Rivals::new(client.clone(), &options);
         let api = Api::namespaced(client, &options.namespace);
-        Self { api, options, observed: None, is_written: false }
+        Self { api, options, observed: None, rivals, is_written: false }
     }
 
     /// Tries for the lease, and holds it, until `shutdown`; then gives it back. `leader` tells
@@ -219,6 +247,7 @@ impl Candidate {
             self.look().await?;
         }
         let now = Instant::now();
+        self.examine_holder(now).await;
         let params = PostParams { field_manager: Some("nuncio".into()), ..PostParams::default() };
         let lease = match decide(self.observed.as_ref(), now, &self.options.identity) {
             Step::Wait => return Err(LeaseError::HeldByAnother),
@@ -235,6 +264,19 @@ impl Candidate {
         self.observe(Some(&lease));
         self.is_written = true;
         Ok(())
+    }
+
+    /// Looks for another installation, and says when a holder has let the lease run out.
+    async fn examine_holder(&mut self, now: Instant) {
+        let Some(Observed { record, since }) = &self.observed else { return };
+        if record.holder.is_empty() || record.holder == self.options.identity {
+            return;
+        }
+        self.rivals.see(record).await;
+        if now >= *since + record.duration {
+            let (lease, holder) = (&self.options.name, &record.holder);
+            tracing::info!(lease, holder, "the holder of the lease has not renewed it; taking it");
+        }
     }
 
     async fn look(&mut self) -> Result<(), LeaseError> {
@@ -265,6 +307,7 @@ impl Candidate {
                 namespace: Some(self.options.namespace.clone()),
                 // Makes the API server refuse to overwrite what we haven't seen.
                 resource_version: before.map(|before| before.resource_version.clone()),
+                annotations: self.install_annotation(),
                 ..ObjectMeta::default()
             },
             spec: Some(LeaseSpec {
@@ -276,6 +319,11 @@ impl Candidate {
                 ..LeaseSpec::default()
             }),
         }
+    }
+
+    fn install_annotation(&self) -> Option<BTreeMap<String, String>> {
+        let install = self.options.install.clone()?;
+        Some(BTreeMap::from([(INSTALL.to_owned(), install)]))
     }
 
     /// Gives the lease back, so that the next one needn't wait for it to run out.
@@ -326,11 +374,13 @@ fn read_record(lease: &Lease) -> Record {
     let spec = lease.spec.clone().unwrap_or_default();
     let seconds = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
     Record {
+        uid: lease.metadata.uid.clone().unwrap_or_default(),
         resource_version: lease.metadata.resource_version.clone().unwrap_or_default(),
         holder: spec.holder_identity.unwrap_or_default(),
         duration: seconds.map_or(LEASE_DURATION, Duration::from_secs),
         transitions: spec.lease_transitions.unwrap_or_default(),
         acquired: spec.acquire_time,
+        install: lease.metadata.annotations.as_ref().and_then(|all| all.get(INSTALL)).cloned(),
     }
 }
 
@@ -339,7 +389,15 @@ async fn timed<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, L
         Err(_) => Err(LeaseError::Timeout),
         // 409: the record isn't the one we saw, or was made before ours.
         Ok(Err(kube::Error::Api(status))) if status.code == 409 => Err(LeaseError::Conflict),
-        Ok(result) => result.map_err(LeaseError::Api),
+        Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
+            let permission =
+                permission(&["get", "create", "update"], "leases", "coordination.k8s.io");
+            Err(LeaseError::Api(format!(
+                "{}; {permission} to the gateway's Role in its namespace",
+                status.message
+            )))
+        }
+        Ok(result) => result.map_err(|error| LeaseError::Api(explain(&error))),
     }
 }
 

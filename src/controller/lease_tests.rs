@@ -10,17 +10,12 @@ fn options(identity: &str) -> LeaseOptions {
         namespace: "gateway".to_owned(),
         name: "nuncio".to_owned(),
         identity: identity.to_owned(),
+        install: None,
     }
 }
 
 fn record(holder: &str, seconds: u64) -> Record {
-    Record {
-        resource_version: "7".to_owned(),
-        holder: holder.to_owned(),
-        duration: Duration::from_secs(seconds),
-        transitions: 0,
-        acquired: None,
-    }
+    Record { duration: Duration::from_secs(seconds), ..Record::of(holder, None) }
 }
 
 #[test]
@@ -48,11 +43,14 @@ fn the_lease_goes_by_when_it_was_seen_to_change() {
 struct Kept {
     lease: Option<Value>,
     version: u64,
+    /// How often it was read.
+    reads: u64,
 }
 
 impl Kept {
     /// Answers as an API server does, resource versions checked.
     fn answer(&mut self, call: Call) {
+        self.reads += u64::from(call.method == "GET");
         match (call.method.as_str(), self.lease.clone()) {
             ("GET", None) => call.refuse(404, "NotFound", "no such lease"),
             ("GET", Some(lease)) => call.ok(&lease),
@@ -138,6 +136,7 @@ async fn a_free_lease_is_taken_renewed_and_given_back() {
     me.serve(&mut kept, 60 * SECOND).await;
     assert!(me.leads());
     assert!(kept.version >= first + 25, "renewed every two seconds: {}", kept.version);
+    assert_eq!(kept.reads, 1, "whoever holds it needn't look");
     assert_eq!(kept.lease.as_ref().unwrap()["spec"]["leaseTransitions"], 0);
 
     me.shutdown.cancel();

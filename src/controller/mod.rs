@@ -10,6 +10,7 @@ mod lead;
 pub mod lease;
 pub mod rebuild;
 pub mod replicas;
+mod rival;
 pub mod status;
 #[cfg(test)]
 pub(crate) mod testing;

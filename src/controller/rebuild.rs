@@ -155,3 +155,7 @@ impl Built {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "rebuild_tests.rs"]
+mod tests;

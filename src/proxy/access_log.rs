@@ -121,6 +121,7 @@ impl Drop for AccessLog {
 
 fn write_away(shared: &Shared, sink: &LogSink) {
     let mut spare = Vec::new();
+    let mut is_failing = false;
     loop {
         // Read before the buffers are: what was written before the end is not lost.
         let last = shared.ended.load(Ordering::Acquire);
@@ -130,9 +131,11 @@ fn write_away(shared: &Shared, sink: &LogSink) {
             if spare.is_empty() {
                 continue;
             }
-            if let Err(error) = write(sink, &spare) {
-                tracing::warn!(%error, "the access log can't be written");
+            let written = write(sink, &spare);
+            if written.is_err() {
+                shared.drops.fetch_add(count_lines(&spare), Ordering::Relaxed);
             }
+            tell(&written, &mut is_failing);
             spare.clear();
         }
         if last {
@@ -140,6 +143,22 @@ fn write_away(shared: &Shared, sink: &LogSink) {
         }
         std::thread::sleep(PERIOD);
     }
+}
+
+/// Tells a failure once, and when it is over: a full disk needs no more lines.
+fn tell(written: &io::Result<()>, is_failing: &mut bool) {
+    match (written, std::mem::replace(is_failing, written.is_err())) {
+        (Err(error), false) => tracing::warn!(
+            %error,
+            "the access log can't be written; requests are served, their lines are lost and counted"
+        ),
+        (Ok(()), true) => tracing::info!("the access log is written again"),
+        _ => {}
+    }
+}
+
+fn count_lines(lines: &[u8]) -> u64 {
+    lines.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
 fn write(sink: &LogSink, lines: &[u8]) -> io::Result<()> {

@@ -44,7 +44,12 @@ pub enum AnnotationPolicy {
 
 impl AdmissionSettings {
     pub(super) fn parse(read: &mut Reader<'_>) -> Option<Self> {
-        let port = read.value("NUNCIO_ADMISSION_PORT", "a port, 0 to 65535", PORT);
+        // For a Service `nuncio-admission` Kubernetes itself sets this variable in pods, to a link.
+        let parse = |text: &str| match text.starts_with("tcp://") {
+            true => Some(PORT),
+            false => text.parse().ok(),
+        };
+        let port = read.parsed("NUNCIO_ADMISSION_PORT", "a port, 0 to 65535", parse);
         let parse = |text: &str| match text.to_ascii_lowercase().as_str() {
             "own" => Some(CertificateSource::Own),
             "external" => Some(CertificateSource::External),
@@ -60,7 +65,7 @@ impl AdmissionSettings {
         let service = read.text("NUNCIO_ADMISSION_SERVICE")?;
         let secret = read.text("NUNCIO_ADMISSION_SECRET").map(str::to_owned);
         Some(Self {
-            port,
+            port: port.unwrap_or(PORT),
             service: service.to_owned(),
             secret: secret.unwrap_or_else(|| format!("{service}-certificate")),
             webhook: read.text("NUNCIO_ADMISSION_WEBHOOK").unwrap_or(service).to_owned(),
@@ -96,6 +101,11 @@ mod tests {
                 annotations: AnnotationPolicy::Warn,
             }
         );
+        let linked = [
+            ("NUNCIO_ADMISSION_SERVICE", "nuncio-admission"),
+            ("NUNCIO_ADMISSION_PORT", "tcp://10.96.102.176:443"),
+        ];
+        assert_eq!(parse(&linked).unwrap().unwrap().port, 8444);
         let all = [
             ("NUNCIO_ADMISSION_SERVICE", "a"),
             ("NUNCIO_ADMISSION_PORT", "9443"),

@@ -81,7 +81,8 @@ pub struct Settings {
     /// The name that the Lease holder goes by: the pod's.
     pub identity: String,
     /// `NUNCIO_ADMIN_SERVICE`: the Service of the admin port in the gateway's namespace, by which
-    /// replicas find each other; `None` for a gateway that runs alone.
+    /// replicas find each other, and which tells this installation from others; `None` for a
+    /// gateway that runs alone.
     pub admin_service: Option<String>,
     /// `NUNCIO_REPLICA_GRACE`, seconds: how long a status waits for replicas that don't confirm
     /// what it says.

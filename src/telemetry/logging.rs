@@ -130,8 +130,10 @@ pub fn init(format: Format, level: Level) -> Result<LogLevel, LoggingError> {
 fn build_filter(level: Level) -> EnvFilter {
     match level {
         Level::Trace => EnvFilter::new("trace"),
-        Level::Error => EnvFilter::new("error"),
-        _ => EnvFilter::new(format!("warn,nuncio={level}")),
+        // Of its errors the client tells the outermost cause, once for each attempt; we tell them
+        // whole and once.
+        Level::Error => EnvFilter::new("error,kube_client=off"),
+        _ => EnvFilter::new(format!("warn,kube_client=off,nuncio={level}")),
     }
 }
 
@@ -155,7 +157,10 @@ mod tests {
         level.set(Level::Debug);
         assert_eq!(level.get(), Level::Debug);
         let handle = level.filter.as_ref().unwrap();
-        assert_eq!(handle.with_current(EnvFilter::to_string).unwrap(), "nuncio=debug,warn");
+        assert_eq!(
+            handle.with_current(EnvFilter::to_string).unwrap(),
+            "kube_client=off,nuncio=debug,warn"
+        );
         drop(layer);
         level.set(Level::Trace);
         assert_eq!(level.get(), Level::Debug, "what can't be changed isn't claimed");

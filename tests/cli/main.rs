@@ -2,6 +2,8 @@
 //! gateway whose cluster can't be reached.
 #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
+mod full_disk;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -65,12 +67,17 @@ struct Gateway {
 }
 
 impl Gateway {
-    fn start(mut command: Command) -> Self {
+    fn start(command: Command) -> Self {
+        Self::start_with(command, Stdio::null(), Stdio::null())
+    }
+
+    /// Standard output and standard error go there.
+    fn start_with(mut command: Command, out: Stdio, errors: Stdio) -> Self {
         let (http, admin) = (free_port(), free_port());
         command.args(["--http-port", &http.port().to_string()]);
         command.args(["--admin-port", &admin.port().to_string()]);
         command.args(["--drain-delay", "2", "--workers", "1"]);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.stdout(out).stderr(errors);
         Self { child: command.spawn().expect("the binary runs"), http, admin }
     }
 

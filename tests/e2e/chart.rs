@@ -36,6 +36,7 @@ fn live_with(program: &'static str) {
         kubectl(&["label", "namespace", &namespace.name, enforce]).succeed();
         let helm = Helm { program, namespace };
         let _definitions = Definitions::take(&helm);
+        let _release = Release(&helm);
         install(&helm);
         let mut client = Client::to(helm.address());
         serve(&helm, &mut client);
@@ -51,7 +52,7 @@ fn install(helm: &Helm<'_>) {
     helm.run(&["install", RELEASE, "charts/nuncio", "--wait", "--set", &helm.values()]);
     let took = start.elapsed().as_secs_f64();
     println!("{}: {took:.1} s from `helm install` to two replicas Ready", helm.program);
-    assert_eq!(helm.ready_replicas(), Ok(2));
+    assert_eq!(helm.replicas(), Ok(2));
 }
 
 /// A first Mapping for this gateway alone.
@@ -75,7 +76,7 @@ fn change(helm: &Helm<'_>, client: &mut Client) {
                   serviceAccount.projectedToken.enabled=true";
     let upgrade = ["upgrade", RELEASE, "charts/nuncio", "--wait", "--reset-then-reuse-values"];
     helm.run(&[&upgrade[..], &["--set", values]].concat());
-    assert_eq!(helm.ready_replicas(), Ok(3));
+    helm.wait_for_replicas(3);
     assert_eq!(helm.variable("AES_LOG_LEVEL"), Some("debug".into()));
     assert_eq!(helm.service()["metadata"]["annotations"]["team"], "edge");
     assert!(client.get("/first/").is_of("v1"));
@@ -91,7 +92,7 @@ fn change(helm: &Helm<'_>, client: &mut Client) {
     assert!(client.get("/second/").is_of("v2"));
 
     helm.run(&["rollback", RELEASE, "1", "--wait"]);
-    assert_eq!(helm.ready_replicas(), Ok(2));
+    helm.wait_for_replicas(2);
     assert_eq!(helm.variable("AES_LOG_LEVEL"), None);
     assert_eq!(helm.service()["metadata"]["annotations"]["team"], Value::Null);
     assert!(client.get("/first/").is_of("v1"));
@@ -152,13 +153,25 @@ impl Helm<'_> {
         self.namespace.get(&format!("service/{GATEWAY}")).expect("a Service")
     }
 
-    /// How many pods are ready, where that is how many there shall be.
-    fn ready_replicas(&self) -> Result<i64, String> {
+    /// How many pods there are, where all of them are of the last revision and ready.
+    fn replicas(&self) -> Result<i64, String> {
         let deployment = self.deployment();
-        let count = |value: &Value| value.as_i64().ok_or_else(|| deployment["status"].to_string());
-        let ready = count(&deployment["status"]["readyReplicas"])?;
-        let wanted = count(&deployment["spec"]["replicas"])?;
-        if ready == wanted { Ok(ready) } else { Err(deployment["status"].to_string()) }
+        let status = &deployment["status"];
+        let wanted = &deployment["spec"]["replicas"];
+        let settled = ["replicas", "updatedReplicas", "readyReplicas"];
+        match wanted.as_i64() {
+            Some(count) if settled.iter().all(|which| status[which] == *wanted) => Ok(count),
+            _ => Err(format!("{wanted} wanted: {status}")),
+        }
+    }
+
+    /// Helm 3 waits for enough pods, whichever revision they are of.
+    #[track_caller]
+    fn wait_for_replicas(&self, count: i64) {
+        wait_until("the rollout is over", Duration::from_secs(120), || match self.replicas()? {
+            replicas if replicas == count => Ok(()),
+            replicas => Err(format!("{replicas} replicas")),
+        });
     }
 
     /// What the gateway's environment says.
@@ -182,6 +195,16 @@ fn helm(program: &str, namespace: &str, arguments: &[&str]) -> Outcome {
     let mut command = Command::new(program);
     command.current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments);
     run(command.args(["--namespace", namespace, "--timeout", "120s"]), "")
+}
+
+/// A release that a test which fails must not leave: parts of it belong to the whole cluster.
+struct Release<'a>(&'a Helm<'a>);
+
+impl Drop for Release<'_> {
+    fn drop(&mut self) {
+        let uninstall = ["uninstall", RELEASE, "--ignore-not-found"];
+        helm(self.0.program, &self.0.namespace.name, &uninstall);
+    }
 }
 
 /// The definitions, which belong to this test's release until it is dropped. There is one of them

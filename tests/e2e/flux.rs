@@ -35,7 +35,7 @@ fn flux_installs_updates_refuses_heals_and_prunes() {
         let mut client = Client::to(address(namespace));
         wait_until("both routes", PATIENCE, || {
             client.get("/flux/").expect_of("v1")?;
-            client.get("/flux/legacy/").expect_of("v1")
+            client.get("/flux-legacy/").expect_of("v1")
         });
         a_broken_route_fails_the_revision(&flux);
         a_refused_route_fails_the_revision(&flux);
@@ -47,7 +47,7 @@ fn flux_installs_updates_refuses_heals_and_prunes() {
         flux.artifacts.publish(namespace, "routes", &[routes(&good(), false)]);
         flux.wait_ready("routes");
         wait_until("the pruned route is gone", PATIENCE, || {
-            match client.get("/flux/legacy/").status {
+            match client.get("/flux-legacy/").status {
                 404 => Ok(()),
                 status => Err(format!("{status}")),
             }
@@ -124,7 +124,7 @@ fn routes(spec: &Value, legacy: bool) -> (&'static str, String) {
     if legacy {
         let annotation = format!(
             "apiVersion: ambassador/v1\nkind: Mapping\nname: legacy\nambassador_id: {GATEWAY}\n\
-             prefix: /flux/legacy/\nservice: echo-v1.backends\n"
+             prefix: /flux-legacy/\nservice: echo-v1.backends\n"
         );
         objects.push(carrier("legacy", &annotation));
     }
@@ -155,7 +155,9 @@ fn chart(namespace: &Namespace) -> String {
         "admission.enabled=false".to_owned(),
     ];
     let mut helm = Command::new("helm");
-    helm.args(["template", GATEWAY]).arg(chart).args(["--namespace", &namespace.name]);
+    helm.args(["template", "--skip-tests", GATEWAY])
+        .arg(chart)
+        .args(["--namespace", &namespace.name]);
     for value in values {
         helm.args(["--set", &value]);
     }

@@ -6,6 +6,7 @@
 
 mod admission;
 mod bad_input;
+mod bad_install;
 mod barrier;
 mod chart;
 mod crds;
@@ -19,6 +20,7 @@ mod kubectl;
 mod main_job;
 mod manifests;
 mod mappings;
+mod privileges;
 mod refusals;
 mod replicas;
 mod scale;

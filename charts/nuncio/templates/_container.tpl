@@ -83,6 +83,9 @@ volumeMounts:
 {{- if eq (include "nuncio.hasAdmission" .) "true" }}
 - name: NUNCIO_ADMISSION_SERVICE
   value: {{ include "nuncio.admissionName" . | quote }}
+# Said here, or Kubernetes would set it to a link to the Service.
+- name: NUNCIO_ADMISSION_PORT
+  value: {{ include "nuncio.admissionPort" . | quote }}
 - name: NUNCIO_ADMISSION_SECRET
   value: {{ include "nuncio.admissionSecret" . | quote }}
 - name: NUNCIO_ADMISSION_WEBHOOK
@@ -94,7 +97,7 @@ volumeMounts:
   value: external
 {{- end }}
 {{- end }}
-{{- range $name, $value := omit .Values.env "NUNCIO_DRAIN_DELAY" "AMBASSADOR_DRAIN_TIME" }}
+{{- range $name, $value := omit .Values.env "NUNCIO_ADMISSION_PORT" "NUNCIO_DRAIN_DELAY" "AMBASSADOR_DRAIN_TIME" }}
 - name: {{ $name }}
   value: {{ include "nuncio.text" $value | quote }}
 {{- end }}

@@ -27,7 +27,7 @@
   verbs: [patch]
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create]
 {{- end }}
 
 {{/* For its own namespace, always in a Role. */}}
@@ -35,7 +35,13 @@
 # The Lease that says which replica writes status.
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
-  verbs: [get, create, update]
+  verbs: [create]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  {{- with include "nuncio.leaseName" . }}
+  resourceNames: [{{ . }}]
+  {{- end }}
+  verbs: [get, update]
 {{- if eq (include "nuncio.hasAdmission" .) "true" }}
 # The certificate of the admission webhook.
 - apiGroups: [""]
@@ -48,6 +54,16 @@
   resources: [secrets]
   verbs: [create]
 {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The Lease's name, as the gateway makes it of AMBASSADOR_ID; empty where the chart can't know
+that: a variable may come from elsewhere. */}}
+{{- define "nuncio.leaseName" -}}
+{{- if not (or .Values.envFrom (contains "AMBASSADOR_ID" (toYaml .Values.envRaw))) }}
+{{- $id := default "default" .Values.env.AMBASSADOR_ID | toString | lower }}
+{{- $id = regexReplaceAll "[^a-z0-9]" $id "-" | trimAll "-" }}
+{{- printf "nuncio-%s" $id | trimSuffix "-" }}
 {{- end }}
 {{- end }}
 

@@ -21,7 +21,7 @@ use super::status::plan::StatusForm;
 use crate::model::Build;
 use crate::model::key::Origin;
 use crate::model::report::Report;
-use crate::source::kubernetes::observed_status;
+use crate::source::kubernetes::{explain_watch, observed_status};
 use plan::{
     Desired, Existing, GATEWAY, MANAGED_BY, Subject, Terms, Wanted, fingerprint, label_value,
     plan_annotated, plan_desired,
@@ -235,18 +235,19 @@ impl AnnotatedWriter {
             _ => 0,
         };
         let is_new = self.trouble.replace(code) != Some(code);
+        let error = explain_watch(error);
         match code {
             404 if is_new => tracing::warn!(
                 crd = "annotatedresources.nuncio.dev",
-                "a custom resource definition is not installed; configuration in annotations is served, but not shown as objects"
+                "its definition is not installed; configuration in annotations is served, but not shown as objects; install Nuncio's definitions (chart nuncio-crds, or crds/)"
             ),
             403 if is_new => tracing::warn!(
-                %error,
-                "may not watch AnnotatedResources; grant get, list, watch, create, patch and delete on annotatedresources.nuncio.dev, and patch on its status"
+                error,
+                "may not list or watch AnnotatedResources; add verbs list, watch, create, patch and delete on resource annotatedresources in API group nuncio.dev, and patch on annotatedresources/status, to the gateway's role"
             ),
             404 | 403 => {}
             _ if is_new => {
-                tracing::warn!(%error, "lost the watch of AnnotatedResources; trying again")
+                tracing::warn!(error, "lost the watch of AnnotatedResources; trying again");
             }
             _ => {}
         }

@@ -9,6 +9,7 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use super::Written;
+use crate::source::kubernetes::{explain, permission};
 
 /// Our name in `metadata.managedFields`.
 pub(in crate::controller) const FIELD_MANAGER: &str = "nuncio";
@@ -76,7 +77,7 @@ async fn send(
     write: &Write,
 ) -> Result<Written, Failure> {
     let params = PatchParams::apply(FIELD_MANAGER).force();
-    let result = match &write.operation {
+    let written = match &write.operation {
         Operation::Status(status) => {
             let patch = Patch::Apply(json!({
                 "apiVersion": resource.api_version,
@@ -84,19 +85,11 @@ async fn send(
                 "metadata": {"name": &*write.name, "namespace": &*write.namespace},
                 "status": status,
             }));
-            let first = api.patch_status(&write.name, &params, &patch).await;
-            if !is_not_found(&first) {
-                first
-            } else if is_not_found(&api.get_metadata(&write.name).await) {
-                return Ok(Written::Gone);
-            } else {
-                // It is there, so that its kind has no status, or it was made between the two.
-                let second = api.patch_status(&write.name, &params, &patch).await;
-                if is_not_found(&second) {
-                    return Err(Failure::Unsupported("it has no status subresource".to_owned()));
-                }
-                second
+            let object = api.patch_status(&write.name, &params, &patch).await;
+            if is_not_found(&object) && !serves_status(api, resource).await {
+                return Err(Failure::Unsupported("it has no status subresource".to_owned()));
             }
+            object.map(|object| Written::Status(Box::new(object)))
         }
         Operation::Apply { body, fingerprint } => {
             let mut body = body.clone();
@@ -104,28 +97,32 @@ async fn send(
             body["kind"] = json!(resource.kind);
             body["metadata"]["name"] = json!(&*write.name);
             body["metadata"]["namespace"] = json!(&*write.namespace);
-            return match api.patch(&write.name, &params, &Patch::Apply(body)).await {
-                Ok(object) => Ok(Written::Applied(Box::new(object), *fingerprint)),
-                Err(error) => read_error(&write.operation, resource, &error),
-            };
+            let object = api.patch(&write.name, &params, &Patch::Apply(body)).await;
+            object.map(|object| Written::Applied(Box::new(object), *fingerprint))
         }
         Operation::Delete { uid } => {
             let only = Preconditions { uid: Some(uid.clone()), resource_version: None };
             let params = DeleteParams { preconditions: Some(only), ..DeleteParams::default() };
-            return match api.delete(&write.name, &params).await {
-                Ok(_) => Ok(Written::Gone),
-                Err(error) => read_error(&write.operation, resource, &error),
-            };
+            api.delete(&write.name, &params).await.map(|_| Written::Gone)
         }
     };
-    match result {
-        Ok(object) => Ok(Written::Status(Box::new(object))),
-        Err(error) => read_error(&write.operation, resource, &error),
-    }
+    written.or_else(|error| read_error(&write.operation, resource, &error))
 }
 
 fn is_not_found<T>(result: &kube::Result<T>) -> bool {
     matches!(result, Err(kube::Error::Api(status)) if status.code == 404)
+}
+
+/// Whether the kind has a status. The API server answers a write to a status that doesn't exist
+/// as it does for an object that is gone; discovery, which everybody may ask, tells them apart.
+async fn serves_status(api: &Api<DynamicObject>, resource: &ApiResource) -> bool {
+    let client = api.clone().into_client();
+    let status = format!("{}/status", resource.plural);
+    match client.list_api_group_resources(&resource.api_version).await {
+        Ok(list) => list.resources.iter().any(|resource| resource.name == status),
+        // The kind is gone altogether, or the API server is.
+        Err(error) => !is_not_found::<()>(&Err(error)),
+    }
 }
 
 /// What an error means for a write.
@@ -135,18 +132,17 @@ fn read_error(
     error: &kube::Error,
 ) -> Result<Written, Failure> {
     let kube::Error::Api(status) = error else {
-        return Err(Failure::Unreachable(error.to_string()));
+        return Err(Failure::Unreachable(explain(error)));
     };
     let namespace_ends = status.message.contains("being terminated") || is_of_namespace(status);
     match (status.code, operation) {
         (404 | 409, Operation::Delete { .. }) => Ok(Written::Gone),
         (403 | 404, _) if namespace_ends => Ok(Written::Gone),
+        (404, Operation::Status(_)) => Ok(Written::Gone),
         (404, _) => Err(Failure::Unsupported(status.message.clone())),
-        (403, _) => Err(Failure::Forbidden(format!(
-            "{}; needed: {}",
-            status.message,
-            permission(operation, resource)
-        ))),
+        (403, _) => {
+            Err(Failure::Forbidden(format!("{}; {}", status.message, needed(operation, resource))))
+        }
         // The answer of a definition that doesn't declare a field, given with the code 500.
         _ if status.message.contains("field not declared in schema") => {
             Ok(Written::Undeclared(status.message.clone()))
@@ -160,13 +156,14 @@ fn is_of_namespace(status: &Status) -> bool {
     status.details.as_ref().is_some_and(|details| details.kind == "namespaces")
 }
 
-fn permission(operation: &Operation, resource: &ApiResource) -> String {
-    let (verbs, part) = match operation {
-        Operation::Status(_) => ("patch", "/status"),
-        Operation::Apply { .. } => ("create and patch", ""),
-        Operation::Delete { .. } => ("delete", ""),
+fn needed(operation: &Operation, resource: &ApiResource) -> String {
+    let ApiResource { plural, group, .. } = resource;
+    let permission = match operation {
+        Operation::Status(_) => permission(&["patch"], &format!("{plural}/status"), group),
+        Operation::Apply { .. } => permission(&["create", "patch"], plural, group),
+        Operation::Delete { .. } => permission(&["delete"], plural, group),
     };
-    format!("{verbs} on {}{part} in group {}", resource.plural, resource.group)
+    format!("{permission} to the gateway's role")
 }
 
 #[cfg(test)]
@@ -208,7 +205,8 @@ mod tests {
                 Ok(Written::Status(_) | Written::Applied(..)) => "object",
                 Err(Failure::Unreachable(_)) => "unreachable",
                 Err(Failure::Forbidden(text)) => {
-                    assert!(text.ends_with("patch on mappings/status in group g"), "{text}");
+                    let end = "add verb patch on resource mappings/status in API group g to the gateway's role";
+                    assert!(text.ends_with(end), "{text}");
                     "forbidden"
                 }
                 Err(Failure::Unsupported(_)) => "unsupported",

@@ -182,7 +182,7 @@ impl<K: Hash + Eq + Clone + Send + 'static> Applier<K> {
                 }
                 self.note(
                     "forbidden",
-                    "the API server refuses a write; add the permission to the gateway's role",
+                    "the API server refuses a write; trying again until the permission is there",
                     &error,
                 );
             }
@@ -191,7 +191,7 @@ impl<K: Hash + Eq + Clone + Send + 'static> Applier<K> {
                 self.pause(KIND_PAUSE);
                 self.note(
                     "unsupported",
-                    "the kind can't be written: its definition is missing or has no status; it gets no status",
+                    "this kind can't be written: its definition is missing or has no status subresource; serving without; install Nuncio's definitions (chart nuncio-crds, or crds/)",
                     &error,
                 );
             }

@@ -270,3 +270,7 @@ impl Duty for Follower {
         self.publish();
     }
 }
+
+#[cfg(test)]
+#[path = "follower_tests.rs"]
+mod tests;

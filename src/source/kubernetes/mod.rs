@@ -4,6 +4,7 @@
 //! What happens when the API server is away, refuses, or lacks a definition is in `watch`.
 
 mod convert;
+mod explain;
 mod raw;
 mod state;
 #[cfg(test)]
@@ -20,14 +21,16 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 pub(crate) use convert::observed_status;
+pub use explain::{explain, explain_watch, permission};
 pub use state::{CollectionState, SourceState};
 
 use super::observed::ObservedStatuses;
 use super::parse::ParseSettings;
 use super::{Collection, Event};
 use convert::Converter;
+use explain::Kind;
 use raw::Raw;
-use watch::Watch;
+use watch::{Scope, Watch};
 
 /// The API server ends a watch after this many seconds, and the watcher leaves one that is silent
 /// for five more: the limit for a half-open connection.
@@ -126,8 +129,9 @@ pub async fn run(
             api: api(&client, &options, watched),
             config: config(&options, watched),
             collection: watched.collection,
+            kind: Kind { group: watched.group, version: watched.version, plural: watched.plural },
             resource: watched.resource,
-            scope: scope(&options),
+            scope: Scope(options.single_namespace.clone()),
             state: handles.state.clone(),
             events: events.clone(),
         };
@@ -177,13 +181,6 @@ fn config(options: &KubernetesOptions, watched: &Watched) -> Config {
         timeout: Some(WATCH_SECONDS),
         page_size: Some(watched.page),
         ..Config::default()
-    }
-}
-
-fn scope(options: &KubernetesOptions) -> String {
-    match &options.single_namespace {
-        Some(namespace) => format!("namespace {namespace}"),
-        None => "all namespaces".to_owned(),
     }
 }
 

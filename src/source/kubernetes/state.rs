@@ -20,10 +20,17 @@ pub enum CollectionState {
     Listing,
     /// It is listed and followed.
     Watching,
-    /// Its custom resource definition is not installed: nothing of it can exist.
-    MissingCrd,
-    /// The API server refuses it; the text names the verb, resource and permission.
-    Forbidden(String),
+    /// Its custom resource definition is not installed, or serves other versions: nothing of it
+    /// can exist. The text says which, and what to install.
+    MissingCrd(String),
+    /// The API server refuses it.
+    Forbidden {
+        /// Names the verb, the resource and the role to change.
+        message: String,
+        /// Whether it was never followed: what is served of it is as old as this process, or
+        /// nothing. Such a replica isn't ready; one that loses a permission goes on.
+        never_followed: bool,
+    },
     /// The API server can't be reached or fails; what was seen before stays in force.
     Disconnected(String),
 }

@@ -39,9 +39,14 @@ fn mapping(name: &str, version: &str) -> Value {
 impl Scene {
     /// The next request for Mappings; others get empty lists and silent watches.
     async fn next(&mut self) -> Call {
+        self.next_of(MAPPINGS).await
+    }
+
+    /// The next request whose path begins so.
+    async fn next_of(&mut self, path: &str) -> Call {
         loop {
             let call = self.server.next().await;
-            if call.path.starts_with(MAPPINGS) {
+            if call.path.starts_with(path) {
                 return call;
             }
             match call.path.contains("watch=true") {
@@ -212,7 +217,9 @@ async fn a_missing_definition_is_an_empty_collection_until_it_comes() {
             "the server could not find the requested resource",
         );
     }
-    assert_eq!(scene.state.get(Collection::Mappings), CollectionState::MissingCrd);
+    let state = scene.state.get(Collection::Mappings);
+    let CollectionState::MissingCrd(reason) = state else { panic!("{state:?}") };
+    assert!(reason.starts_with("its definition is not installed; install "), "{reason}");
     scene.serve_list("10", &[mapping("a", "9")]).await;
     scene.next().await;
     assert_eq!(scene.told(), ["init", "listed", "init", "put a", "listed"]);
@@ -248,15 +255,43 @@ async fn a_refusal_is_told_and_never_looks_like_an_empty_list() {
         scene.next().await.refuse(403, "Forbidden", "mappings is forbidden");
     }
     let state = scene.state.get(Collection::Mappings);
-    let CollectionState::Forbidden(message) = state else { panic!("{state:?}") };
+    let CollectionState::Forbidden { message, never_followed: true } = state else {
+        panic!("{state:?}")
+    };
     assert_eq!(
         message,
-        "may not list mappings.getambassador.io in all namespaces: grant verbs get, list and watch on it"
+        "may not list mappings.getambassador.io in all namespaces: add verb list on resource mappings in API group getambassador.io to the gateway's ClusterRole"
     );
     assert_eq!(scene.told(), [""; 0]);
     scene.serve_list("10", &[]).await;
     scene.next().await;
     assert_eq!(scene.told(), ["init", "listed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_watch_tells_the_verb_and_whether_it_ever_worked() {
+    for (open, never_followed) in [(0, true), (60, false)] {
+        let mut scene = scene(KubernetesOptions {
+            single_namespace: Some("only".to_owned()),
+            ..KubernetesOptions::default()
+        });
+        let path = "/apis/getambassador.io/v3alpha1/namespaces/only/mappings?";
+        scene.next_of(path).await.ok(&list("10", &[]));
+        let watch = scene.next_of(path).await;
+        tokio::time::sleep(Duration::from_secs(open)).await;
+        if open > 0 {
+            watch.lines([].into_iter());
+        } else {
+            watch.refuse(403, "Forbidden", "mappings is forbidden");
+        }
+        for _ in 0..3 {
+            scene.next_of(path).await.refuse(403, "Forbidden", "mappings is forbidden");
+        }
+        scene.next_of(path).await;
+        let message = "may not watch mappings.getambassador.io in namespace only: add verb watch on resource mappings in API group getambassador.io to the gateway's Role in namespace only";
+        let expected = CollectionState::Forbidden { message: message.to_owned(), never_followed };
+        assert_eq!(scene.state.get(Collection::Mappings), expected);
+    }
 }
 
 #[tokio::test(start_paused = true)]

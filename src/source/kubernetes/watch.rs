@@ -1,5 +1,6 @@
 //! Follows one collection for as long as anybody listens: list, watch, and start again.
 
+use std::fmt;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -8,8 +9,10 @@ use kube::Api;
 use kube::api::ListParams;
 use kube_runtime::watcher::{Config, Error, Event as WatchEvent, watcher};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::convert::Converter;
+use super::explain::{Kind, explain_missing, explain_watch, permission};
 use super::raw::Raw;
 use super::state::{CollectionState, SourceState};
 use crate::source::versions::Version;
@@ -30,18 +33,35 @@ const QUIET: Duration = Duration::from_secs(35);
 /// How many times a definition must be missing before objects that were seen are given up: an
 /// API server that starts may not know its definitions yet.
 const MISSING_TIMES: u32 = 3;
+/// A watch that is refused this soon after its first list was never open.
+const FIRST_WATCH: Duration = Duration::from_secs(10);
 
 /// One collection to follow.
 pub(super) struct Watch {
     pub(super) api: Api<Raw>,
     pub(super) config: Config,
     pub(super) collection: Collection,
-    /// The collection as people and permissions name it, `mappings.getambassador.io`.
+    /// What is watched, as discovery and permissions name it.
+    pub(super) kind: Kind<'static>,
+    /// The same as people name it, `mappings.getambassador.io`.
     pub(super) resource: &'static str,
-    /// Where it is watched, for messages: `namespace x` or `all namespaces`.
-    pub(super) scope: String,
+    /// Where it is watched.
+    pub(super) scope: Scope,
     pub(super) state: SourceState,
     pub(super) events: mpsc::Sender<Event>,
+}
+
+/// The only namespace that is watched, or all.
+#[derive(Debug, Clone)]
+pub(super) struct Scope(pub(super) Option<String>);
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(namespace) => write!(f, "namespace {namespace}"),
+            None => f.write_str("all namespaces"),
+        }
+    }
 }
 
 /// Why a watcher must be left.
@@ -78,6 +98,15 @@ struct Progress {
     failures: u32,
     /// How many times in a row the definition was missing.
     missing: u32,
+    /// When the first list was complete.
+    first_listed: Option<Instant>,
+}
+
+impl Progress {
+    /// Whether the collection was never followed, for all we know.
+    fn was_never_followed(&self) -> bool {
+        self.first_listed.is_none_or(|listed| listed.elapsed() < FIRST_WATCH)
+    }
 }
 
 impl Watch {
@@ -181,6 +210,7 @@ impl Watch {
             }
             WatchEvent::InitDone => {
                 progress.listing = false;
+                progress.first_listed.get_or_insert_with(Instant::now);
                 converter.end_list();
                 self.send(progress.list_version.take(), Some(Event::Listed(self.collection)))
                     .await?;
@@ -207,13 +237,13 @@ impl Watch {
                 tokio::time::sleep(CRD_DELAY).await;
                 return Some(End::ListAnew);
             }
-            Trouble::Forbidden => self.forbidden(error),
+            Trouble::Forbidden => self.forbidden(error, progress.was_never_followed()),
             Trouble::Expired => {
                 // The server answers again: after an outage this is the last step back.
                 progress.failures = 0;
-                self.disconnected(&error.to_string());
+                self.disconnected(&explain_watch(error));
             }
-            Trouble::Passing => self.disconnected(&error.to_string()),
+            Trouble::Passing => self.disconnected(&explain_watch(error)),
         }
         tokio::time::sleep(delay(progress.failures, fastrand::f64())).await;
         progress.failures = progress.failures.saturating_add(1);
@@ -232,54 +262,84 @@ impl Watch {
         progress.missing = progress.missing.saturating_add(1);
         if progress.missing < MISSING_TIMES && !converter.is_empty() {
             self.disconnected("the custom resource definition is missing");
-        } else if self.state.set(self.collection, CollectionState::MissingCrd) {
+            return self.is_heard();
+        }
+        let is_new = !matches!(self.state.get(self.collection), CollectionState::MissingCrd(_));
+        let reason = explain_missing(&self.api.clone().into_client(), self.kind).await;
+        if self.state.set(self.collection, CollectionState::MissingCrd(reason.clone())) {
             tracing::warn!(
                 crd = self.resource,
-                "a custom resource definition is not installed; waiting for it"
+                reason,
+                "objects of this kind can't be read; serving without them and looking again every two seconds"
             );
+        }
+        if is_new {
             progress.listing = false;
             converter.begin_list();
             converter.end_list();
             self.send(None, Some(Event::Init(self.collection))).await?;
             self.send(None, Some(Event::Listed(self.collection))).await?;
         }
+        self.is_heard()
+    }
+
+    fn is_heard(&self) -> Result<(), End> {
         if self.events.is_closed() { Err(End::Closed) } else { Ok(()) }
     }
 
-    fn forbidden(&self, error: &Error) {
+    fn forbidden(&self, error: &Error, never_followed: bool) {
         let verb = if matches!(error, Error::InitialListFailed(_)) { "list" } else { "watch" };
+        let Kind { group, plural, .. } = self.kind;
+        let role = match &self.scope.0 {
+            Some(namespace) => format!("Role in namespace {namespace}"),
+            None => "ClusterRole".to_owned(),
+        };
         let message = format!(
-            "may not {verb} {} in {}: grant verbs get, list and watch on it",
-            self.resource, self.scope
+            "may not {verb} {} in {}: {} to the gateway's {role}",
+            self.resource,
+            self.scope,
+            permission(&[verb], plural, group)
         );
-        if self.state.set(self.collection, CollectionState::Forbidden(message)) {
+        // What was never followed stays so until an event or a list has come.
+        let never_followed = match self.state.get(self.collection) {
+            CollectionState::Forbidden { never_followed: before, .. } => before,
+            _ => never_followed,
+        };
+        let state = CollectionState::Forbidden { message: message.clone(), never_followed };
+        if self.state.set(self.collection, state) {
             tracing::error!(
                 verb,
                 resource = self.resource,
-                scope = self.scope,
-                error = %error,
-                "the API server refuses access; add the verbs get, list and watch for this resource to the gateway's role"
+                scope = %self.scope,
+                needed = message,
+                error = explain_watch(error),
+                "the API server refuses access; trying again until the permission is there"
             );
         }
     }
 
     /// Notes that the API server doesn't answer; logs when that is new.
     fn disconnected(&self, error: &str) {
-        let was_connected =
-            !matches!(self.state.get(self.collection), CollectionState::Disconnected(_));
+        let before = self.state.get(self.collection);
         self.state.set(self.collection, CollectionState::Disconnected(error.to_owned()));
-        if was_connected {
-            tracing::warn!(
+        match before {
+            CollectionState::Disconnected(_) => {}
+            CollectionState::Listing => tracing::warn!(
+                resource = self.resource,
+                error,
+                "can't list; not ready before that works; trying again"
+            ),
+            _ => tracing::warn!(
                 resource = self.resource,
                 error,
                 "lost the watch; serving what was seen last while trying again"
-            );
+            ),
         }
     }
 
     fn reached(&self) {
         if self.state.set(self.collection, CollectionState::Watching) {
-            tracing::info!(resource = self.resource, scope = self.scope, "watching");
+            tracing::info!(resource = self.resource, scope = %self.scope, "watching");
         }
     }
 

@@ -19,6 +19,7 @@ type state struct {
 
 // states makes one object of each.
 func (c *cluster) states() []state {
+	// The twin comes after the served one by name, should both be of the same second.
 	specs := []struct{ name, spec, ready, kstatus, argo, message string }{
 		{"served", `{"hostname": "*", "prefix": "/gitops/", "service": "echo-v1.backends"}`,
 			"True", "Current", "Healthy", ""},
@@ -30,7 +31,7 @@ func (c *cluster) states() []state {
 			"False", "Failed", "Degraded", "names no host"},
 		{"serviceless", `{"hostname": "*", "prefix": "/gitops/serviceless/", "service": "nobody"}`,
 			"False", "InProgress", "Progressing", "There is no Service nobody"},
-		{"conflicted", `{"hostname": "*", "prefix": "/gitops/", "service": "echo-v1.backends", "host_redirect": true}`,
+		{"twin", `{"hostname": "*", "prefix": "/gitops/", "service": "echo-v1.backends", "host_redirect": true}`,
 			"False", "InProgress", "Progressing", "has the same match"},
 		{"foreign", `{"hostname": "*", "prefix": "/gitops/", "service": "nobody", "ambassador_id": ["nobody"]}`,
 			"", "InProgress", "Progressing", "No gateway has looked"},
@@ -45,7 +46,7 @@ func (c *cluster) states() []state {
 	c.apply(services, carrier("carrier"))
 	for _, document := range []state{
 		{name: "good", ready: "True", kstatus: "Current", argo: "Healthy"},
-		{name: "broken", ready: "False", kstatus: "Failed", argo: "Degraded", message: "prefix: is missing"},
+		{name: "unusable", ready: "False", kstatus: "Failed", argo: "Degraded", message: "prefix: is missing"},
 	} {
 		name := document.name
 		document.name = "AnnotatedResource " + name

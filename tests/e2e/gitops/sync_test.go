@@ -117,7 +117,7 @@ func (a *application) sync(objects []*unstructured.Unstructured) {
 		func(resource *cache.Resource) bool { return resource.Info.(*info).app == a.name },
 		"revision", a.namespace,
 		sync.WithPrune(true), sync.WithHealthOverride(healthOf(readDocument(a.T, "health.lua"))),
-		sync.WithServerSideApply(a.server), sync.WithServerSideApplyManager(manager))
+		sync.WithLogr(logr.Discard()), sync.WithServerSideApply(a.server), sync.WithServerSideApplyManager(manager))
 	if err != nil {
 		a.Fatalf("sync: %v", err)
 	}
@@ -145,7 +145,7 @@ func (a *application) settled(names ...string) []string {
 			}
 			facts = append(facts, fmt.Sprint(name, object.GetGeneration(), object.GetResourceVersion()))
 		}
-		for _, document := range []string{"good", "broken"} {
+		for _, document := range []string{"good", "unusable"} {
 			object, err := a.annotatedOf("legacy", document)
 			if err != nil {
 				return err

@@ -10,6 +10,8 @@ use serde_json::Value;
 pub(crate) struct Outcome {
     command: String,
     pub(crate) ok: bool,
+    /// `None` where a signal has ended it.
+    pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
@@ -64,6 +66,7 @@ pub(crate) fn run(command: &mut Command, input: &str) -> Outcome {
     Outcome {
         command: shown,
         ok: output.status.success(),
+        code: output.status.code(),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }

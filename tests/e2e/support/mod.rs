@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+pub(crate) mod account;
 pub(crate) mod artifacts;
 pub(crate) mod client;
 pub(crate) mod gateway;
 pub(crate) mod kubectl;
 pub(crate) mod load;
+pub(crate) mod lone;
 pub(crate) mod process;
 pub(crate) mod status;
 

@@ -99,10 +99,18 @@ impl<'a> Release<'a> {
                 pod["status"]["podIP"].as_str().and_then(|ip| ip.parse().ok()).expect("it runs");
             for path in paths {
                 let what = format!("{} answers {path}", pod["metadata"]["name"]);
+                let mut late = None;
                 wait_until(&what, PATIENCE, || {
                     let answer = Client::to(SocketAddr::new(ip, 8080)).try_get(path)?;
-                    if answer.status == 200 { Ok(()) } else { Err(answer.shown()) }
+                    if answer.status == 200 {
+                        return Ok(());
+                    }
+                    late = Some(answer.shown());
+                    Err(answer.shown())
                 });
+                if let Some(answer) = late {
+                    println!("{what}, but late: {answer}");
+                }
             }
         }
     }

@@ -5,8 +5,11 @@ use std::net::SocketAddr;
 use super::release::Version;
 use crate::support::load::{Hold, Tally};
 
-/// The requests of one experiment are at least so many, however soon it is over.
-const AT_LEAST: u64 = 34_000;
+/// The requests of one experiment are at least so many, however soon it is over; fewer with
+/// NUNCIO_E2E_REQUESTS, where a machine has other work. Seven of them make more than 200,000.
+fn at_least() -> u64 {
+    std::env::var("NUNCIO_E2E_REQUESTS").map_or(34_000, |text| text.parse().expect("a number"))
+}
 
 /// Running clients.
 #[derive(Debug)]
@@ -21,12 +24,17 @@ impl Traffic {
             let arguments: Vec<&str> = arguments.split(' ').collect();
             Hold::with(name, &format!("http://{address}{path}"), &arguments)
         };
+        let (http1, http2) = (at_least() * 3 / 5, at_least() * 2 / 5);
         let mut clients = vec![
-            client("HTTP/1.1 keep-alive", "/short/", "-connections 8 -rate 400 -at-least 20000"),
+            client(
+                "HTTP/1.1 keep-alive",
+                "/short/",
+                &format!("-connections 8 -rate 420 -at-least {http1}"),
+            ),
             client(
                 "h2c",
                 "/short/",
-                "-protocol h2c -connections 3 -streams 4 -rate 280 -at-least 14000",
+                &format!("-protocol h2c -connections 3 -streams 4 -rate 280 -at-least {http2}"),
             ),
             client("a new connection each", "/short/", "-each -rate 100"),
             client("long upload", "/short/", "-connections 2 -timeout 60s -upload 8s"),
@@ -67,7 +75,7 @@ impl Traffic {
         }
         row(during, "**all**", [requests, meanwhile, failed]);
         assert!(complaints.is_empty(), "{during}: {}", complaints.join("\n"));
-        assert!(requests >= AT_LEAST, "{during}: only {requests} requests");
+        assert!(requests >= at_least(), "{during}: only {requests} requests");
     }
 }
 

@@ -100,7 +100,8 @@ take_definitions() {
   # Outside of any module of ours, whose own dependencies would have a say.
   module=$(cd / && go mod download -json "$1" | sed -n 's/.*"Dir": "\(.*\)",/\1/p')/$2
   shift 2
-  (cd "$module" && install -m 644 "$@" "$cache/definitions")
+  # `command`: there is a function of that name.
+  (cd "$module" && command install -m 644 "$@" "$cache/definitions")
 }
 
 build_backends() {

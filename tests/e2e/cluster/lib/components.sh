@@ -19,6 +19,10 @@ start_etcd() {
 }
 
 start_apiserver() {
+  local logging=()
+  [ ! -e "$dir/audit.yaml" ] || logging=(--audit-policy-file="$dir/audit.yaml"
+    --audit-log-path="$dir/log/audit.log" --audit-log-maxsize=1000 --audit-log-mode=batch
+    --audit-log-batch-max-wait=200ms)
   spawn apiserver kube-apiserver --etcd-servers=http://127.0.0.1:2379 \
     --secure-port=6443 --advertise-address="$node_address" \
     --tls-cert-file="$dir/pki/api.crt" --tls-private-key-file="$dir/pki/api.key" \
@@ -27,7 +31,8 @@ start_apiserver() {
     --token-auth-file="$dir/pki/tokens.csv" --authorization-mode=Node,RBAC \
     --service-account-issuer=https://kubernetes.default.svc \
     --service-account-signing-key-file="$dir/pki/accounts.key" --service-account-key-file="$dir/pki/accounts.pub" \
-    --service-cluster-ip-range="$service_network" --allow-privileged=true
+    --service-cluster-ip-range="$service_network" --allow-privileged=true \
+    "${logging[@]}"
 }
 
 start_containerd() { spawn containerd containerd -c "$dir/containerd.toml"; }

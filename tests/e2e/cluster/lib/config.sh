@@ -7,6 +7,7 @@ write_config() {
   write_cni_config "$dir" "$node_pods"
   write_containerd_config "$dir"
   write_kubelet_config "$dir" "/$name"
+  [ "$audit" = off ] || write_audit_policy
 }
 
 # signed NAME SUBJECT [EXTENSIONS]: a key and a certificate by the cluster's authority
@@ -123,5 +124,22 @@ failSwapOn: false
 localStorageCapacityIsolation: false
 imageGCHighThresholdPercent: 100
 evictionHard: {memory.available: 100Mi, nodefs.available: 50Mi, imagefs.available: 50Mi}
+END
+}
+
+# What the service accounts of others than the cluster itself ask for, once for each request: by
+# that tests compare what a program may do with what it does. Bodies are left out.
+write_audit_policy() {
+  cat >"$dir/audit.yaml" <<END
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+omitManagedFields: true
+rules:
+- level: None
+  userGroups: [system:serviceaccounts:kube-system]
+- level: Metadata
+  userGroups: [system:serviceaccounts]
+- level: None
 END
 }
