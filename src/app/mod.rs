@@ -96,9 +96,13 @@ impl Gateway {
         source: Source,
         log_level: LogLevel,
     ) -> anyhow::Result<Self> {
-        tell_ignored(&settings);
         let signals = Signals::new()?;
-        let admin_port = open_admin_port(settings.admin).await?;
+        for variable in settings.variables_without_effect() {
+            tracing::info!(variable, "this variable has no effect here");
+        }
+        let admin_port = TcpListener::bind(settings.admin)
+            .await
+            .with_context(|| format!("the admin port {} can't be opened", settings.admin))?;
         let mut tasks = Tasks::default();
         let (tables, table_reader) = publish::channel(RouteTable::default());
         let (endpoints, endpoint_reader) = publish::channel(Endpoints::default());
@@ -113,13 +117,9 @@ impl Gateway {
         let in_cluster = matches!(source, Source::Cluster);
         let started = sources::start(&settings, source, arrivals, &mut tasks).await?;
         if let Some(cluster) = started.cluster {
-            if let Some(options) = admission::options(&settings) {
-                tasks.spawn_ending("admission", cluster.admission(options, tasks.stop()));
-            }
             let (builds, timings) = (built.clone(), Arc::clone(&timings));
             let wires = ControllerWires { builds, timings, outputs };
-            let controller = cluster.controller(&settings, &instance, wires, tasks.stop());
-            tasks.spawn_ending("controller", controller);
+            start_writers(&settings, &instance, cluster, wires, &mut tasks);
         }
         let store = Store::new(settings.defaults(in_cluster), started.collections);
         let outputs = Outputs { tables, endpoints, built: built_sender, served: served_sender };
@@ -219,15 +219,19 @@ fn replication(
     (ControllerOutputs { leader, replicas }, replication)
 }
 
-fn tell_ignored(settings: &Settings) {
-    for variable in settings.variables_without_effect() {
-        tracing::info!(variable, "this variable has no effect here");
+/// Starts what speaks for the gateway in the cluster: the admission webhook, and the controller.
+fn start_writers(
+    settings: &Settings,
+    instance: &str,
+    cluster: sources::Cluster,
+    wires: ControllerWires,
+    tasks: &mut Tasks,
+) {
+    if let Some(options) = admission::options(settings) {
+        tasks.spawn_ending("admission", cluster.admission(options, tasks.stop()));
     }
-}
-
-async fn open_admin_port(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    let port = TcpListener::bind(address).await;
-    port.with_context(|| format!("the admin port {address} can't be opened"))
+    let controller = cluster.controller(settings, instance, wires, tasks.stop());
+    tasks.spawn_ending("controller", controller);
 }
 
 fn identity(settings: &Settings) -> Identity {
