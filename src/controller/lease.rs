@@ -68,22 +68,6 @@ pub(super) struct Record {
     pub(super) install: Option<String>,
 }
 
-#[cfg(test)]
-impl Record {
-    /// A record that this holder of this installation has just written.
-    pub(super) fn of(holder: &str, install: Option<&str>) -> Self {
-        Self {
-            uid: "uid".to_owned(),
-            resource_version: "7".to_owned(),
-            holder: holder.to_owned(),
-            duration: LEASE_DURATION,
-            transitions: 0,
-            acquired: None,
-            install: install.map(str::to_owned),
-        }
-    }
-}
-
 /// What to do about a lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Step {

@@ -5,6 +5,21 @@ use crate::controller::testing::{Call, Server, server};
 
 const SECOND: Duration = Duration::from_secs(1);
 
+impl Record {
+    /// A record that this holder of this installation has just written.
+    pub(in crate::controller) fn of(holder: &str, install: Option<&str>) -> Self {
+        Self {
+            uid: "uid".to_owned(),
+            resource_version: "7".to_owned(),
+            holder: holder.to_owned(),
+            duration: LEASE_DURATION,
+            transitions: 0,
+            acquired: None,
+            install: install.map(str::to_owned),
+        }
+    }
+}
+
 fn options(identity: &str) -> LeaseOptions {
     LeaseOptions {
         namespace: "gateway".to_owned(),

@@ -128,12 +128,12 @@ fn serve_in_one_namespace(namespace: &Namespace) {
             }),
         )),
         of_it(mapping("other", "/other/", "echo")),
-        of_it(mapping_of("bad", &json!({"prefix": "/(", "prefix_regex": true, "service": "x"}))),
+        of_it(mapping("bad", "/bad/", "nowhere")),
         carrier("first", &documents("first")),
         carrier("second", &documents("second")),
     ]);
     namespace.wait_ready("mapping/good");
-    namespace.told("mapping/bad", "Ready", ("False", "Invalid"));
+    namespace.told("mapping/bad", "Ready", ("False", "ServiceNotFound"));
     for name in ["first", "second"] {
         let annotated = namespace.annotated_name(name, 0);
         namespace.wait_ready(&annotated);
@@ -175,12 +175,12 @@ fn expose_echo(namespace: &Namespace) {
 fn do_everything(namespace: &Namespace) {
     namespace.apply(&[
         mapping("good", &format!("/{}/", namespace.name), "echo-v1.backends"),
-        mapping_of("bad", &json!({"prefix": "/(", "prefix_regex": true, "service": "x"})),
+        mapping("bad", "/bad/", "nowhere"),
         carrier("carrier", &documents("default", &namespace.name, ECHO)),
         ingress("carrier", &documents("default", &format!("{}-ingress", namespace.name), ECHO)),
     ]);
     namespace.wait_ready("mapping/good");
-    namespace.told("mapping/bad", "Ready", ("False", "Invalid"));
+    namespace.told("mapping/bad", "Ready", ("False", "ServiceNotFound"));
     let annotated = namespace.annotated_name("carrier", 0);
     namespace.wait_ready(&annotated);
     namespace.told_by_event("carrier", &["Warning", "Invalid"]);
