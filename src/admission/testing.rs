@@ -70,7 +70,7 @@ impl Fake {
     }
 
     /// Writes the Secret's data as a person would.
-    pub(super) fn set_secret(&self, data: Value) {
+    pub(super) fn set_secret(&self, data: &Value) {
         self.put(SECRETS, "MODIFIED", json!({"metadata": {"name": "certificate"}, "data": data}));
     }
 

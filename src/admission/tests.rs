@@ -210,7 +210,7 @@ async fn a_secret_that_is_deleted_or_broken_is_made_anew() {
     let second = scene.agreed().await;
     assert_ne!(first, second);
 
-    scene.fake.set_secret(json!({"tls.crt": "aGVsbG8=", "tls.key": "aGVsbG8="}));
+    scene.fake.set_secret(&json!({"tls.crt": "aGVsbG8=", "tls.key": "aGVsbG8="}));
     scene.wait_for("a key", |fake| fake.secret("tls.key").is_some_and(|key| key.len() > 9)).await;
     scene.wait_for("trust", |fake| Some(fake.bundle()) == fake.secret("tls.crt")).await;
     let third = scene.agreed().await;
@@ -241,7 +241,7 @@ async fn what_others_manage_is_only_read() {
         json!(k8s_openapi::ByteString(bytes))
     };
     let scene = Scene::start(1, Management::External).await;
-    scene.fake.set_secret(json!({"tls.crt": text("tls.crt"), "tls.key": text("tls.key")}));
+    scene.fake.set_secret(&json!({"tls.crt": text("tls.crt"), "tls.key": text("tls.key")}));
     let bundle = theirs.fake.bundle();
     let served = async {
         while ask(scene.replicas[0], &bundle, scene.now).await.is_err() {
@@ -249,7 +249,7 @@ async fn what_others_manage_is_only_read() {
         }
     };
     tokio::time::timeout(PATIENCE, served).await.expect("it is served");
-    scene.fake.set_secret(json!({"tls.crt": "aGVsbG8="}));
+    scene.fake.set_secret(&json!({"tls.crt": "aGVsbG8="}));
     scene.fake.delete_secret();
     assert!(ask(scene.replicas[0], &bundle, scene.now).await.is_ok(), "the last good one stays");
     assert_eq!(scene.fake.writes(), 0);

@@ -117,13 +117,9 @@ impl Gateway {
         let in_cluster = matches!(source, Source::Cluster);
         let started = sources::start(&settings, source, arrivals, &mut tasks).await?;
         if let Some(cluster) = started.cluster {
-            if let Some(options) = admission::options(&settings) {
-                tasks.spawn_ending("admission", cluster.admission(options, tasks.stop()));
-            }
             let (builds, timings) = (built.clone(), Arc::clone(&timings));
             let wires = ControllerWires { builds, timings, outputs };
-            let controller = cluster.controller(&settings, &instance, wires, tasks.stop());
-            tasks.spawn_ending("controller", controller);
+            start_writers(&settings, &instance, cluster, wires, &mut tasks);
         }
         let store = Store::new(settings.defaults(in_cluster), started.collections);
         let outputs = Outputs { tables, endpoints, built: built_sender, served: served_sender };
@@ -221,6 +217,21 @@ fn replication(
     let (replicas, known) = watch::channel(Arc::new(first));
     let replication = Replication::new(instance.to_owned(), served, leads, known, stop);
     (ControllerOutputs { leader, replicas }, replication)
+}
+
+/// Starts what speaks for the gateway in the cluster: the admission webhook, and the controller.
+fn start_writers(
+    settings: &Settings,
+    instance: &str,
+    cluster: sources::Cluster,
+    wires: ControllerWires,
+    tasks: &mut Tasks,
+) {
+    if let Some(options) = admission::options(settings) {
+        tasks.spawn_ending("admission", cluster.admission(options, tasks.stop()));
+    }
+    let controller = cluster.controller(settings, instance, wires, tasks.stop());
+    tasks.spawn_ending("controller", controller);
 }
 
 fn identity(settings: &Settings) -> Identity {

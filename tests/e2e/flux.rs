@@ -37,6 +37,8 @@ fn flux_installs_updates_refuses_heals_and_prunes() {
             client.get("/flux/").expect_of("v1")?;
             client.get("/flux-legacy/").expect_of("v1")
         });
+        admission_fails_the_revision(&flux);
+        client.get("/flux/").expect_of("v1").expect("what was there before is served");
         a_broken_route_fails_the_revision(&flux);
         a_refused_route_fails_the_revision(&flux);
 
@@ -77,29 +79,30 @@ fn installs_in_order(flux: &Flux<'_>) {
     assert!(made("mapping/route") >= ready_since("gateway"), "the gateway comes before routes");
 }
 
-/// What the API server lets pass is the gateway's to reject. Flux then names the object, which
-/// says why, and doesn't wait until its time is up.
-fn a_broken_route_fails_the_revision(flux: &Flux<'_>) {
-    let broken = json!({
-        "hostname": "*", "prefix": "/flux/(?!0)", "prefix_regex": true,
-        "service": "echo-v1.backends", "ambassador_id": [GATEWAY],
-    });
-    flux.artifacts.publish(flux.namespace, "routes", &[routes(&broken, true)]);
-    let (reason, message) = flux.wait_failed("routes", "route");
-    println!("a broken route: {reason}: {message}");
-    if reason == "HealthCheckFailed" {
-        let failed = format!("Mapping/{}/route status: 'Failed'", flux.namespace.name);
-        assert!(message.contains(&failed) && message.contains("failed early"), "{message}");
-        let object = flux.namespace.get("mapping/route").expect("it was applied");
-        let stalled = condition(&object, "Stalled").expect("it is stalled");
-        assert!(stalled.message.contains("look-around"), "{stalled:?}");
-    } else {
-        // Where admission is on, it was refused before.
-        assert!(message.contains("look-around"), "{reason}: {message}");
-    }
+/// What admission refuses fails with its message, and nothing is applied.
+fn admission_fails_the_revision(flux: &Flux<'_>) {
+    flux.artifacts.publish(flux.namespace, "routes", &[routes(&broken(), true)]);
+    let (reason, message) = flux.wait_failed("routes", "look-around");
+    println!("refused by admission: {reason}: {message}");
+    assert_ne!(reason, "HealthCheckFailed", "{message}");
 }
 
-/// What the API server refuses fails with the message of the refusal, and nothing is applied.
+/// Without admission it is the gateway's to reject. Flux then names the object, which says why,
+/// and doesn't wait until its time is up.
+fn a_broken_route_fails_the_revision(flux: &Flux<'_>) {
+    flux.namespace.leave_admission();
+    flux.artifacts.publish(flux.namespace, "routes", &[routes(&broken(), false)]);
+    let failed = format!("Mapping/{}/route status: 'Failed'", flux.namespace.name);
+    let (reason, message) = flux.wait_failed("routes", &failed);
+    println!("a broken route: {reason}: {message}");
+    assert_eq!(reason, "HealthCheckFailed", "{message}");
+    assert!(message.contains("failed early"), "{message}");
+    let object = flux.namespace.get("mapping/route").expect("it was applied");
+    let stalled = condition(&object, "Stalled").expect("it is stalled");
+    assert!(stalled.message.contains("look-around"), "{stalled:?}");
+}
+
+/// What the definition refuses fails with the message of the definition.
 fn a_refused_route_fails_the_revision(flux: &Flux<'_>) {
     let refused = json!({
         "host": "*.example.com", "prefix": "/flux/", "service": "echo-v1.backends",
@@ -107,8 +110,15 @@ fn a_refused_route_fails_the_revision(flux: &Flux<'_>) {
     });
     flux.artifacts.publish(flux.namespace, "routes", &[routes(&refused, true)]);
     let (reason, message) = flux.wait_failed("routes", "write hostname for a wildcard");
-    println!("a refused route: {reason}: {message}");
+    println!("refused by the definition: {reason}: {message}");
     assert_ne!(reason, "HealthCheckFailed", "{message}");
+}
+
+fn broken() -> Value {
+    json!({
+        "hostname": "*", "prefix": "/flux/(?!0)", "prefix_regex": true,
+        "service": "echo-v1.backends", "ambassador_id": [GATEWAY],
+    })
 }
 
 fn good() -> Value {
@@ -151,8 +161,6 @@ fn chart(namespace: &Namespace) -> String {
         format!("env.AMBASSADOR_ID={GATEWAY}"),
         "replicaCount=1".to_owned(),
         "service.type=ClusterIP".to_owned(),
-        // It is for the whole cluster, and the shared gateway may have one.
-        "admission.enabled=false".to_owned(),
     ];
     let mut helm = Command::new("helm");
     helm.args(["template", "--skip-tests", GATEWAY])
