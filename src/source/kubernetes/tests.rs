@@ -276,8 +276,12 @@ async fn a_refused_watch_tells_the_verb_and_whether_it_ever_worked() {
             ..KubernetesOptions::default()
         });
         let path = "/apis/getambassador.io/v3alpha1/namespaces/only/mappings?";
-        scene.next_of(path).await.ok(&list("10", &[]));
+        // The version first, then the list.
+        for _ in 0..2 {
+            scene.next_of(path).await.ok(&list("10", &[]));
+        }
         let watch = scene.next_of(path).await;
+        assert!(watch.path.contains("watch=true"), "{}", watch.path);
         tokio::time::sleep(Duration::from_secs(open)).await;
         if open > 0 {
             watch.lines([].into_iter());
