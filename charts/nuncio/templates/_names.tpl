@@ -144,7 +144,7 @@ admissionReviewVersions: [v1]
 clientConfig:
   service:
     name: {{ include "nuncio.admissionName" . }}
-    namespace: {{ include "nuncio.namespace" . }}
+    namespace: {{ include "nuncio.namespace" . | quote }}
     path: /validate
 failurePolicy: {{ .Values.admission.failurePolicy }}
 matchPolicy: Equivalent
