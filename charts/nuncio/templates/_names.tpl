@@ -105,7 +105,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 
 {{/* "true" where more than one pod is meant to run. */}}
 {{- define "nuncio.isMany" -}}
-{{- if .Values.daemonSet }}true
+{{- if .Values.daemonSet }}false
 {{- else if .Values.autoscaling.enabled }}{{ gt (int .Values.autoscaling.minReplicas) 1 }}
 {{- else }}{{ gt (int .Values.replicaCount) 1 }}
 {{- end }}
