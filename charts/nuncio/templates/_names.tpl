@@ -103,7 +103,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if kindIs "invalid" .Values.terminationGracePeriodSeconds }}{{ add $drain 10 }}{{ else }}{{ int64 .Values.terminationGracePeriodSeconds }}{{ end }}
 {{- end }}
 
-{{/* "true" where more than one pod is meant to run. */}}
+{{/* "true" where a disruption budget can hold more than one pod: a drain leaves those of a DaemonSet alone. */}}
 {{- define "nuncio.isMany" -}}
 {{- if .Values.daemonSet }}false
 {{- else if .Values.autoscaling.enabled }}{{ gt (int .Values.autoscaling.minReplicas) 1 }}
