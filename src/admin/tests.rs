@@ -5,7 +5,7 @@ use http_body_util::BodyExt;
 use tower::ServiceExt;
 
 use super::*;
-use crate::controller::lease::Leadership;
+use crate::controller::lead::Leadership;
 use crate::controller::replicas::Replicas;
 use crate::source::Collection;
 use crate::source::versions::Versions;

@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Admin, Health, Identity, Replication};
 use crate::controller::ControllerOutputs;
-use crate::controller::lease::Leadership;
+use crate::controller::lead::Leadership;
 use crate::controller::rebuild::{self, Built, Outputs};
 use crate::controller::replicas::Replicas;
 use crate::model::service::Endpoints;

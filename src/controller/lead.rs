@@ -10,13 +10,33 @@ use futures_util::{Stream, StreamExt};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::lease::Leadership;
 use super::rebuild::Built;
 
 /// Follows what is being served.
 pub type Builds = watch::Receiver<Arc<Built>>;
 /// Follows whether this replica holds the lease.
 pub type Leader = watch::Receiver<Leadership>;
+
+/// Whether this replica holds the lease, and for how long it may believe so without a renewal.
+///
+/// A process that was frozen finds the time over before it hears that another has taken the
+/// lease; so ask again before each step, not only when this changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Leadership {
+    until: Option<Instant>,
+}
+
+impl Leadership {
+    /// Held until then.
+    pub fn until(end: Instant) -> Self {
+        Self { until: Some(end) }
+    }
+
+    /// Whether it is held now.
+    pub fn is_held(self) -> bool {
+        self.until.is_some_and(|end| Instant::now() < end)
+    }
+}
 
 /// Something that only the leader does.
 pub(super) trait Duty {

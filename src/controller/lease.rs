@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::lead::Leadership;
 use super::rival::{INSTALL, Rivals};
 use crate::source::kubernetes::{explain, permission};
 
@@ -92,27 +93,6 @@ enum LeaseError {
     Timeout,
     #[error("{0}")]
     Api(String),
-}
-
-/// Whether this replica holds the lease, and for how long it may believe so without a renewal.
-///
-/// A process that was frozen finds the time over before it hears that another has taken the
-/// lease; so ask again before each step, not only when this changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Leadership {
-    until: Option<Instant>,
-}
-
-impl Leadership {
-    /// Held until then.
-    pub fn until(end: Instant) -> Self {
-        Self { until: Some(end) }
-    }
-
-    /// Whether it is held now.
-    pub fn is_held(self) -> bool {
-        self.until.is_some_and(|end| Instant::now() < end)
-    }
 }
 
 /// A candidate for the lease.

@@ -6,7 +6,7 @@
 pub mod annotated;
 mod apply;
 pub mod events;
-mod lead;
+pub mod lead;
 pub mod lease;
 pub mod rebuild;
 pub mod replicas;
@@ -27,8 +27,9 @@ use crate::source::observed::ObservedStatuses;
 use crate::telemetry::timings::Timings;
 use annotated::AnnotatedWriter;
 use events::EventWriter;
+use lead::Leadership;
 pub use lead::{Builds, Leader};
-use lease::{Candidate, Leadership, LeaseOptions};
+use lease::{Candidate, LeaseOptions};
 use replicas::{Barrier, Follower, ReplicaOptions, Replicas};
 use status::writer::StatusWriter;
 

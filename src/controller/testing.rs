@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::controller::lease::Leadership;
+use crate::controller::lead::Leadership;
 use crate::controller::rebuild::Built;
 use crate::controller::replicas::{Barrier, Link, Replica, Replicas, Said};
 use crate::model::Build;

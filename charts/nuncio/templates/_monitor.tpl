@@ -4,7 +4,7 @@
 {{- $root := first . -}}
 {{- $monitor := last . -}}
 name: {{ include "nuncio.fullname" $root }}
-namespace: {{ default (include "nuncio.namespace" $root) $monitor.namespace }}
+namespace: {{ default (include "nuncio.namespace" $root) $monitor.namespace | quote }}
 labels:
   {{- include "nuncio.labels" $root | nindent 2 }}
   {{- with $monitor.selector }}

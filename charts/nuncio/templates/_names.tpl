@@ -103,9 +103,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if kindIs "invalid" .Values.terminationGracePeriodSeconds }}{{ add $drain 10 }}{{ else }}{{ int64 .Values.terminationGracePeriodSeconds }}{{ end }}
 {{- end }}
 
-{{/* "true" where more than one pod is meant to run. */}}
+{{/* "true" where a disruption budget can hold more than one pod: a drain leaves those of a DaemonSet alone. */}}
 {{- define "nuncio.isMany" -}}
-{{- if .Values.daemonSet }}true
+{{- if .Values.daemonSet }}false
 {{- else if .Values.autoscaling.enabled }}{{ gt (int .Values.autoscaling.minReplicas) 1 }}
 {{- else }}{{ gt (int .Values.replicaCount) 1 }}
 {{- end }}
@@ -144,7 +144,7 @@ admissionReviewVersions: [v1]
 clientConfig:
   service:
     name: {{ include "nuncio.admissionName" . }}
-    namespace: {{ include "nuncio.namespace" . }}
+    namespace: {{ include "nuncio.namespace" . | quote }}
     path: /validate
 failurePolicy: {{ .Values.admission.failurePolicy }}
 matchPolicy: Equivalent

@@ -14,7 +14,7 @@ const LIST: &str = "/apis/discovery.k8s.io/v1/namespaces/gateway/endpointslices?
 struct Scene {
     server: Server,
     replicas: watch::Receiver<Arc<Replicas>>,
-    leader: watch::Sender<crate::controller::lease::Leadership>,
+    leader: watch::Sender<crate::controller::lead::Leadership>,
     _builds: watch::Sender<Arc<Built>>,
     _task: JoinSet<()>,
 }

@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::controller::lead;
-use crate::controller::lease::Leadership;
+use crate::controller::lead::Leadership;
 use crate::controller::rebuild::Built;
 use crate::controller::testing::{
     Call, Server, barrier, build, built, built_at, document, lease, mapping, other, report, server,

@@ -21,7 +21,8 @@ impl Traffic {
     /// Starts them while pods of a version are to go. Requests are short or take 8 s.
     pub(super) fn start(address: SocketAddr, leaving: Version) -> Self {
         let client = |name: &str, path: &str, arguments: &str| {
-            let arguments: Vec<&str> = arguments.split(' ').collect();
+            // It is about what is lost, not about how fast a busy machine is.
+            let arguments: Vec<&str> = arguments.split(' ').chain(["-timeout", "60s"]).collect();
             Hold::with(name, &format!("http://{address}{path}"), &arguments)
         };
         let (http1, http2) = (at_least() * 3 / 5, at_least() * 2 / 5);
@@ -37,19 +38,15 @@ impl Traffic {
                 &format!("-protocol h2c -connections 3 -streams 4 -rate 280 -at-least {http2}"),
             ),
             client("a new connection each", "/short/", "-each -rate 100"),
-            client("long upload", "/short/", "-connections 2 -timeout 60s -upload 8s"),
-            client(
-                "long download by h2c",
-                "/download/",
-                "-connections 2 -timeout 60s -protocol h2c",
-            ),
+            client("long upload", "/short/", "-connections 2 -upload 8s"),
+            client("long download by h2c", "/download/", "-connections 2 -protocol h2c"),
         ];
         if leaving.tells_idle_clients() {
             // A connection each asks once in two seconds.
             clients.push(client("HTTP/1.1 seldom", "/short/", "-connections 20 -rate 10"));
-            clients.push(client("long download", "/download/", "-connections 2 -timeout 60s"));
+            clients.push(client("long download", "/download/", "-connections 2"));
         } else {
-            let each = "-connections 2 -timeout 60s -each";
+            let each = "-connections 2 -each";
             clients.push(client("long download", "/download/", each));
         }
         Self { clients }
