@@ -31,14 +31,15 @@ fn processes(name: &str, variables: &[&[(&str, &str)]], test: impl FnOnce(&Fleet
     scenario(name, |namespace| test(&Fleet::start(namespace, variables)));
 }
 
-/// A Mapping of the fleet.
+/// A Mapping of the fleet, to a backend by its endpoints: processes of the host don't ask the
+/// cluster's DNS.
 fn route(fleet: &Fleet, name: &str, prefix: &str, version: &str) -> Value {
     let service = format!("echo-{version}.backends");
     mapping_of(
         name,
         &json!({
             "hostname": "*", "prefix": prefix, "service": service,
-            "ambassador_id": [fleet.ambassador_id],
+            "resolver": "endpoint", "ambassador_id": [fleet.ambassador_id],
         }),
     )
 }
@@ -117,6 +118,15 @@ fn programmed_is_a_barrier_for_every_process() {
         assert_barrier(fleet.namespace, &mut clients, |name, prefix, version| {
             route(fleet, name, prefix, version)
         });
+        let leader = &fleet.replicas[fleet.leader()];
+        let number = |name: &str| leader.metric(name).expect("it answers");
+        println!(
+            "the others confirmed {} ms after the build, on average of {} that had to be waited for",
+            1000.0 * number("nuncio_replicas_barrier_seconds_sum")
+                / number("nuncio_replicas_barrier_seconds_count").max(1.0),
+            number("nuncio_replicas_barrier_seconds_count"),
+        );
+        assert_eq!(number("nuncio_replicas_connected"), 2.0);
     });
 }
 

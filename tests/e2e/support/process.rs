@@ -134,7 +134,7 @@ impl<'a> Fleet<'a> {
         Ok((holder, lease["spec"]["leaseTransitions"].as_i64().unwrap_or_default()))
     }
 
-    /// Every replica that runs, and is not frozen, knows of no other than these.
+    /// What a replica has logged.
     pub(crate) fn log(&self, index: usize) -> String {
         let path = self.logs.path().join(&self.replicas[index].name);
         std::fs::read_to_string(path).unwrap_or_default()
@@ -153,10 +153,16 @@ impl Replica {
 
     /// Whether it says itself that it leads.
     pub(crate) fn leads(&self) -> Result<bool, String> {
+        Ok(self.metric("nuncio_leader")? > 0.0)
+    }
+
+    /// A number of its /metrics.
+    pub(crate) fn metric(&self, name: &str) -> Result<f64, String> {
         let answer = Client::to(self.admin).try_get("/metrics")?;
         let text = String::from_utf8_lossy(&answer.body).into_owned();
-        let line = text.lines().find(|line| line.starts_with("nuncio_leader "));
-        Ok(line.ok_or("no such metric")?.ends_with('1'))
+        let mut samples = text.lines().filter_map(|line| line.split_once(' '));
+        let found = samples.find(|(known, _)| *known == name);
+        found.and_then(|(_, number)| number.parse().ok()).ok_or(format!("no metric {name}"))
     }
 
     /// Sends it a signal: `STOP`, `CONT`, `KILL`.
