@@ -181,7 +181,7 @@ fn location(location: Location) -> Value {
 /// How much a problem matters, in a word.
 pub fn severity(severity: Severity) -> &'static str {
     match severity {
-        Severity::Error => "error",
+        Severity::Error | Severity::Unsupported => "error",
         Severity::Warning => "warning",
         Severity::NoEffect => "note",
     }

@@ -54,8 +54,9 @@ pub struct ReviewSettings {
 /// Something to tell the author.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Finding {
-    /// Whether the object, or the document of an annotation, can't be used because of it.
-    pub(super) is_error: bool,
+    /// How much it matters. An error is refused. What this version can't do isn't: another gateway
+    /// that reads the same objects may, and a later version will.
+    pub(super) severity: Severity,
     /// Where it stands in the annotation.
     pub(super) location: Option<Location>,
     /// What is wrong and what to write instead.
@@ -91,7 +92,7 @@ pub fn review(request: &Request, settings: &ReviewSettings) -> AdmissionResponse
     };
     let known = || before.map_or_else(Vec::new, |before| findings(subject, &before, settings));
     let denied = policy == Policy::Deny && has_new_errors(&found, known);
-    let told_by_denial = |finding: &&Finding| denied && finding.is_error;
+    let told_by_denial = |finding: &&Finding| denied && finding.severity == Severity::Error;
     let (errors, others): (Vec<_>, Vec<_>) = found.iter().partition(told_by_denial);
     let warnings = as_warnings(&others, place);
     let answer = match denied {
@@ -163,13 +164,14 @@ fn says_the_same(subject: Subject, before: &Value, now: &Value) -> bool {
 /// Whether an error is among what was found that wasn't there before: an object that is broken
 /// already may be changed as long as that makes nothing worse.
 fn has_new_errors(found: &[Finding], known: impl FnOnce() -> Vec<Finding>) -> bool {
-    let mut errors = found.iter().filter(|finding| finding.is_error).peekable();
+    let is_error = |finding: &&Finding| finding.severity == Severity::Error;
+    let mut errors = found.iter().filter(is_error).peekable();
     if errors.peek().is_none() {
         return false;
     }
     let known = known();
     // Places move when other lines change.
-    errors.any(|error| !known.iter().any(|known| known.is_error && known.text == error.text))
+    errors.any(|error| !known.iter().filter(is_error).any(|known| known.text == error.text))
 }
 
 /// Everything to be said about an object, in the order of its text.
@@ -199,7 +201,7 @@ fn judge(objects: Vec<Arc<Object>>, settings: &ReviewSettings) -> Vec<Arc<Report
 fn findings_of(report: &Report) -> Vec<Finding> {
     let object = &report.object;
     let of_problem = |problem: &Problem| Finding {
-        is_error: problem.severity == Severity::Error,
+        severity: problem.severity,
         location: problem.location.or(object.location),
         text: problem.to_string(),
     };
@@ -207,7 +209,11 @@ fn findings_of(report: &Report) -> Vec<Finding> {
     if !matches!(report.verdict, Verdict::Accepted | Verdict::Rejected) {
         // Valid, but not served: a Mapping without a host, or two documents of one name.
         let [accepted, ..] = report.conditions();
-        found.push(Finding { is_error: false, location: object.location, text: accepted.message });
+        found.push(Finding {
+            severity: Severity::Warning,
+            location: object.location,
+            text: accepted.message,
+        });
     }
     found
 }

@@ -25,7 +25,7 @@ pub(super) fn as_warnings(findings: &[&Finding], place: Option<&str>) -> Vec<Str
     let mut warnings = Vec::new();
     let mut length = 0;
     for (index, finding) in findings.iter().enumerate() {
-        let text = match finding.is_error {
+        let text = match finding.severity.is_fatal() {
             true => format!("not served: {}", line(finding, place)),
             false => line(finding, place),
         };
@@ -56,16 +56,17 @@ fn without_controls(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::object::Location;
+    use crate::model::object::{Location, Severity};
 
-    fn finding(is_error: bool, text: &str) -> Finding {
+    fn finding(severity: Severity, text: &str) -> Finding {
         let location = Some(Location { line: 3, column: 9 });
-        Finding { is_error, location, text: text.to_owned() }
+        Finding { severity, location, text: text.to_owned() }
     }
 
     #[test]
     fn places_are_told_in_annotations_only() {
-        let (error, warning) = (finding(true, "a: b"), finding(false, "c\nd"));
+        let (error, warning) =
+            (finding(Severity::Error, "a: b"), finding(Severity::Warning, "c\nd"));
         assert_eq!(as_denial(&[&error, &error], None), "a: b\na: b");
         assert_eq!(as_denial(&[&error], Some("note")), "note line 3 column 9: a: b");
         assert_eq!(
@@ -76,7 +77,7 @@ mod tests {
 
     #[test]
     fn many_are_cut_between_two() {
-        let error = finding(true, &"x".repeat(300));
+        let error = finding(Severity::Error, &"x".repeat(300));
         let many = vec![&error; 50];
         let warnings = as_warnings(&many, None);
         let (last, told) = warnings.split_last().unwrap();

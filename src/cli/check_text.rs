@@ -93,7 +93,7 @@ struct Finding<'a> {
 impl Finding<'_> {
     fn of(problem: &Problem, object: Option<Location>) -> Self {
         let level = match problem.severity {
-            Severity::Error => Level::ERROR,
+            Severity::Error | Severity::Unsupported => Level::ERROR,
             Severity::Warning => Level::WARNING,
             Severity::NoEffect => Level::NOTE,
         };

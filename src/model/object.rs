@@ -55,10 +55,19 @@ pub enum Content {
 pub enum Severity {
     /// The object can't be used.
     Error,
+    /// The object is right, but asks for what this version can't do, so that it isn't used.
+    Unsupported,
     /// The field was ignored or replaced; the rest of the object stands.
     Warning,
     /// The field is understood but has no effect in this version.
     NoEffect,
+}
+
+impl Severity {
+    /// Whether the object can't be used for it.
+    pub fn is_fatal(self) -> bool {
+        matches!(self, Self::Error | Self::Unsupported)
+    }
 }
 
 /// One complaint about an object, written for its author.
@@ -78,6 +87,11 @@ impl Problem {
     /// A problem that makes the object unusable.
     pub fn error(field: impl Into<Arc<str>>, message: impl Into<String>) -> Self {
         Self::new(Severity::Error, field, message)
+    }
+
+    /// A demand that this version can't meet, and without which the object must not be served.
+    pub fn unsupported(field: impl Into<Arc<str>>, message: impl Into<String>) -> Self {
+        Self::new(Severity::Unsupported, field, message)
     }
 
     /// A problem that costs one field only.

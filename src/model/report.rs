@@ -182,7 +182,7 @@ impl Report {
         let of =
             |status, reason, message| condition(ConditionKind::Accepted, status, reason, message);
         match &self.verdict {
-            Verdict::Rejected => of(false, "Invalid", self.problem_text(Severity::Error)),
+            Verdict::Rejected => of(false, "Invalid", self.problem_text(Severity::is_fatal)),
             Verdict::NotAttached => of(
                 false,
                 "NotAttached",
@@ -201,7 +201,7 @@ impl Report {
 
     fn accepted_with_problems(&self) -> Condition {
         let of = |reason, message| condition(ConditionKind::Accepted, true, reason, message);
-        let warnings = self.problem_text(Severity::Warning);
+        let warnings = self.problem_text(|severity| severity == Severity::Warning);
         let idle: Vec<&str> = self
             .object
             .problems
@@ -222,8 +222,8 @@ impl Report {
         }
     }
 
-    fn problem_text(&self, severity: Severity) -> String {
-        let problems = self.object.problems.iter().filter(|problem| problem.severity == severity);
+    fn problem_text(&self, tells: impl Fn(Severity) -> bool) -> String {
+        let problems = self.object.problems.iter().filter(|problem| tells(problem.severity));
         let texts: Vec<String> = problems
             .map(|problem| match problem.location {
                 Some(at) => format!("{at}: {problem}"),

@@ -89,13 +89,13 @@ fn refuse_tls(fields: &Fields<'_>, service: Option<&ServiceText>, problems: &mut
     if let (Some(field), Some(true)) = (fields.get("service"), service.map(|service| service.tls)) {
         let message = "https upstreams are not supported in this version; name a port that takes \
                        plain HTTP";
-        problems.add(Severity::Error, &field, message);
+        problems.add(Severity::Unsupported, &field, message);
     }
     // Lists and maps are neutral only when empty; false and "" ask for no TLS.
     if let Some(field) = fields.get("tls").filter(|field| !field.node.is_neutral()) {
         let message = "TLS towards upstreams is not supported in this version; leave tls out and \
                        name a port that takes plain HTTP";
-        problems.add(Severity::Error, &field, message);
+        problems.add(Severity::Unsupported, &field, message);
     }
 }
 

@@ -253,9 +253,11 @@ impl Meta {
 
     fn parse_kind(&self, document: Option<Location>, problems: &mut Problems) -> Kind {
         let location = self.kind.as_ref().and_then(|entry| entry.location).or(document);
+        let mut severity = Severity::Error;
         let message = match self.text(&self.kind) {
             Some("Mapping") => return Kind::Mapping,
             Some(kind) if UNSUPPORTED_KINDS.contains(&kind) => {
+                severity = Severity::Unsupported;
                 format!("{kind} is not supported by this version")
             }
             Some(kind) => {
@@ -267,7 +269,7 @@ impl Meta {
             }
             None => "is missing; this version knows kind: Mapping".to_owned(),
         };
-        problems.add_at(Severity::Error, "kind", location, message);
+        problems.add_at(severity, "kind", location, message);
         Kind::Unknown
     }
 }

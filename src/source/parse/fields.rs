@@ -31,6 +31,7 @@ impl Problems {
     ) {
         let problem = match severity {
             Severity::Error => Problem::error(path, message),
+            Severity::Unsupported => Problem::unsupported(path, message),
             Severity::Warning => Problem::warning(path, message),
             Severity::NoEffect => Problem::no_effect(path),
         };
@@ -44,7 +45,7 @@ impl Problems {
 
     /// Whether the object can't be used.
     pub(super) fn has_errors(&self) -> bool {
-        self.list.iter().any(|problem| problem.severity == Severity::Error)
+        self.list.iter().any(|problem| problem.severity.is_fatal())
     }
 
     /// All of them in the order of the text; those without a place first.

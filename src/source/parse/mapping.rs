@@ -171,7 +171,7 @@ fn refuse_shadow(fields: &Fields<'_>, problems: &mut Problems) {
         && let Some(field) = fields.get("shadow")
     {
         let message = "shadowing is not supported in this version; remove the Mapping";
-        problems.add(Severity::Error, &field, message);
+        problems.add(Severity::Unsupported, &field, message);
     }
 }
 
