@@ -160,7 +160,8 @@ fn a_replica_that_hangs_is_named_and_holds_nothing_up_for_ever() {
         namespace.apply(&[route(fleet, "route", "/hang/", "v2")]);
         told(namespace, "route", ("False", "Pending"), &["not yet confirmed by", &name]);
         let served = &fleet.replicas[1 - frozen];
-        assert!(Client::to(served.http).get("/hang/").is_of("v2"), "it is served meanwhile");
+        let answer = Client::to(served.http).get("/hang/");
+        assert!(answer.is_of("v2"), "it is served meanwhile: {}", answer.shown());
         let grace = format!("not confirmed it for more than {} s", GRACE.as_secs());
         told(namespace, "route", ("True", "Programmed"), &[&name, &grace]);
         assert!(start.elapsed() >= GRACE, "before its time: {:?}", start.elapsed());
