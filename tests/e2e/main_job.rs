@@ -86,9 +86,9 @@ fn seen_host(answer: &Answer) -> Option<String> {
     Some(host.as_str().or_else(|| host[0].as_str())?.to_owned())
 }
 
-/// `kubectl get anres -A` shows what came of both, with a column that says True.
+/// `kubectl get anres -A -o wide` shows what came of both, with a column that says True.
 fn assert_shown(namespace: &Namespace) {
-    let shown = kubectl(&["get", "anres", "-A"]).succeed();
+    let shown = kubectl(&["get", "anres", "-A", "-o", "wide"]).succeed();
     println!("{shown}");
     for (namespace, name) in
         [(&*namespace.name, "httpbin_mapping"), ("kubeflow", "tfserving-mapping-test-post")]
