@@ -229,7 +229,7 @@ impl<'a> Flips<'a> {
     fn once(&mut self) {
         self.count += 1;
         let version = if self.count.is_multiple_of(2) { "v1" } else { "v2" };
-        self.namespace.apply(&[flip(version)]);
+        self.namespace.apply(&[flip(self.namespace, version)]);
         wait_until("the change is served", PATIENCE, || {
             // A connection each, as this client can't see that one ends while it waits.
             Client::to(self.address).get("/flip/").expect_of(version)

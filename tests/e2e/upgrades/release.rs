@@ -1,5 +1,6 @@
 //! A release of its own, installed by Helm as people do it: the gateway of the other tests is
-//! not touched. Its objects are called `edge-nuncio`, and it serves what is for `edge`.
+//! not touched. Its objects are called `edge-nuncio`, and it serves what is for the
+//! id of its namespace's name: what an earlier test leaves is not for it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -12,8 +13,8 @@ use crate::support::client::Client;
 use crate::support::kubectl::{kubectl, run};
 use crate::support::{Namespace, PATIENCE, wait_until};
 
-/// The release's name, and its AMBASSADOR_ID.
-pub(super) const NAME: &str = "edge";
+/// The release's name.
+const NAME: &str = "edge";
 /// Its workload and its Service.
 const OBJECT: &str = "edge-nuncio";
 const SELECTOR: &str = "app.kubernetes.io/instance=edge";
@@ -54,7 +55,7 @@ impl<'a> Release<'a> {
         let all = [
             format!("image.repository={repository}"),
             format!("image.tag={tag}"),
-            format!("env.AMBASSADOR_ID={NAME}"),
+            format!("env.AMBASSADOR_ID={}", self.namespace.name),
             "env.NUNCIO_ACCESS_LOG=off".to_owned(),
             "service.type=ClusterIP".to_owned(),
             "replicaCount=3".to_owned(),

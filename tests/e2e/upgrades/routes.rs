@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::release::{NAME, Release};
+use super::release::Release;
 use crate::support::{Namespace, mapping_of};
 
 /// What a response that no drain waits for has, one byte every 0.2 s.
@@ -20,24 +20,24 @@ pub(super) fn prepare(namespace: &Namespace, release: &Release<'_>, replicas: u3
             "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "echo"},
             "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "echo"}}},
         }),
-        route("short", &json!({
+        route(namespace, "short", &json!({
             "prefix": "/short/", "service": backend, "resolver": "endpoint", "timeout_ms": 60_000,
         })),
-        route("download", &json!({
+        route(namespace, "download", &json!({
             "prefix": "/download/", "service": format!("httpbin.{}", namespace.name),
             "timeout_ms": 60_000,
             "rewrite": "/drip?duration=8&numbytes=40&code=200&delay=0",
         })),
-        route("brief", &json!({
+        route(namespace, "brief", &json!({
             "prefix": "/brief/", "service": format!("httpbin.{}", namespace.name),
             "rewrite": "/status/200",
         })),
-        route("endless", &json!({
+        route(namespace, "endless", &json!({
             "prefix": "/endless/", "service": format!("httpbin.{}", namespace.name),
             "timeout_ms": 300_000,
             "rewrite": format!("/drip?duration=120&numbytes={ENDLESS_BYTES}&code=200&delay=0"),
         })),
-        flip("v1"),
+        flip(namespace, "v1"),
     ]);
     namespace.kubectl(&["rollout", "status", "deployment/echo", "--timeout=120s"]);
     namespace.kubectl(&["rollout", "status", "deployment/httpbin", "--timeout=120s"]);
@@ -45,16 +45,20 @@ pub(super) fn prepare(namespace: &Namespace, release: &Release<'_>, replicas: u3
     release.serves(&["/short/", "/flip/", "/brief/"]);
 }
 
-fn route(name: &str, spec: &Value) -> Value {
+fn route(namespace: &Namespace, name: &str, spec: &Value) -> Value {
     let mut spec = spec.clone();
     spec["hostname"] = "*".into();
-    spec["ambassador_id"] = json!([NAME]);
+    spec["ambassador_id"] = json!([namespace.name]);
     mapping_of(name, &spec)
 }
 
 /// The route that changes, to one of the two backends.
-pub(super) fn flip(version: &str) -> Value {
-    route("flip", &json!({"prefix": "/flip/", "service": format!("echo-{version}.backends")}))
+pub(super) fn flip(namespace: &Namespace, version: &str) -> Value {
+    route(
+        namespace,
+        "flip",
+        &json!({"prefix": "/flip/", "service": format!("echo-{version}.backends")}),
+    )
 }
 
 fn service(app: &str) -> Value {
