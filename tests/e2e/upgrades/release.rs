@@ -1,6 +1,6 @@
 //! A release of its own, installed by Helm as people do it: the gateway of the other tests is
-//! not touched. Its objects are called `edge-nuncio`, and it serves what is for the
-//! id of its namespace's name: what an earlier test leaves is not for it.
+//! not touched. Its objects are called `edge-nuncio`. Its AMBASSADOR_ID is its namespace's name, so
+//! that it doesn't serve what is left of an earlier test.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
