@@ -8,7 +8,6 @@ use super::super::parse_resource;
 use super::*;
 use crate::model::cluster::Upstream;
 use crate::model::key::{Kind, Origin};
-use crate::model::object::Severity;
 use crate::model::regex::Regex;
 use crate::model::route::{
     HeaderMatch, HostMatch, HostRewrite, PathMatchKind, PathRewrite, QueryMatch, RedirectPath,
@@ -306,7 +305,7 @@ fn what_can_not_be_ignored_is_refused() {
         let errors: Vec<_> = object
             .problems
             .iter()
-            .filter(|problem| problem.severity == Severity::Error)
+            .filter(|problem| problem.severity.is_fatal())
             .map(|problem| problem.field.as_deref())
             .collect();
         assert_eq!(errors, [Some(blamed)], "{fields}");
