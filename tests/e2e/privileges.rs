@@ -53,15 +53,25 @@ fn the_roles_list_what_is_used_and_nothing_else() {
         return;
     };
     scenario("privileges", |namespace| {
-        // Each kind of write is to be seen: of the Lease, also its creation.
-        kubectl(&["-n", gateway::NAMESPACE, "delete", "lease", "--all"]).succeed();
-        restart();
+        begin_without_lease();
         do_everything(namespace);
         let second = Namespace::create("e2e-privileges-2");
         do_everything(&second);
         lose_certificate();
         assert_least(&audit, &Account::of_gateway());
     });
+}
+
+/// Each kind of write is to be seen: of the Lease, also its creation. Nobody may run meanwhile: a
+/// holder's renewal would make it anew, as an update.
+fn begin_without_lease() {
+    let in_its_place =
+        |arguments: &[&str]| kubectl(&[&["-n", gateway::NAMESPACE], arguments].concat()).succeed();
+    in_its_place(&["scale", "deployment/nuncio", "--replicas=0"]);
+    let pods = "app.kubernetes.io/name=nuncio";
+    in_its_place(&["wait", "--for=delete", "pod", "-l", pods, "--timeout=90s"]);
+    in_its_place(&["delete", "lease", "--all"]);
+    gateway::scale(1);
 }
 
 /// As the chart installs it with `scope.singleNamespace`.
@@ -220,11 +230,6 @@ fn ingress(name: &str, annotation: &str) -> Value {
         "metadata": {"name": name, "annotations": {"getambassador.io/config": annotation}},
         "spec": {"defaultBackend": {"service": {"name": name, "port": {"number": 80}}}},
     })
-}
-
-fn restart() {
-    kubectl(&["-n", gateway::NAMESPACE, "rollout", "restart", "deployment/nuncio"]).succeed();
-    gateway::wait_for_rollout();
 }
 
 /// Fails on a refusal, and on a permission that was not used.
