@@ -5,17 +5,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::*;
-use crate::admission::review::Policy;
-
-fn settings() -> ReviewSettings {
-    ReviewSettings {
-        parse: Default::default(),
-        ambassador_id: "default".into(),
-        single_namespace: None,
-        mappings: Policy::Deny,
-        annotations: Policy::Warn,
-    }
-}
+use crate::admission::testing::settings;
 
 async fn post(router: &Router, body: impl Into<Body>) -> (StatusCode, String) {
     let request = HttpRequest::builder().method(Method::POST).uri(PATH).body(body.into()).unwrap();

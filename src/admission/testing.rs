@@ -1,4 +1,4 @@
-//! A fake API server that keeps two objects, a Secret and a webhook configuration: lists, watches,
+//! Settings for tests, and a fake API server that keeps two objects, a Secret and a webhook configuration: lists, watches,
 //! reads and writes them, with the rules about resource versions that keep writers apart.
 
 use std::convert::Infallible;
@@ -15,6 +15,19 @@ use kube::client::Body;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::watch;
+
+use super::review::{Policy, ReviewSettings};
+
+/// As the chart has them.
+pub(super) fn settings() -> ReviewSettings {
+    ReviewSettings {
+        parse: Default::default(),
+        ambassador_id: "default".into(),
+        single_namespace: None,
+        mappings: Policy::Deny,
+        annotations: Policy::Warn,
+    }
+}
 
 /// The two objects, and everything that happened to them.
 #[derive(Debug, Clone)]

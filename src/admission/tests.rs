@@ -19,8 +19,7 @@ use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 
 use super::certificate::{Keeper, Management, Names, Served, Times, provider};
-use super::review::{Policy, ReviewSettings};
-use super::testing::Fake;
+use super::testing::{Fake, settings};
 use super::{endpoint, server};
 
 const DAY: u64 = 86_400;
@@ -111,16 +110,6 @@ impl Scene {
             }
         };
         tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("{what}"));
-    }
-}
-
-fn settings() -> ReviewSettings {
-    ReviewSettings {
-        parse: Default::default(),
-        ambassador_id: "default".into(),
-        single_namespace: None,
-        mappings: Policy::Deny,
-        annotations: Policy::Warn,
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::support::backends::{app_service, echo_deployment};
 use crate::support::client::Client;
 use crate::support::gateway;
 use crate::support::kubectl::kubectl;
@@ -23,7 +24,7 @@ fn a_pod_of_the_upstream_ends() {
         let spec = json!({
             "hostname": "*", "prefix": "/upstream-pod/", "service": service, "resolver": "endpoint",
         });
-        namespace.apply(&[echo_deployment(3), echo_service(), mapping_of("pods", &spec)]);
+        namespace.apply(&[echo_deployment(3, &[]), app_service("echo"), mapping_of("pods", &spec)]);
         namespace.kubectl(&["rollout", "status", "deployment/echo", "--timeout=60s"]);
         namespace.wait_ready("mapping/pods");
         let before = echo_pods(namespace);
@@ -148,37 +149,4 @@ fn wait_for_pod(client: &mut Client, pod: &str) {
         let answer = client.get("/upstream-pod/");
         if answer.pod().as_deref() == Some(pod) { Ok(()) } else { Err(answer.shown()) }
     });
-}
-
-fn echo_deployment(replicas: u32) -> Value {
-    json!({
-        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "echo"},
-        "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": {"app": "echo"}},
-            "template": {
-                "metadata": {"labels": {"app": "echo"}},
-                "spec": {"containers": [{
-                    "name": "echo", "image": "localhost/echo:1", "imagePullPolicy": "Never",
-                    "args": ["-version", "v1"],
-                    "ports": [
-                        {"name": "http", "containerPort": 8080},
-                        {"name": "health", "containerPort": 8081},
-                    ],
-                    "readinessProbe":
-                        {"httpGet": {"path": "/", "port": "health"}, "periodSeconds": 1},
-                }]},
-            },
-        },
-    })
-}
-
-fn echo_service() -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "echo"},
-        "spec": {
-            "selector": {"app": "echo"},
-            "ports": [{"name": "http", "port": 80, "targetPort": "http"}],
-        },
-    })
 }

@@ -5,12 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Full};
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use nuncio::model::cluster::Upstream;
 
 use crate::support::{
-    Backend, Gateway, block_on, connect, header, options, read_all, read_head, read_until, route,
-    status,
+    Backend, Gateway, block_on, connect, connect_h2, header, options, read_all, read_head,
+    read_until, route, status,
 };
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -115,11 +114,7 @@ fn a_drain_says_goaway() {
     let backend = Backend::echo();
     let gateway = Gateway::start(vec![route("/", Upstream::Address(backend.address))]);
     block_on(async {
-        let stream = tokio::net::TcpStream::connect(gateway.address()).await.expect("connects");
-        let (mut sender, connection) =
-            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-                .await
-                .expect("speaks HTTP/2");
+        let (mut sender, connection) = connect_h2(gateway.address()).await;
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(connection);
         let request = http::Request::get("http://a/").body(Full::new(bytes::Bytes::new()));
@@ -246,11 +241,7 @@ fn a_drain_loses_no_h2_request() {
         block_on(gateway.proxy.drain(Duration::from_millis(300), Duration::from_secs(8)));
     });
     block_on(async {
-        let stream = tokio::net::TcpStream::connect(address).await.expect("connects");
-        let (sender, connection) =
-            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-                .await
-                .expect("speaks HTTP/2");
+        let (sender, connection) = connect_h2(address).await;
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(async move {
             assert!(connection.await.is_ok(), "the connection ends well");

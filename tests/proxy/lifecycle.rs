@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use nuncio::model::cluster::Upstream;
 use nuncio::model::route::HeaderAdd;
 use nuncio::model::service::Endpoints;
@@ -12,7 +11,9 @@ use nuncio::model::template::Template;
 use nuncio::proxy::{AccessLogFormat, Proxy};
 use nuncio::publish::channel;
 
-use crate::support::{Backend, Gateway, block_on, header, options, route, status, table};
+use crate::support::{
+    Backend, Gateway, block_on, connect_h2, header, options, route, status, table,
+};
 
 #[test]
 fn a_port_is_taken_whole_or_not_at_all() {
@@ -37,11 +38,7 @@ fn h2_with_prior_knowledge() {
     let backend = Backend::echo();
     let gateway = Gateway::start(vec![route("/", Upstream::Address(backend.address))]);
     block_on(async {
-        let stream = tokio::net::TcpStream::connect(gateway.address()).await.expect("connects");
-        let (mut sender, connection) =
-            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-                .await
-                .expect("speaks HTTP/2");
+        let (mut sender, connection) = connect_h2(gateway.address()).await;
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(connection);
         for index in 0..10 {
@@ -70,11 +67,7 @@ fn a_quiet_h2_connection_stays() {
     options.limits.first_byte_timeout = Duration::from_millis(200);
     let gateway = Gateway::with(options, vec![route("/", Upstream::Address(backend.address))]);
     block_on(async {
-        let stream = tokio::net::TcpStream::connect(gateway.address()).await.expect("connects");
-        let (mut sender, connection) =
-            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-                .await
-                .expect("speaks HTTP/2");
+        let (mut sender, connection) = connect_h2(gateway.address()).await;
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(connection);
         for _ in 0..2 {

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use http_body_util::Full;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use nuncio::model::cluster::{Cluster, ClusterName, ServiceRef, Upstream};
 use nuncio::model::config::{GatewayConfig, Leg, Listener, RouteGroup, Share};
 use nuncio::model::key::{Kind, ObjectKey, Origin, ServiceKey};
@@ -279,4 +282,15 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
         .build()
         .expect("builds")
         .block_on(future)
+}
+
+/// A client's HTTP/2 connection, with prior knowledge.
+pub(crate) type Http2 = http2::Connection<TokioIo<tokio::net::TcpStream>, Body, TokioExecutor>;
+type Body = Full<bytes::Bytes>;
+
+/// Connects as a client that speaks HTTP/2; the connection has yet to be driven.
+pub(crate) async fn connect_h2(address: SocketAddr) -> (http2::SendRequest<Body>, Http2) {
+    let stream = tokio::net::TcpStream::connect(address).await.expect("connects");
+    let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+    handshake.await.expect("speaks HTTP/2")
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 pub(crate) mod account;
 pub(crate) mod artifacts;
+pub(crate) mod backends;
 pub(crate) mod client;
 pub(crate) mod gateway;
 pub(crate) mod kubectl;

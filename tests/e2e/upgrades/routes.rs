@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::release::Release;
+use crate::support::backends::{app_service, echo_deployment};
 use crate::support::{Namespace, mapping_of};
 
 /// What a response that no drain waits for has, one byte every 0.2 s.
@@ -12,10 +13,10 @@ pub(super) const ENDLESS_BYTES: usize = 600;
 pub(super) fn prepare(namespace: &Namespace, release: &Release<'_>, replicas: u32) {
     let backend = format!("echo.{}", namespace.name);
     namespace.apply(&[
-        echo_deployment(replicas),
-        service("echo"),
+        echo_deployment(replicas, &["-drain", "8s"]),
+        app_service("echo"),
         httpbin_deployment(),
-        service("httpbin"),
+        app_service("httpbin"),
         json!({
             "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "echo"},
             "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "echo"}}},
@@ -61,16 +62,6 @@ pub(super) fn flip(namespace: &Namespace, version: &str) -> Value {
     )
 }
 
-fn service(app: &str) -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "Service", "metadata": {"name": app},
-        "spec": {
-            "selector": {"app": app},
-            "ports": [{"name": "http", "port": 80, "targetPort": "http"}],
-        },
-    })
-}
-
 /// It gives long responses. It can't drain, and so must not be moved.
 fn httpbin_deployment() -> Value {
     json!({
@@ -89,29 +80,6 @@ fn httpbin_deployment() -> Value {
                             {"httpGet": {"path": "/status/200", "port": "http"}, "periodSeconds": 1},
                     }],
                 },
-            },
-        },
-    })
-}
-
-fn echo_deployment(replicas: u32) -> Value {
-    json!({
-        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "echo"},
-        "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": {"app": "echo"}},
-            "template": {
-                "metadata": {"labels": {"app": "echo"}},
-                "spec": {"containers": [{
-                    "name": "echo", "image": "localhost/echo:1", "imagePullPolicy": "Never",
-                    "args": ["-version", "v1", "-drain", "8s"],
-                    "ports": [
-                        {"name": "http", "containerPort": 8080},
-                        {"name": "health", "containerPort": 8081},
-                    ],
-                    "readinessProbe":
-                        {"httpGet": {"path": "/", "port": "health"}, "periodSeconds": 1},
-                }]},
             },
         },
     })

@@ -1,0 +1,39 @@
+//! Backends for tests that change or move them; those that all share are in manifests/.
+
+use serde_json::{Value, json};
+
+/// Echo of version `v1`, with more arguments.
+pub(crate) fn echo_deployment(replicas: u32, arguments: &[&str]) -> Value {
+    let arguments = [&["-version", "v1"], arguments].concat();
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "echo"},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": "echo"}},
+            "template": {
+                "metadata": {"labels": {"app": "echo"}},
+                "spec": {"containers": [{
+                    "name": "echo", "image": "localhost/echo:1", "imagePullPolicy": "Never",
+                    "args": arguments,
+                    "ports": [
+                        {"name": "http", "containerPort": 8080},
+                        {"name": "health", "containerPort": 8081},
+                    ],
+                    "readinessProbe":
+                        {"httpGet": {"path": "/", "port": "health"}, "periodSeconds": 1},
+                }]},
+            },
+        },
+    })
+}
+
+/// A Service for the pods of an app, by its name.
+pub(crate) fn app_service(app: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": app},
+        "spec": {
+            "selector": {"app": app},
+            "ports": [{"name": "http", "port": 80, "targetPort": "http"}],
+        },
+    })
+}
