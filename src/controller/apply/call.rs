@@ -135,7 +135,12 @@ fn read_error(
         return Err(Failure::Unreachable(explain(error)));
     };
     let namespace_ends = status.message.contains("being terminated") || is_of_namespace(status);
+    // Told as a refusal, though no permission would help.
+    let definition_ends = status.message.contains("custom resource definition is terminating");
     match (status.code, operation) {
+        (403 | 405, _) if definition_ends => {
+            Err(Failure::Unsupported("its definition is being deleted".to_owned()))
+        }
         (404 | 409, Operation::Delete { .. }) => Ok(Written::Gone),
         (403 | 404, _) if namespace_ends => Ok(Written::Gone),
         (404, Operation::Status(_)) => Ok(Written::Gone),
@@ -186,6 +191,12 @@ mod tests {
                 "gone",
             ),
             (403, "mappings is forbidden", status(), "forbidden"),
+            (
+                403,
+                "mappings \"x\" is forbidden: create not allowed while custom resource definition is terminating",
+                apply(),
+                "unsupported",
+            ),
             (
                 500,
                 "failed to create typed patch object: .status.conditions: field not declared in schema",
