@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use divan::{Bencher, black_box};
 use http::{HeaderMap, Method};
 use nuncio::model::cluster::{Cluster, ClusterName, Upstream};
 use nuncio::model::key::{Kind, ObjectKey, Origin};
 use nuncio::model::object::{Content, Object};
+use nuncio::model::policy::{ClusterPolicy, RoutePolicy};
 use nuncio::model::route::{
     Action, Forward, HeaderEdits, HostMatch, HostRewrite, PathMatch, PathMatchKind, PathRewrite,
     Route, RouteMatch,
@@ -28,7 +28,8 @@ fn object(n: usize, prefix: &str) -> Arc<Object> {
         name: ClusterName(format!("cluster_web_{n}").into()),
         service: format!("web-{n}").into(),
         upstream: Upstream::Name { host: format!("web-{n}.team").into(), port: 80 },
-        connect_timeout: Duration::from_secs(3),
+        policy: ClusterPolicy::default(),
+        tls: None,
     };
     let route = Route {
         matches: RouteMatch {
@@ -47,8 +48,7 @@ fn object(n: usize, prefix: &str) -> Arc<Object> {
         }),
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
-        timeout: Some(Duration::from_secs(3)),
-        idle_timeout: None,
+        policy: RoutePolicy::default(),
     };
     Arc::new(Object {
         key: ObjectKey {

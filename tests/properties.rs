@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method};
 use nuncio::model::cluster::{Cluster, ClusterName, Upstream};
 use nuncio::model::config::Leg;
 use nuncio::model::key::{Kind, ObjectKey, Origin};
 use nuncio::model::object::{Content, Object};
+use nuncio::model::policy::{ClusterPolicy, RoutePolicy};
 use nuncio::model::regex::Regex;
 use nuncio::model::route::{
     Action, Forward, HeaderEdits, HeaderMatch, HostMatch, HostRewrite, PathMatch, PathMatchKind,
@@ -78,8 +78,7 @@ fn route() -> impl Strategy<Value = Route> {
             action: forward(),
             request_headers: HeaderEdits::default(),
             response_headers: HeaderEdits::default(),
-            timeout: None,
-            idle_timeout: None,
+            policy: RoutePolicy::default(),
         },
     )
 }
@@ -90,7 +89,8 @@ fn forward() -> Action {
             name: ClusterName("cluster_web".into()),
             service: "web".into(),
             upstream: Upstream::Name { host: "web".into(), port: 80 },
-            connect_timeout: Duration::from_secs(3),
+            policy: ClusterPolicy::default(),
+            tls: None,
         }),
         path: PathRewrite::Keep,
         host: HostRewrite::Keep,

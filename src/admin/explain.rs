@@ -247,7 +247,8 @@ fn effect(leg: &Leg, question: &Question) -> Effect {
                 request_headers: describe::header_edits(&route.request_headers),
                 response_headers: describe::header_edits(&route.response_headers),
                 timeout_ms: route
-                    .timeout
+                    .policy
+                    .timeout()
                     .map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
             }
         }

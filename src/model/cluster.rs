@@ -4,9 +4,10 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::key::ServiceKey;
+use super::policy::ClusterPolicy;
+use super::tls::Origination;
 
 /// The name of a cluster, as metrics and logs show it (Emissary's form:
 /// `cluster_<service>_<namespace>`, with whatever else tells it from others of that service).
@@ -29,8 +30,10 @@ pub struct Cluster {
     pub service: Arc<str>,
     /// Where its addresses come from.
     pub upstream: Upstream,
-    /// Limit for establishing a connection.
-    pub connect_timeout: Duration,
+    /// What is asked of it beside that.
+    pub policy: ClusterPolicy,
+    /// How TLS is begun; `None` is cleartext.
+    pub tls: Option<Arc<Origination>>,
 }
 
 /// Where a cluster's addresses come from.

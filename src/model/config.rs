@@ -5,13 +5,17 @@ use std::sync::Arc;
 
 use super::cluster::{Cluster, ClusterName};
 use super::key::ObjectKey;
+use super::listener::Listener;
+use super::policy::HttpPolicy;
 use super::route::{Action, Route, RouteMatch};
 
 /// What the gateway should serve.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct GatewayConfig {
     /// Ports to listen on.
-    pub listeners: Vec<Listener>,
+    pub listeners: Vec<Arc<Listener>>,
+    /// How HTTP is served, whatever the route.
+    pub http: Arc<HttpPolicy>,
     /// Route groups, ordered by the smallest key of their members; the probes come last.
     pub groups: Vec<Arc<RouteGroup>>,
 }
@@ -30,15 +34,6 @@ impl GatewayConfig {
             .map(|cluster| (cluster.name.clone(), Arc::clone(cluster)))
             .collect()
     }
-}
-
-/// One port to listen on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listener {
-    /// The port.
-    pub port: u16,
-    /// Envoy's `stat_prefix` of this listener, a metric label.
-    pub stat_prefix: Arc<str>,
 }
 
 /// Routes with the same match and precedence, each with its share of the requests (a canary set).

@@ -8,6 +8,20 @@ use std::sync::Arc;
 pub enum Kind {
     /// `getambassador.io/Mapping`.
     Mapping,
+    /// `getambassador.io/TCPMapping`.
+    TcpMapping,
+    /// `getambassador.io/Listener`.
+    Listener,
+    /// `getambassador.io/Host`.
+    Host,
+    /// `getambassador.io/TLSContext`.
+    TlsContext,
+    /// `getambassador.io/Module`.
+    Module,
+    /// `getambassador.io/KubernetesServiceResolver`.
+    KubernetesServiceResolver,
+    /// `getambassador.io/KubernetesEndpointResolver`.
+    KubernetesEndpointResolver,
     /// One of the gateway's own health endpoints, which nobody wrote.
     Probe,
     /// A document that could not be read far enough to know its kind, or whose kind is unknown.
@@ -19,6 +33,13 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Mapping => "Mapping",
+            Self::TcpMapping => "TCPMapping",
+            Self::Listener => "Listener",
+            Self::Host => "Host",
+            Self::TlsContext => "TLSContext",
+            Self::Module => "Module",
+            Self::KubernetesServiceResolver => "KubernetesServiceResolver",
+            Self::KubernetesEndpointResolver => "KubernetesEndpointResolver",
             Self::Probe => "Probe",
             Self::Unknown => "Unknown",
         }

@@ -11,12 +11,16 @@ pub mod build;
 pub mod cluster;
 pub mod config;
 pub mod key;
+pub mod listener;
 pub mod object;
+pub mod policy;
 pub mod regex;
 pub mod report;
 pub mod route;
 pub mod service;
 pub mod snapshot;
 pub mod template;
+pub mod tls;
+pub mod written;
 
 pub use build::{Build, build};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::key::ObjectKey;
 use super::route::Route;
+use super::written::{GatewayDefaults, HostSpec, ListenerSpec, ResolverKind, TcpRoute, TlsSpec};
 
 /// One object: a custom resource, or one YAML document of an annotation or a file.
 ///
@@ -46,6 +47,18 @@ impl Object {
 pub enum Content {
     /// It asks for a route.
     Route(Arc<Route>),
+    /// It asks for connections of a port.
+    TcpRoute(Arc<TcpRoute>),
+    /// It asks for a port.
+    Listener(Arc<ListenerSpec>),
+    /// It names a host.
+    Host(Arc<HostSpec>),
+    /// It says how TLS is spoken.
+    TlsContext(Arc<TlsSpec>),
+    /// It says what holds for all.
+    Defaults(Arc<GatewayDefaults>),
+    /// It names a way to find addresses.
+    Resolver(ResolverKind),
     /// Nothing of it can be used; `problems` say why.
     Rejected,
 }

@@ -3,11 +3,11 @@
 //! Neutral: every kind that routes HTTP is parsed into [`Route`].
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::{HeaderName, StatusCode};
 
 use super::cluster::Cluster;
+use super::policy::RoutePolicy;
 use super::regex::Regex;
 use super::template::Template;
 
@@ -26,10 +26,8 @@ pub struct Route {
     pub request_headers: HeaderEdits,
     /// Header edits on the way to the client.
     pub response_headers: HeaderEdits,
-    /// Time from the end of the request to the end of the response; `None` is no limit.
-    pub timeout: Option<Duration>,
-    /// Time without any byte in either direction; `None` is no limit.
-    pub idle_timeout: Option<Duration>,
+    /// Time limits, retries and whatever else it asks for.
+    pub policy: RoutePolicy,
 }
 
 /// Which requests a route takes. Equal matches form one route group.

@@ -44,9 +44,9 @@ pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBod
     exchange.capture_request(&head.headers);
     let body = RequestBody::new(body, &exchange);
     frame(&mut head.headers, &body);
-    exchange.timeout.set(route.timeout);
-    if route.idle_timeout.is_some() {
-        exchange.timing.set_idle(route.idle_timeout);
+    exchange.timeout.set(route.policy.timeout());
+    if route.policy.idle_timeout.is_some() {
+        exchange.timing.set_idle(route.policy.idle_timeout());
     }
     if body.is_empty() {
         exchange.end_request();
@@ -87,7 +87,7 @@ fn prepare(
         let request = Some(&head.headers);
         edits::render(wanted, &RequestValues { exchange, request, response: None })
     });
-    if let Some(timeout) = route.timeout {
+    if let Some(timeout) = route.policy.timeout() {
         let timeout = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         head.headers.insert(EXPECTED_TIMEOUT, HeaderValue::from(timeout));
     }

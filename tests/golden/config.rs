@@ -111,8 +111,8 @@ fn value(value: &ValueMatch) -> String {
 fn member(leg: &Leg) -> Member {
     let route = &leg.route;
     let timeouts = [
-        ("response", route.timeout),
-        ("idle", route.idle_timeout),
+        ("response", route.policy.timeout()),
+        ("idle", route.policy.idle_timeout()),
         ("connect", connect_timeout(&route.action)),
     ];
     let timeouts = timeouts.map(|(name, limit)| format!("{name} {}", duration(limit)));
@@ -153,7 +153,7 @@ fn member(leg: &Leg) -> Member {
 
 fn connect_timeout(action: &Action) -> Option<Duration> {
     match action {
-        Action::Forward(forward) => Some(forward.cluster.connect_timeout),
+        Action::Forward(forward) => Some(forward.cluster.policy.connect_timeout()),
         Action::Redirect(_) | Action::Probe(_) => None,
     }
 }

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use nuncio::model::cluster::Upstream;
+use nuncio::model::policy::Limit;
 
 use crate::support::{
     Backend, Gateway, ask, connect, header, options, read_all, read_until, route, status,
@@ -97,7 +98,7 @@ fn bad_chunks_never_become_a_request() {
         }
     });
     let mut slow = route("/", Upstream::Address(backend.address));
-    slow.idle_timeout = Some(Duration::from_millis(300));
+    slow.policy.idle_timeout = Some(Limit::After(Duration::from_millis(300)));
     let gateway = Gateway::start(vec![slow]);
     for (name, body) in [
         ("a size that isn't one", "xyz\r\nabc\r\n0\r\n\r\n"),

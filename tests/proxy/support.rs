@@ -10,8 +10,9 @@ use http_body_util::Full;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use nuncio::model::cluster::{Cluster, ClusterName, ServiceRef, Upstream};
-use nuncio::model::config::{GatewayConfig, Leg, Listener, RouteGroup, Share};
+use nuncio::model::config::{GatewayConfig, Leg, RouteGroup, Share};
 use nuncio::model::key::{Kind, ObjectKey, Origin, ServiceKey};
+use nuncio::model::policy::{ClusterPolicy, RoutePolicy};
 use nuncio::model::route::{
     Action, Forward, HeaderEdits, HostMatch, HostRewrite, PathMatch, PathMatchKind, PathRewrite,
     Route, RouteMatch,
@@ -214,7 +215,8 @@ pub(crate) fn cluster(upstream: Upstream) -> Arc<Cluster> {
         name: ClusterName(format!("cluster_{name}").into()),
         service: authority.into(),
         upstream,
-        connect_timeout: Duration::from_secs(3),
+        policy: ClusterPolicy::default(),
+        tls: None,
     })
 }
 
@@ -249,8 +251,7 @@ pub(crate) fn route_to(prefix: &str, action: Action) -> Route {
         action,
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
-        timeout: Some(Duration::from_secs(3)),
-        idle_timeout: None,
+        policy: RoutePolicy::default(),
     }
 }
 
@@ -270,8 +271,8 @@ pub(crate) fn table(routes: Vec<Route>) -> RouteTable {
             Arc::new(RouteGroup { precedence: 0, legs: vec![leg] })
         })
         .collect();
-    let listeners = vec![Listener { port: 8080, stat_prefix: "ingress_http".into() }];
-    RouteTable::compile(&Arc::new(GatewayConfig { listeners, groups }), &RouteTable::default())
+    let config = GatewayConfig { groups, ..GatewayConfig::default() };
+    RouteTable::compile(&Arc::new(config), &RouteTable::default())
 }
 
 /// A current-thread runtime for what is easier to say in async.

@@ -17,9 +17,12 @@ mod tests;
 
 use std::sync::Arc;
 
-use super::config::{GatewayConfig, Listener};
+use super::config::GatewayConfig;
+use super::listener::{InsecureAction, Listener, SecurityModel, Stack, VirtualHost};
 use super::object::Object;
+use super::policy::HttpPolicy;
 use super::report::{Report, Verdict};
+use super::route::HostMatch;
 use super::snapshot::{Services, Snapshot};
 
 /// The result of a build.
@@ -47,7 +50,11 @@ pub fn build(snapshot: &Snapshot, previous: &Build) -> Build {
     let mut candidates = select::select(snapshot);
     let mut groups = groups::build_groups(&mut candidates, &previous.config.groups);
     groups.extend(probes::groups());
-    let config = GatewayConfig { listeners: listeners(snapshot), groups };
+    let config = GatewayConfig {
+        listeners: listeners(snapshot),
+        http: Arc::new(HttpPolicy::default()),
+        groups,
+    };
     let config = match is_same(&config, &previous.config) {
         true => Arc::clone(&previous.config),
         false => Arc::new(config),
@@ -59,13 +66,33 @@ pub fn build(snapshot: &Snapshot, previous: &Build) -> Build {
 /// Equality by address where groups were lent, which is where they are equal.
 fn is_same(new: &GatewayConfig, old: &GatewayConfig) -> bool {
     new.listeners == old.listeners
+        && new.http == old.http
         && new.groups.len() == old.groups.len()
         && new.groups.iter().zip(&old.groups).all(|(new, old)| Arc::ptr_eq(new, old))
 }
 
 /// Without a Listener object there is one plain port.
-fn listeners(snapshot: &Snapshot) -> Vec<Listener> {
-    vec![Listener { port: snapshot.defaults.http_port, stat_prefix: "ingress_http".into() }]
+fn listeners(snapshot: &Snapshot) -> Vec<Arc<Listener>> {
+    let any = VirtualHost {
+        key: None,
+        name: HostMatch::Any,
+        port: None,
+        tls: None,
+        insecure: InsecureAction::Route,
+        selector: Arc::default(),
+    };
+    vec![Arc::new(Listener {
+        key: None,
+        address: None,
+        port: snapshot.defaults.http_port,
+        stat_prefix: "ingress_http".into(),
+        stack: Stack { proxy_protocol: false, tls: false, http: true },
+        security: SecurityModel::ForwardedProto,
+        trusted_hops: 0,
+        max_concurrent_streams: None,
+        hosts: vec![Arc::new(any)],
+        tcp: Vec::new(),
+    })]
 }
 
 fn reports(

@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock};
 
 use crate::model::config::{Leg, RouteGroup, Share};
 use crate::model::key::{Kind, ObjectKey, Origin};
+use crate::model::policy::RoutePolicy;
 use crate::model::route::{
     Action, HeaderEdits, HostMatch, PathMatch, PathMatchKind, Probe, Route, RouteMatch,
 };
@@ -39,8 +40,7 @@ fn group(name: &str, prefix: &str, probe: Probe) -> Arc<RouteGroup> {
         action: Action::Probe(probe),
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
-        timeout: None,
-        idle_timeout: None,
+        policy: RoutePolicy::default(),
     };
     let key = ObjectKey {
         kind: Kind::Probe,

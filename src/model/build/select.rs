@@ -32,7 +32,13 @@ fn own_verdict(object: &Object) -> Verdict {
     match &object.content {
         Content::Rejected => Verdict::Rejected,
         Content::Route(route) if route.matches.host.is_none() => Verdict::NotAttached,
-        Content::Route(_) => Verdict::Accepted,
+        Content::Route(_)
+        | Content::TcpRoute(_)
+        | Content::Listener(_)
+        | Content::Host(_)
+        | Content::TlsContext(_)
+        | Content::Defaults(_)
+        | Content::Resolver(_) => Verdict::Accepted,
     }
 }
 

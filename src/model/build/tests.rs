@@ -1,7 +1,6 @@
 //! Tests of the build, over hand-made objects.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::StatusCode;
 
@@ -11,6 +10,7 @@ use crate::model::cluster::{Cluster, ClusterName, ServiceRef, Upstream};
 use crate::model::config::RouteGroup;
 use crate::model::key::{Carrier, CarrierKind, Kind, ObjectKey, Origin, ServiceKey};
 use crate::model::object::{Content, Object, Problem};
+use crate::model::policy::{ClusterPolicy, RoutePolicy};
 use crate::model::report::{Conflict, References, ShadowRule, Verdict};
 use crate::model::route::{
     Action, Forward, HeaderEdits, HostMatch, HostRewrite, PathMatch, PathMatchKind, PathRewrite,
@@ -33,7 +33,8 @@ fn forward_to(host: &str, prefix: &str, weight: Option<u8>) -> Route {
         name: ClusterName("cluster_web".into()),
         service: "web".into(),
         upstream,
-        connect_timeout: Duration::from_secs(3),
+        policy: ClusterPolicy::default(),
+        tls: None,
     };
     let forward =
         Forward { cluster: Arc::new(cluster), path: PathRewrite::Keep, host: HostRewrite::Keep };
@@ -63,8 +64,7 @@ fn route(prefix: &str, weight: Option<u8>, action: Action) -> Route {
         action,
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
-        timeout: None,
-        idle_timeout: None,
+        policy: RoutePolicy::default(),
     }
 }
 

@@ -73,7 +73,8 @@ pub(crate) async fn exchange_with(
             Err(Attempt::Failed(failure)) => return Err(failure),
             Err(Attempt::Unsent(unsent)) => request = unsent,
         }
-        let until = *budget.get_or_insert_with(|| Instant::now() + target.cluster.connect_timeout);
+        let until =
+            *budget.get_or_insert_with(|| Instant::now() + target.cluster.policy.connect_timeout());
         let connecting = connect(target, address, share(until, count - step));
         let connection = match within(exchange, connecting).await? {
             Ok(connection) => connection,
@@ -146,7 +147,7 @@ async fn addresses(
         Some(addresses) => addresses?,
         None => {
             let waiting =
-                tokio::time::timeout(target.cluster.connect_timeout, target.source.wait());
+                tokio::time::timeout(target.cluster.policy.connect_timeout(), target.source.wait());
             within(exchange, waiting).await?.map_err(|_| Failure::NameNotResolved)??
         }
     };

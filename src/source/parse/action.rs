@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::model::object::Severity;
+use crate::model::policy::ClusterPolicy;
 use crate::model::regex::Regex;
 use crate::model::route::{
     Action, Forward, HostRewrite, PathRewrite, Redirect, RedirectPath, RegexSubstitution,
@@ -15,7 +16,7 @@ use crate::model::route::{
 
 use super::ParseSettings;
 use super::fields::{Field, Fields, Problems};
-use super::service::{ClusterPolicy, DEFAULT_CONNECT_TIMEOUT, Resolver, ServiceText};
+use super::service::{Placement, Resolver, ServiceText};
 
 /// `rewrite` where none is written (Emissary).
 const DEFAULT_REWRITE: &str = "/";
@@ -51,15 +52,19 @@ pub(super) fn parse_action(
         }
     }
     refuse_tls(fields, service.as_ref(), problems);
-    let policy = ClusterPolicy {
+    let own = ClusterPolicy {
+        connect_timeout: parse_connect_timeout(fields, problems),
+        ..ClusterPolicy::default()
+    };
+    let placement = Placement {
         namespace,
         own_namespace: &settings.namespace,
         resolver: parse_resolver(fields, problems),
-        connect_timeout: parse_connect_timeout(fields, problems),
+        own: &own,
     };
     let path = parse_path_rewrite(fields, problems);
     let host = parse_host_rewrite(fields, problems);
-    let cluster = Arc::new(service?.cluster(&policy));
+    let cluster = Arc::new(service?.cluster(&placement));
     Some(Action::Forward(Forward { cluster, path: path?, host }))
 }
 
@@ -115,12 +120,10 @@ fn parse_resolver(fields: &Fields<'_>, problems: &mut Problems) -> Resolver {
     }
 }
 
-fn parse_connect_timeout(fields: &Fields<'_>, problems: &mut Problems) -> Duration {
-    let Some(number) = fields.int("connect_timeout_ms", Severity::Warning, problems) else {
-        return DEFAULT_CONNECT_TIMEOUT;
-    };
+fn parse_connect_timeout(fields: &Fields<'_>, problems: &mut Problems) -> Option<Duration> {
+    let number = fields.int("connect_timeout_ms", Severity::Warning, problems)?;
     match u32::try_from(number) {
-        Ok(milliseconds @ 1..) => Duration::from_millis(milliseconds.into()),
+        Ok(milliseconds @ 1..) => Some(Duration::from_millis(milliseconds.into())),
         _ => {
             if let Some(field) = fields.get("connect_timeout_ms") {
                 let message = format!(
@@ -129,7 +132,7 @@ fn parse_connect_timeout(fields: &Fields<'_>, problems: &mut Problems) -> Durati
                 );
                 problems.add(Severity::Warning, &field, message);
             }
-            DEFAULT_CONNECT_TIMEOUT
+            None
         }
     }
 }

@@ -292,14 +292,20 @@ fn build_object(
     let Envelope { kind, version, name, namespace, labels, location, spec } = envelope;
     let fields = Fields { location, entries: &spec };
     let ambassador_id = parse_id(&fields, &mut problems);
-    let route = match kind {
-        Kind::Mapping => parse_mapping(&fields, version, &namespace, settings, &mut problems),
-        Kind::Probe | Kind::Unknown => None,
+    let content = match kind {
+        Kind::Mapping => parse_mapping(&fields, version, &namespace, settings, &mut problems)
+            .map(|route| Content::Route(Arc::new(route))),
+        Kind::TcpMapping
+        | Kind::Listener
+        | Kind::Host
+        | Kind::TlsContext
+        | Kind::Module
+        | Kind::KubernetesServiceResolver
+        | Kind::KubernetesEndpointResolver
+        | Kind::Probe
+        | Kind::Unknown => None,
     };
-    let content = match route {
-        Some(route) if !problems.has_errors() => Content::Route(Arc::new(route)),
-        _ => Content::Rejected,
-    };
+    let content = content.filter(|_| !problems.has_errors()).unwrap_or(Content::Rejected);
     let name = name.unwrap_or_else(|| format!("document-{}", place.index + 1).into());
     Object {
         key: ObjectKey { kind, namespace, name, origin: place.origin.clone() },

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::model::object::{Problem, Severity};
+use crate::model::policy::{Limit, RoutePolicy};
 use crate::model::route::Route;
 
 use super::ParseSettings;
@@ -11,12 +12,6 @@ use super::fields::{Fields, Problems, last_of_each_key};
 use super::headers::parse_edits;
 use super::matching::{ApiVersion, parse_match};
 use super::suggest::closest;
-
-/// `timeout_ms` where none is written (Emissary).
-const DEFAULT_TIMEOUT: Duration = Duration::from_millis(3000);
-
-/// `idle_timeout_ms` where none is written (Envoy's stream idle timeout).
-const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// After this many unknown fields the rest are left unmentioned: it isn't a Mapping's spec.
 const MAX_UNKNOWN: usize = 20;
@@ -118,8 +113,8 @@ pub(super) fn parse_mapping(
     let weight = parse_weight(fields, problems);
     let request_headers = parse_edits("request", fields, problems);
     let response_headers = parse_edits("response", fields, problems);
-    let timeout = parse_timeout("timeout_ms", DEFAULT_TIMEOUT, fields, problems);
-    let idle_timeout = parse_timeout("idle_timeout_ms", DEFAULT_IDLE_TIMEOUT, fields, problems);
+    let timeout = parse_timeout("timeout_ms", fields, problems);
+    let idle_timeout = parse_timeout("idle_timeout_ms", fields, problems);
     Some(Route {
         matches: matches?,
         precedence,
@@ -127,8 +122,7 @@ pub(super) fn parse_mapping(
         action: action?,
         request_headers,
         response_headers,
-        timeout,
-        idle_timeout,
+        policy: RoutePolicy { timeout, idle_timeout, ..RoutePolicy::default() },
     })
 }
 
@@ -195,16 +189,11 @@ fn parse_weight(fields: &Fields<'_>, problems: &mut Problems) -> Option<u8> {
 }
 
 /// Milliseconds; 0 is no limit.
-fn parse_timeout(
-    name: &str,
-    default: Duration,
-    fields: &Fields<'_>,
-    problems: &mut Problems,
-) -> Option<Duration> {
-    let Some(number) = fields.int(name, Severity::Warning, problems) else { return Some(default) };
+fn parse_timeout(name: &str, fields: &Fields<'_>, problems: &mut Problems) -> Option<Limit> {
+    let number = fields.int(name, Severity::Warning, problems)?;
     match u64::try_from(number) {
-        Ok(0) => None,
-        Ok(milliseconds) => Some(Duration::from_millis(milliseconds)),
+        Ok(0) => Some(Limit::Unlimited),
+        Ok(milliseconds) => Some(Limit::After(Duration::from_millis(milliseconds))),
         Err(_) => {
             if let Some(field) = fields.get(name) {
                 let message = format!(
@@ -212,7 +201,7 @@ fn parse_timeout(
                 );
                 problems.add(Severity::Warning, &field, message);
             }
-            Some(default)
+            None
         }
     }
 }

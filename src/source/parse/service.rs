@@ -1,16 +1,13 @@
 //! The grammar of `service`, and the cluster that it names (Emissary: `[scheme://]host[:port]`).
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
 
 use crate::model::cluster::{Cluster, ClusterName, ServiceRef, Upstream};
 use crate::model::key::ServiceKey;
+use crate::model::policy::ClusterPolicy;
 
 /// The port of a service that names none (Emissary, for upstreams without TLS).
 pub(super) const DEFAULT_PORT: u16 = 80;
-
-/// `connect_timeout_ms` where none is written (Emissary: 3000).
-pub(super) const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_millis(3000);
 
 /// Longest name of a cluster, in bytes (Emissary cuts above it).
 const MAX_CLUSTER_NAME: usize = 60;
@@ -112,7 +109,7 @@ impl ServiceText {
     }
 
     /// The cluster of this service for an object in `namespace`.
-    pub(super) fn cluster(&self, policy: &ClusterPolicy<'_>) -> Cluster {
+    pub(super) fn cluster(&self, policy: &Placement<'_>) -> Cluster {
         let port = self.port.unwrap_or(DEFAULT_PORT);
         let upstream = match &self.host {
             ServiceHost::Address(address) => Upstream::Address(SocketAddr::new(*address, port)),
@@ -142,22 +139,23 @@ impl ServiceText {
             name: ClusterName(name.into()),
             service: service.into(),
             upstream,
-            connect_timeout: policy.connect_timeout,
+            policy: policy.own.clone(),
+            tls: None,
         }
     }
 }
 
 /// What decides of a cluster beside its service.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct ClusterPolicy<'a> {
+pub(super) struct Placement<'a> {
     /// The namespace of the object.
     pub(super) namespace: &'a str,
     /// The namespace of the gateway.
     pub(super) own_namespace: &'a str,
     /// How addresses are found.
     pub(super) resolver: Resolver,
-    /// Limit for establishing a connection.
-    pub(super) connect_timeout: Duration,
+    /// What the object asks of its upstream.
+    pub(super) own: &'a ClusterPolicy,
 }
 
 fn parse_authority(authority: &str) -> Result<(ServiceHost, Option<u16>), ServiceError> {
@@ -218,7 +216,7 @@ fn qualify(name: &str, namespace: &str, own_namespace: &str) -> String {
 ///
 /// Two services may share a name (`a-b` and `a.b`), as in Emissary. Metrics then add them up;
 /// connections are kept by content.
-fn cluster_name(service: &str, policy: &ClusterPolicy<'_>, upstream: &Upstream) -> String {
+fn cluster_name(service: &str, policy: &Placement<'_>, upstream: &Upstream) -> String {
     let marker = match policy.resolver {
         Resolver::Dns => "",
         Resolver::Endpoints => "_er",
@@ -227,11 +225,10 @@ fn cluster_name(service: &str, policy: &ClusterPolicy<'_>, upstream: &Upstream) 
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
         .collect();
-    let default_timeout = policy.connect_timeout == DEFAULT_CONNECT_TIMEOUT;
-    if default_timeout && plain.len() <= MAX_CLUSTER_NAME {
+    if *policy.own == ClusterPolicy::default() && plain.len() <= MAX_CLUSTER_NAME {
         return plain;
     }
-    let timeout = policy.connect_timeout.as_millis();
+    let timeout = policy.own.connect_timeout().as_millis();
     let content = format!("{service}\n{}\n{upstream:?}\n{timeout}", policy.namespace);
     let cut: String = plain.chars().take(CUT_CLUSTER_NAME).collect();
     format!("{cut}_h{:016x}", fnv1a(content.as_bytes()))

@@ -155,7 +155,7 @@ fn anchors_and_merges_work_within_a_document() {
                 kind: Mapping\nname: m\nspec:\n  <<: *base\n  service: t\n";
     let objects = parse(text);
     assert_eq!(forward(&objects[0]).cluster.upstream.authority(), "t.default:80");
-    assert_eq!(route(&objects[0]).timeout, Some(Duration::from_millis(7)));
+    assert_eq!(route(&objects[0]).policy.timeout(), Some(Duration::from_millis(7)));
 }
 
 #[test]

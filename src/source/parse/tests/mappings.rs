@@ -29,13 +29,13 @@ fn defaults_are_emissarys() {
     assert_eq!(route.matches.path.kind, PathMatchKind::Prefix("/p/".into()));
     assert!(route.matches.path.case_sensitive);
     assert_eq!((route.precedence, route.weight), (0, None));
-    assert_eq!(route.timeout, Some(Duration::from_millis(3000)));
-    assert_eq!(route.idle_timeout, Some(Duration::from_secs(300)));
+    assert_eq!(route.policy.timeout(), Some(Duration::from_millis(3000)));
+    assert_eq!(route.policy.idle_timeout(), Some(Duration::from_secs(300)));
     assert!(route.request_headers.is_empty() && route.response_headers.is_empty());
     let forward = forward(&object);
     assert_eq!(forward.path, PathRewrite::Matched("/".into()));
     assert_eq!(forward.host, HostRewrite::Keep);
-    assert_eq!(forward.cluster.connect_timeout, Duration::from_millis(3000));
+    assert_eq!(forward.cluster.policy.connect_timeout(), Duration::from_millis(3000));
     assert_eq!(forward.cluster.upstream, Upstream::Name { host: "svc.default".into(), port: 80 });
     assert_eq!(*object.ambassador_id, ["default".to_owned()]);
     assert_eq!(object.labels.get("app").map(String::as_str), Some("web"));
@@ -232,7 +232,7 @@ fn header_edits() {
 fn numbers() {
     let seconds = |text: &str| {
         let object = mapping(text);
-        (route(&object).timeout.map(|limit| limit.as_millis()), object.problems.len())
+        (route(&object).policy.timeout().map(|limit| limit.as_millis()), object.problems.len())
     };
     for (fields, expected) in [
         ("timeout_ms: 10\n", (Some(10), 0)),
@@ -255,7 +255,7 @@ fn numbers() {
     }
     assert_eq!(route(&mapping("precedence: -5\n")).precedence, -5);
     let object = mapping("connect_timeout_ms: 0\n");
-    assert_eq!(forward(&object).cluster.connect_timeout, Duration::from_secs(3));
+    assert_eq!(forward(&object).cluster.policy.connect_timeout(), Duration::from_secs(3));
     assert_eq!(problems(&object), ["Warning connect_timeout_ms@6:1"]);
 }
 

@@ -59,7 +59,7 @@ fn version_mapping(version: &str, fields: &str) -> Arc<Object> {
 fn route(object: &Object) -> &Route {
     match &object.content {
         Content::Route(route) => route,
-        Content::Rejected => panic!("rejected: {:?}", object.problems),
+        other => panic!("no route: {other:?}: {:?}", object.problems),
     }
 }
 

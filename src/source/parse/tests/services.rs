@@ -3,23 +3,23 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::super::service::{
-    ClusterPolicy, DEFAULT_CONNECT_TIMEOUT, Resolver, ServiceError, ServiceText,
-};
+use super::super::service::{Placement, Resolver, ServiceError, ServiceText};
 use crate::model::cluster::Cluster;
+use crate::model::policy::ClusterPolicy;
 
-fn cluster_of(service: &str, namespace: &str, resolver: Resolver, timeout: Duration) -> Cluster {
-    let policy = ClusterPolicy {
-        namespace,
-        own_namespace: "ambassador",
-        resolver,
-        connect_timeout: timeout,
-    };
-    ServiceText::parse(service).expect(service).cluster(&policy)
+fn cluster_of(
+    service: &str,
+    namespace: &str,
+    resolver: Resolver,
+    timeout: Option<Duration>,
+) -> Cluster {
+    let own = ClusterPolicy { connect_timeout: timeout, ..ClusterPolicy::default() };
+    let placement = Placement { namespace, own_namespace: "ambassador", resolver, own: &own };
+    ServiceText::parse(service).expect(service).cluster(&placement)
 }
 
 fn cluster(service: &str, namespace: &str) -> Cluster {
-    cluster_of(service, namespace, Resolver::Dns, DEFAULT_CONNECT_TIMEOUT)
+    cluster_of(service, namespace, Resolver::Dns, None)
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn upstreams_follow_the_resolver() {
         ("[::1]:81", Resolver::Dns, "[::1]:81"),
         ("localhost:8877", Resolver::Endpoints, "localhost:8877"),
     ] {
-        let cluster = cluster_of(service, "ns", resolver, DEFAULT_CONNECT_TIMEOUT);
+        let cluster = cluster_of(service, "ns", resolver, None);
         assert_eq!(cluster.upstream.authority(), expected, "{service} {resolver:?}");
     }
 }
@@ -131,7 +131,7 @@ fn names_are_short_and_tell_policies_apart() {
     let mut names = HashSet::new();
     for service in ["a-b", long, &other_port] {
         for resolver in [Resolver::Dns, Resolver::Endpoints] {
-            for timeout in [DEFAULT_CONNECT_TIMEOUT, seconds(5)] {
+            for timeout in [None, Some(seconds(5))] {
                 let name = cluster_of(service, "c", resolver, timeout).name;
                 assert!(name.0.len() <= 60, "{name}");
                 assert!(names.insert(name.clone()), "{name} again");
@@ -139,10 +139,7 @@ fn names_are_short_and_tell_policies_apart() {
         }
     }
     assert_eq!(cluster("a-b", "c"), cluster("http://A-b", "c"));
-    assert_eq!(
-        &*cluster_of("a-b", "c", Resolver::Endpoints, DEFAULT_CONNECT_TIMEOUT).name.0,
-        "cluster_a_b_c_er"
-    );
+    assert_eq!(&*cluster_of("a-b", "c", Resolver::Endpoints, None).name.0, "cluster_a_b_c_er");
     // Fixed, so that a new compiler doesn't rename everyone's metrics.
     let name = cluster(long, "c").name;
     assert_eq!(&*name.0, "cluster_a_very_long_name_of_a_service_in_a_h78ef6e4493c02e37");
