@@ -55,6 +55,7 @@ impl Service<Inbound> for Dispatch {
         exchange.details.set("direct_response");
         let wanted = &leg.route.response_headers;
         if !wanted.is_empty() {
+            exchange.status.set(response.status().as_u16());
             let values = RequestValues {
                 exchange: &exchange,
                 request: Some(&inbound.head.headers),
