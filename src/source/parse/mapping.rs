@@ -1,5 +1,6 @@
 //! From a Mapping's spec to a route.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::object::{Problem, Severity};
@@ -8,9 +9,11 @@ use crate::model::route::Route;
 
 use super::ParseSettings;
 use super::action::parse_action;
+use super::cors::parse_cors;
 use super::fields::{Fields, Problems, last_of_each_key};
 use super::headers::parse_edits;
 use super::matching::{ApiVersion, parse_match};
+use super::read::read_flag;
 use super::suggest::closest;
 
 /// After this many unknown fields the rest are left unmentioned: it isn't a Mapping's spec.
@@ -54,6 +57,8 @@ const EFFECTIVE: &[&str] = &[
     "resolver",
     "tls",
     "shadow",
+    "cors",
+    "add_linkerd_headers",
 ];
 
 /// Fields that are for others to read, and crumbs of Emissary's conversion between versions.
@@ -63,7 +68,6 @@ const SILENT: &[&str] =
 /// Fields of a Mapping that have no effect yet; `rate_limits` is v0's form of `labels`.
 const NO_EFFECT: &[&str] = &[
     "priority",
-    "add_linkerd_headers",
     "cluster_idle_timeout_ms",
     "cluster_max_connection_lifetime_ms",
     "retry_policy",
@@ -73,7 +77,6 @@ const NO_EFFECT: &[&str] = &[
     "health_checks",
     "v3health_checks",
     "outlier_detection",
-    "cors",
     "grpc",
     "allow_upgrade",
     "use_websocket",
@@ -115,6 +118,12 @@ pub(super) fn parse_mapping(
     let response_headers = parse_edits("response", fields, problems);
     let timeout = parse_timeout("timeout_ms", fields, problems);
     let idle_timeout = parse_timeout("idle_timeout_ms", fields, problems);
+    let cors = fields.get("cors").and_then(|field| parse_cors(&field, problems)).map(Arc::new);
+    let flag = |name: &str, problems: &mut Problems| {
+        fields.get(name).and_then(|field| read_flag(&field, problems))
+    };
+    let linkerd_headers = flag("add_linkerd_headers", problems);
+    let bypass_auth = flag("bypass_auth", problems);
     Some(Route {
         matches: matches?,
         precedence,
@@ -122,7 +131,14 @@ pub(super) fn parse_mapping(
         action: action?,
         request_headers,
         response_headers,
-        policy: RoutePolicy { timeout, idle_timeout, ..RoutePolicy::default() },
+        policy: RoutePolicy {
+            timeout,
+            idle_timeout,
+            cors,
+            linkerd_headers,
+            bypass_auth,
+            ..RoutePolicy::default()
+        },
     })
 }
 
