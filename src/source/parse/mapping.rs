@@ -12,6 +12,7 @@ use super::fields::{Fields, Problems, last_of_each_key};
 use super::headers::parse_edits;
 use super::matching::{ApiVersion, parse_match};
 use super::suggest::closest;
+use super::upgrade::parse_upgrades;
 
 /// After this many unknown fields the rest are left unmentioned: it isn't a Mapping's spec.
 const MAX_UNKNOWN: usize = 20;
@@ -54,6 +55,8 @@ const EFFECTIVE: &[&str] = &[
     "resolver",
     "tls",
     "shadow",
+    "allow_upgrade",
+    "use_websocket",
 ];
 
 /// Fields that are for others to read, and crumbs of Emissary's conversion between versions.
@@ -75,8 +78,6 @@ const NO_EFFECT: &[&str] = &[
     "outlier_detection",
     "cors",
     "grpc",
-    "allow_upgrade",
-    "use_websocket",
     "dns_type",
     "respect_dns_ttl",
     "enable_ipv4",
@@ -115,6 +116,7 @@ pub(super) fn parse_mapping(
     let response_headers = parse_edits("response", fields, problems);
     let timeout = parse_timeout("timeout_ms", fields, problems);
     let idle_timeout = parse_timeout("idle_timeout_ms", fields, problems);
+    let upgrades = parse_upgrades(fields, problems);
     Some(Route {
         matches: matches?,
         precedence,
@@ -122,7 +124,7 @@ pub(super) fn parse_mapping(
         action: action?,
         request_headers,
         response_headers,
-        policy: RoutePolicy { timeout, idle_timeout, ..RoutePolicy::default() },
+        policy: RoutePolicy { timeout, idle_timeout, upgrades, ..RoutePolicy::default() },
     })
 }
 

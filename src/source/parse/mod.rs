@@ -20,6 +20,7 @@ mod matching;
 pub(super) mod node;
 mod service;
 mod suggest;
+mod upgrade;
 pub(super) mod yaml;
 
 #[cfg(test)]
