@@ -15,6 +15,7 @@ use super::headers::parse_edits;
 use super::matching::{ApiVersion, parse_match};
 use super::read::read_flag;
 use super::suggest::closest;
+use super::upgrade::parse_upgrades;
 
 /// After this many unknown fields the rest are left unmentioned: it isn't a Mapping's spec.
 const MAX_UNKNOWN: usize = 20;
@@ -59,6 +60,8 @@ const EFFECTIVE: &[&str] = &[
     "shadow",
     "cors",
     "add_linkerd_headers",
+    "allow_upgrade",
+    "use_websocket",
 ];
 
 /// Fields that are for others to read, and crumbs of Emissary's conversion between versions.
@@ -78,8 +81,6 @@ const NO_EFFECT: &[&str] = &[
     "v3health_checks",
     "outlier_detection",
     "grpc",
-    "allow_upgrade",
-    "use_websocket",
     "dns_type",
     "respect_dns_ttl",
     "enable_ipv4",
@@ -124,6 +125,7 @@ pub(super) fn parse_mapping(
     };
     let linkerd_headers = flag("add_linkerd_headers", problems);
     let bypass_auth = flag("bypass_auth", problems);
+    let upgrades = parse_upgrades(fields, problems);
     Some(Route {
         matches: matches?,
         precedence,
@@ -134,6 +136,7 @@ pub(super) fn parse_mapping(
         policy: RoutePolicy {
             timeout,
             idle_timeout,
+            upgrades,
             cors,
             linkerd_headers,
             bypass_auth,

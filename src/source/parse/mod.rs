@@ -24,6 +24,7 @@ pub(super) mod node;
 mod read;
 mod service;
 mod suggest;
+mod upgrade;
 pub(super) mod yaml;
 
 #[cfg(test)]
