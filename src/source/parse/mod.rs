@@ -9,15 +9,21 @@
 //! ```
 
 mod action;
+mod balance;
+mod cluster;
 pub(super) mod document;
+mod duration;
 mod expand;
 mod fields;
 mod file;
 mod headers;
+mod health;
 mod kubernetes;
 mod mapping;
 mod matching;
 pub(super) mod node;
+mod outlier;
+mod retry;
 mod service;
 mod suggest;
 pub(super) mod yaml;
