@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::Either;
-use http_body::Body as _;
 use http::{HeaderValue, Response, StatusCode, header};
+use http_body::Body as _;
 use tower::Service;
 
 use super::body::ResponseBody;
@@ -96,9 +96,7 @@ fn may_upgrade(inbound: &mut Inbound, leg: &Leg) -> bool {
     let Some(upgrade) = &mut inbound.upgrade else { return true };
     match leg.route.action {
         // A body would have to be told from the bytes of the tunnel.
-        Action::Forward(_) => {
-            !has_body && upgrade.keep_allowed(leg.route.policy.upgrades.as_ref())
-        }
+        Action::Forward(_) => !has_body && upgrade.keep_allowed(leg.route.policy.upgrades.as_ref()),
         Action::Redirect(_) | Action::Probe(_) => !upgrade.is_stream(),
     }
 }

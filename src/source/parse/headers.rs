@@ -16,24 +16,8 @@ pub(super) fn parse_edits(
     fields: &Fields<'_>,
     problems: &mut Problems,
 ) -> HeaderEdits {
-    parse_edits_of(direction, fields, "", problems)
-}
-
-/// As [`parse_edits`], of fields that stand under a path of their own.
-pub(super) fn parse_edits_of(
-    direction: &str,
-    fields: &Fields<'_>,
-    under: &str,
-    problems: &mut Problems,
-) -> HeaderEdits {
-    let find = |name: &str| {
-        fields.get(name).map(|field| match under {
-            "" => field,
-            under => Field { path: format!("{under}.{name}"), ..field },
-        })
-    };
     let mut edits = HeaderEdits::default();
-    if let Some(field) = find(&format!("remove_{direction}_headers")) {
+    if let Some(field) = fields.get(&format!("remove_{direction}_headers")) {
         for item in field.texts(Severity::Warning, problems) {
             let name = item.node.as_text().unwrap_or_default();
             if let Some(name) = parse_name(name, &item, problems)
@@ -43,7 +27,7 @@ pub(super) fn parse_edits_of(
             }
         }
     }
-    if let Some(field) = find(&format!("add_{direction}_headers")) {
+    if let Some(field) = fields.get(&format!("add_{direction}_headers")) {
         for (name, entry) in field.entries(Severity::Warning, problems) {
             edits.add.extend(parse_add(name, &entry, problems));
         }

@@ -9,19 +9,25 @@
 //! ```
 
 mod action;
+mod balance;
+mod cluster;
 mod cors;
 pub(super) mod document;
+mod duration;
 mod effect;
 mod expand;
 mod fields;
 mod file;
 mod headers;
+mod health;
 mod kubernetes;
 mod mapping;
 mod matching;
 mod module;
 pub(super) mod node;
+mod outlier;
 mod read;
+mod retry;
 mod service;
 mod suggest;
 mod upgrade;

@@ -8,10 +8,13 @@ use crate::model::policy::Limit;
 use crate::model::written::GatewayDefaults;
 
 use super::keys;
+use crate::source::parse::balance::parse_load_balancer;
+use crate::source::parse::cluster::{parse_circuit_breakers, parse_keepalive};
 use crate::source::parse::cors::parse_cors;
 use crate::source::parse::fields::{Field, Fields, Problems};
-use crate::source::parse::headers::parse_edits_of;
+use crate::source::parse::headers::parse_edits;
 use crate::source::parse::read::{read_flag, read_int, tell_keys};
+use crate::source::parse::retry::parse_retry;
 
 /// All but how HTTP is served.
 pub(super) fn parse_defaults(config: &Field<'_>, problems: &mut Problems) -> GatewayDefaults {
@@ -30,6 +33,7 @@ pub(super) fn parse_defaults(config: &Field<'_>, problems: &mut Problems) -> Gat
     defaults.route.timeout = limit("cluster_request_timeout_ms", problems);
     defaults.cluster.idle_timeout = limit("cluster_idle_timeout_ms", problems);
     defaults.cluster.max_lifetime = limit("cluster_max_connection_lifetime_ms", problems);
+    parse_shared(config, &mut defaults, problems);
     let cors = config.child("cors").and_then(|field| parse_cors(&field, problems));
     defaults.route.cors = cors.map(Arc::new);
     defaults.resolver = config
@@ -43,6 +47,21 @@ pub(super) fn parse_defaults(config: &Field<'_>, problems: &mut Problems) -> Gat
     defaults
 }
 
+/// What is written as in a Mapping.
+fn parse_shared(config: &Field<'_>, defaults: &mut GatewayDefaults, problems: &mut Problems) {
+    let fields = fields_of(config);
+    let mut told = Problems::default();
+    defaults.route.retry = parse_retry(&fields, &mut told);
+    defaults.cluster.circuit_breakers = parse_circuit_breakers(&fields, &mut told);
+    defaults.cluster.load_balancer = parse_load_balancer(&fields, &mut told);
+    defaults.cluster.keepalive = parse_keepalive(&fields, &mut told);
+    problems.add_under(&config.path, told);
+}
+
+fn fields_of<'a>(field: &Field<'a>) -> Fields<'a> {
+    Fields { location: field.location, entries: field.node.as_map().unwrap_or_default() }
+}
+
 /// `defaults`: what objects of a kind have.
 fn parse_classes(field: &Field<'_>, defaults: &mut GatewayDefaults, problems: &mut Problems) {
     tell_keys(field, keys::DEFAULTS, problems);
@@ -50,11 +69,11 @@ fn parse_classes(field: &Field<'_>, defaults: &mut GatewayDefaults, problems: &m
         field.child("tls_secret_namespacing").and_then(|field| read_flag(&field, problems));
     let Some(mapping) = field.child("httpmapping") else { return };
     tell_keys(&mapping, keys::HTTPMAPPING, problems);
-    let entries = mapping.node.as_map().unwrap_or_default();
-    let fields = Fields { location: mapping.location, entries };
-    let under = &mapping.path;
-    defaults.request_headers = parse_edits_of("request", &fields, under, problems);
-    defaults.response_headers = parse_edits_of("response", &fields, under, problems);
+    let fields = fields_of(&mapping);
+    let mut told = Problems::default();
+    defaults.request_headers = parse_edits("request", &fields, &mut told);
+    defaults.response_headers = parse_edits("response", &fields, &mut told);
+    problems.add_under(&mapping.path, told);
 }
 
 fn parse_limit(field: &Field<'_>, problems: &mut Problems) -> Option<Limit> {

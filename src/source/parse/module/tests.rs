@@ -176,6 +176,10 @@ fn what_is_wrong_costs_itself_and_is_told() {
             "defaults: {httpmapping: {stats_name: x}}",
             "config.defaults.httpmapping.stats_name: one name",
         ),
+        ("retry_policy: {retry_on: never}", "config.retry_policy"),
+        ("circuit_breakers: 7", "config.circuit_breakers"),
+        ("load_balancer: {policy: best}", "config.load_balancer"),
+        ("keepalive: {probes: x}", "config.keepalive.probes"),
         ("defaults: {httpmaping: {}}", "did you mean httpmapping?"),
         (
             "defaults: {httpmapping: {add_request_headers: {\"a b\": c}}}",
@@ -227,6 +231,8 @@ fn what_mappings_inherit_is_read() {
          cluster_request_timeout_ms: 0\ncluster_idle_timeout_ms: 7\n\
          cluster_max_connection_lifetime_ms: 9\n\
          use_ambassador_namespace_for_service_resolution: true\n\
+         retry_policy: {retry_on: 5xx}\nkeepalive: {probes: 3}\n\
+         circuit_breakers: [{max_requests: 7}]\nload_balancer: {policy: least_request}\n\
          cors: {origins: \"http://a, http://b\"}\n\
          defaults: {tls_secret_namespacing: false, httpmapping: {add_request_headers: {x-a: b}, \
          remove_response_headers: [x-c]}}",
@@ -238,6 +244,9 @@ fn what_mappings_inherit_is_read() {
     assert_eq!(defaults.route.timeout, Some(Limit::Unlimited));
     assert_eq!(defaults.cluster.idle_timeout, Some(Limit::After(Duration::from_millis(7))));
     assert_eq!(defaults.cluster.max_lifetime, Some(Limit::After(Duration::from_millis(9))));
+    assert!(defaults.route.retry.is_some() && defaults.cluster.keepalive.is_some());
+    assert!(defaults.cluster.circuit_breakers.is_some());
+    assert!(defaults.cluster.load_balancer.is_some());
     assert!(defaults.own_namespace_for_services);
     assert_eq!(defaults.secret_namespacing, Some(false));
     assert_eq!(defaults.request_headers.add.len(), 1);
