@@ -2,19 +2,16 @@
 
 use std::time::Duration;
 
-use crate::model::object::{Problem, Severity};
+use crate::model::object::Severity;
 use crate::model::policy::{Limit, RoutePolicy};
 use crate::model::route::Route;
 
 use super::ParseSettings;
 use super::action::parse_action;
-use super::fields::{Fields, Problems, last_of_each_key};
+use super::fields::{Fields, Problems};
 use super::headers::parse_edits;
+use super::known::Known;
 use super::matching::{ApiVersion, parse_match};
-use super::suggest::closest;
-
-/// After this many unknown fields the rest are left unmentioned: it isn't a Mapping's spec.
-const MAX_UNKNOWN: usize = 20;
 
 /// Fields with an effect.
 const EFFECTIVE: &[&str] = &[
@@ -97,6 +94,15 @@ const NO_EFFECT: &[&str] = &[
 const DEFAULTS: &[(&str, &str)] =
     &[("priority", "default"), ("dns_type", "strict_dns"), ("enable_ipv4", "true")];
 
+/// All of them.
+const FIELDS: Known<'_> = Known {
+    of: "a Mapping",
+    effective: EFFECTIVE,
+    silent: SILENT,
+    no_effect: NO_EFFECT,
+    defaults: DEFAULTS,
+};
+
 /// The route that a Mapping in `namespace` asks for, or `None` where a problem forbids one.
 pub(super) fn parse_mapping(
     fields: &Fields<'_>,
@@ -105,7 +111,7 @@ pub(super) fn parse_mapping(
     settings: &ParseSettings,
     problems: &mut Problems,
 ) -> Option<Route> {
-    tell_other_fields(fields, problems);
+    FIELDS.tell(fields, problems);
     refuse_shadow(fields, problems);
     let matches = parse_match(fields, version, problems);
     let action = parse_action(fields, namespace, settings, problems);
@@ -126,39 +132,6 @@ pub(super) fn parse_mapping(
     })
 }
 
-/// Tells which fields have no effect, aren't known, or are written twice.
-fn tell_other_fields(fields: &Fields<'_>, problems: &mut Problems) {
-    let last = last_of_each_key(fields.entries);
-    if last.len() < fields.entries.len() {
-        let message = "a field is written twice; the last one counts";
-        problems.add_at(Severity::Warning, "", fields.location, message);
-    }
-    let mut unknown = 0;
-    for entry in last {
-        let name = entry.key.as_str();
-        if EFFECTIVE.contains(&name) || SILENT.contains(&name) {
-            continue;
-        }
-        if NO_EFFECT.contains(&name) {
-            let value = entry.value.as_text().unwrap_or_default();
-            if !entry.value.is_neutral() && !DEFAULTS.contains(&(name, value)) {
-                problems.push(Problem { location: entry.location, ..Problem::no_effect(name) });
-            }
-            continue;
-        }
-        // The API server prunes what it doesn't know; only text can hold typing errors.
-        if entry.location.is_some() && unknown < MAX_UNKNOWN {
-            unknown += 1;
-            let known = EFFECTIVE.iter().chain(SILENT).chain(NO_EFFECT).copied();
-            let message = match closest(name, known) {
-                Some(other) => format!("is not a field of a Mapping; did you mean {other}?"),
-                None => "is not a field of a Mapping and is ignored".to_owned(),
-            };
-            problems.add_at(Severity::Warning, name, entry.location, message);
-        }
-    }
-}
-
 /// A shadow receives copies whose answers nobody sees; as a plain route it would answer clients.
 fn refuse_shadow(fields: &Fields<'_>, problems: &mut Problems) {
     if fields.flag("shadow", false, Severity::Error, problems)
@@ -171,7 +144,7 @@ fn refuse_shadow(fields: &Fields<'_>, problems: &mut Problems) {
 
 /// A share in percent. Emissary serves a lone Mapping whatever its weight, so that one above 100
 /// is taken as 100; a negative one means nothing.
-fn parse_weight(fields: &Fields<'_>, problems: &mut Problems) -> Option<u8> {
+pub(super) fn parse_weight(fields: &Fields<'_>, problems: &mut Problems) -> Option<u8> {
     let number = fields.int("weight", Severity::Error, problems)?;
     let field = fields.get("weight")?;
     let message = format!("{number} is not a share in percent; write a number from 0 to 100");

@@ -14,12 +14,21 @@ mod expand;
 mod fields;
 mod file;
 mod headers;
+mod host;
+mod known;
 mod kubernetes;
+mod listener;
 mod mapping;
 mod matching;
 pub(super) mod node;
+mod resolver;
 mod service;
 mod suggest;
+mod tcp_mapping;
+mod tls;
+mod tls_context;
+mod tls_names;
+mod words;
 pub(super) mod yaml;
 
 #[cfg(test)]
