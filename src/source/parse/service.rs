@@ -9,6 +9,9 @@ use crate::model::policy::ClusterPolicy;
 /// The port of a service that names none (Emissary, for upstreams without TLS).
 pub(super) const DEFAULT_PORT: u16 = 80;
 
+/// The port of a service that names none, with TLS (Emissary).
+pub(super) const DEFAULT_TLS_PORT: u16 = 443;
+
 /// Longest name of a cluster, in bytes (Emissary cuts above it).
 const MAX_CLUSTER_NAME: usize = 60;
 
@@ -90,6 +93,15 @@ impl ServiceText {
         Ok(Self { tls: scheme == "https", host, port, warnings })
     }
 
+    /// The host and port as they were written, for people.
+    pub(super) fn written(&self) -> String {
+        self.with_port(match &self.host {
+            ServiceHost::Name(name) => name.clone(),
+            ServiceHost::Address(IpAddr::V6(address)) => format!("[{address}]"),
+            ServiceHost::Address(address) => address.to_string(),
+        })
+    }
+
     /// The host and port with the namespace in it where Emissary puts it: names without a dot,
     /// but for `localhost`, in a namespace that isn't the gateway's.
     pub(super) fn qualified(&self, namespace: &str, own_namespace: &str) -> String {
@@ -129,11 +141,7 @@ impl ServiceText {
                 },
             },
         };
-        let service = self.with_port(match &self.host {
-            ServiceHost::Name(name) => name.clone(),
-            ServiceHost::Address(IpAddr::V6(address)) => format!("[{address}]"),
-            ServiceHost::Address(address) => address.to_string(),
-        });
+        let service = self.written();
         let name = cluster_name(&service, policy, &upstream);
         Cluster {
             name: ClusterName(name.into()),
