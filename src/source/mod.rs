@@ -65,6 +65,11 @@ impl Collection {
         Self::Files,
     ];
 
+    /// The collection of the custom resources of a kind.
+    pub fn of(kind: Kind) -> Option<Self> {
+        Self::ALL.into_iter().find(|collection| collection.kind() == Some(kind))
+    }
+
     /// The kind whose custom resources it holds; `None` for others.
     pub fn kind(self) -> Option<Kind> {
         match self {
