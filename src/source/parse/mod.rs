@@ -18,6 +18,7 @@ mod kubernetes;
 mod mapping;
 mod matching;
 pub(super) mod node;
+mod secret;
 mod service;
 mod suggest;
 pub(super) mod yaml;
@@ -35,6 +36,7 @@ pub use self::file::parse_file;
 pub(super) use self::file::unreadable_file;
 pub(super) use self::kubernetes::{created_of, labels_of};
 pub use self::kubernetes::{parse_endpoint_slice, parse_service};
+pub use self::secret::{parse_pem_files, parse_secret};
 pub use super::annotation::{annotation_of, parse_annotation};
 
 /// What parsing needs to know of the process.
