@@ -4,6 +4,7 @@
 //! [`build`](super::build) finds out whether they exist.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -90,6 +91,18 @@ pub enum PemSource {
         /// `private_key_file`.
         key: Option<Arc<str>>,
     },
+}
+
+impl fmt::Display for PemSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Secret(key) => write!(f, "Secret {key}"),
+            Self::Files { certificates, key: None } => write!(f, "file {certificates}"),
+            Self::Files { certificates, key: Some(key) } => {
+                write!(f, "files {certificates} and {key}")
+            }
+        }
+    }
 }
 
 /// What a TCPMapping asks for.

@@ -71,7 +71,7 @@ fn parse_state(raw: &Json) -> SecretState {
         );
     }
     match values(raw) {
-        Ok(values) => SecretState::Present(Arc::new(contents(&values))),
+        Ok(values) => SecretState::Present(Arc::new(parse_secret_values(&values))),
         Err(message) => SecretState::Unreadable(message),
     }
 }
@@ -112,7 +112,8 @@ fn decode(key: &str, value: &Json) -> Result<Vec<u8>, Arc<str>> {
     Ok(bytes)
 }
 
-fn contents(values: &BTreeMap<&str, Vec<u8>>) -> SecretContents {
+/// Reads the values of a Secret by their keys.
+pub fn parse_secret_values(values: &BTreeMap<&str, Vec<u8>>) -> SecretContents {
     let material = |name: &'static str| {
         values.get(name).map(|bytes| Material { name, bytes: bytes.as_slice() })
     };
