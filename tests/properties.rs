@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use http::{HeaderMap, HeaderValue, Method};
-use nuncio::model::cluster::{Cluster, ClusterName, Upstream};
 use nuncio::model::config::Leg;
 use nuncio::model::key::{Kind, ObjectKey, Origin};
 use nuncio::model::object::{Content, Object};
-use nuncio::model::policy::{ClusterPolicy, RoutePolicy};
+use nuncio::model::policy::RoutePolicy;
 use nuncio::model::regex::Regex;
 use nuncio::model::route::{
     Action, Forward, HeaderEdits, HeaderMatch, HostMatch, HostRewrite, PathMatch, PathMatchKind,
     PathRewrite, QueryMatch, Route, RouteMatch, ValueMatch,
 };
 use nuncio::model::snapshot::{Defaults, Snapshot};
+use nuncio::model::written::{UpstreamSpec, WrittenRoute};
 use nuncio::model::{Build, build};
 use nuncio::routing::{Outcome, RequestHead, RouteTable};
 use nuncio::source::store::Store;
@@ -60,7 +60,7 @@ fn value_match() -> impl Strategy<Value = ValueMatch> {
     ]
 }
 
-fn route() -> impl Strategy<Value = Route> {
+fn route() -> impl Strategy<Value = WrittenRoute> {
     let method = prop::option::weighted(0.3, Just(ValueMatch::Exact("POST".into())));
     let headers = prop::collection::vec(value_match(), 0..2).prop_map(|values| {
         values.into_iter().map(|value| HeaderMatch { name: "x-h".into(), value }).collect()
@@ -83,15 +83,9 @@ fn route() -> impl Strategy<Value = Route> {
     )
 }
 
-fn forward() -> Action {
+fn forward() -> Action<UpstreamSpec> {
     Action::Forward(Forward {
-        cluster: Arc::new(Cluster {
-            name: ClusterName("cluster_web".into()),
-            service: "web".into(),
-            upstream: Upstream::Name { host: "web".into(), port: 80 },
-            policy: ClusterPolicy::default(),
-            tls: None,
-        }),
+        cluster: UpstreamSpec::plain("web", 80, "default"),
         path: PathRewrite::Keep,
         host: HostRewrite::Keep,
     })
