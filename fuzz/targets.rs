@@ -72,7 +72,7 @@ pub(crate) fn host_header(bytes: &[u8]) {
         draw: 0,
     };
     let table = hosts();
-    let found = table.find(&head).map(|leg| &leg.key);
+    let found = table.find_any(&head).map(|leg| &leg.key);
     let considered = table.explain(&head);
     let expected = considered.iter().find_map(|considered| match &considered.outcome {
         Outcome::Wins(leg) => Some(&leg.key),
