@@ -54,6 +54,7 @@ fn build_text(text: &str, settings: Settings) -> Build {
         environment: settings.environment,
     };
     let mut defaults = Defaults { services_known: settings.services_known, ..Defaults::default() };
+    defaults.namespace = parse.namespace.clone();
     defaults.ambassador_id = settings.ambassador_id.unwrap_or(defaults.ambassador_id);
     let mut store = Store::new(defaults, [Collection::Files]);
     store.apply(Event::Init(Collection::Files));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::model::object::{Problem, Severity};
 use crate::model::policy::{Limit, RoutePolicy};
 use crate::model::route::Route;
+use crate::model::written::WrittenRoute;
 
 use super::ParseSettings;
 use super::action::parse_action;
@@ -104,7 +105,7 @@ pub(super) fn parse_mapping(
     namespace: &str,
     settings: &ParseSettings,
     problems: &mut Problems,
-) -> Option<Route> {
+) -> Option<WrittenRoute> {
     tell_other_fields(fields, problems);
     refuse_shadow(fields, problems);
     let matches = parse_match(fields, version, problems);
