@@ -3,6 +3,7 @@
 //! Modules in the order of the data's flow; see ARCHITECTURE.md for the picture.
 #![forbid(unsafe_code)]
 
+pub mod convert;
 pub mod crd;
 pub mod source;
 

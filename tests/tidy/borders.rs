@@ -30,6 +30,7 @@ const IMPURE: &[&str] = &[
 const ALL: &[&str] = &["*"];
 
 const BORDERS: &[Border] = &[
+    Border { module: "convert", ours: &[], crates: &["serde_json", "thiserror"], never: IMPURE },
     Border {
         module: "crd",
         ours: &[],
@@ -50,7 +51,7 @@ const BORDERS: &[Border] = &[
     },
     Border {
         module: "source",
-        ours: &["crd", "model"],
+        ours: &["convert", "crd", "model"],
         crates: ALL,
         never: &["axum", "hyper", "tower", "rustls", "clap"],
     },
@@ -73,7 +74,12 @@ const BORDERS: &[Border] = &[
         // hyper is how one replica listens to another.
         never: &["axum", "clap"],
     },
-    Border { module: "admission", ours: &["source", "model"], crates: ALL, never: &["clap"] },
+    Border {
+        module: "admission",
+        ours: &["convert", "source", "model"],
+        crates: ALL,
+        never: &["clap"],
+    },
     Border {
         module: "admin",
         ours: &[

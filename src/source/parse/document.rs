@@ -14,6 +14,7 @@ use super::ParseSettings;
 use super::expand::expand;
 use super::fields::{Fields, Problems};
 use super::kubernetes::{created_of, labels_of};
+use super::legacy::lift;
 use super::mapping::parse_mapping;
 use super::matching::ApiVersion;
 use super::node::{Entry, Node, Style, Value};
@@ -289,7 +290,10 @@ fn build_object(
     settings: &ParseSettings,
     mut problems: Problems,
 ) -> Object {
-    let Envelope { kind, version, name, namespace, labels, location, spec } = envelope;
+    let Envelope { kind, version, name, namespace, labels, location, mut spec } = envelope;
+    if version == ApiVersion::Legacy {
+        lift(kind.as_str(), &mut spec);
+    }
     let fields = Fields { location, entries: &spec };
     let ambassador_id = parse_id(&fields, &mut problems);
     let content = match kind {

@@ -15,6 +15,7 @@ mod fields;
 mod file;
 mod headers;
 mod kubernetes;
+mod legacy;
 mod mapping;
 mod matching;
 pub(super) mod node;

@@ -4,13 +4,14 @@ mod annotations;
 mod files;
 mod mappings;
 mod services;
+mod versions;
 
 use std::sync::Arc;
 
 use super::{CarrierMeta, ParseSettings, parse_annotation};
 use crate::model::key::{Carrier, CarrierKind};
 use crate::model::object::{Content, Object};
-use crate::model::route::{Action, Forward, Route};
+use crate::model::route::{Action, Forward, HostMatch, Route};
 
 /// The settings of a gateway in the namespace `ambassador`.
 fn settings() -> ParseSettings {
