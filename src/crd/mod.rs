@@ -4,6 +4,7 @@
 //! one field where serde would refuse the whole object.
 
 mod annotated;
+mod legacy;
 mod mapping;
 mod mapping_types;
 mod rules;
@@ -13,6 +14,9 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt as _;
 
 pub use self::annotated::{AnnotatedResource, AnnotatedResourceSpec, CarrierRef};
+pub use self::legacy::{
+    CONVERSION_PATH, Legacy, conversion, legacy_versions, with_legacy_versions,
+};
 pub use self::mapping::{Mapping, MappingSpec};
 pub use self::mapping_types::{
     AddedHeader, CircuitBreaker, Cookie, Cors, Docs, KeepAlive, LoadBalancer, RegexMap,

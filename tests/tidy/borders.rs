@@ -33,7 +33,7 @@ const BORDERS: &[Border] = &[
     Border { module: "convert", ours: &[], crates: &["serde_json", "thiserror"], never: IMPURE },
     Border {
         module: "crd",
-        ours: &[],
+        ours: &["convert"],
         crates: &["kube", "k8s_openapi", "schemars", "serde", "serde_json", "serde_saphyr"],
         never: IMPURE,
     },
