@@ -18,6 +18,7 @@ pub mod controller;
 
 pub mod admin;
 pub mod admission;
+pub mod migrate;
 pub mod telemetry;
 
 pub mod app;

@@ -80,6 +80,7 @@ const BORDERS: &[Border] = &[
         crates: ALL,
         never: &["clap"],
     },
+    Border { module: "migrate", ours: &["convert"], crates: ALL, never: &["clap"] },
     Border {
         module: "admin",
         ours: &[
