@@ -2,12 +2,10 @@
 //! becomes of path and host.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::StatusCode;
 
 use crate::model::object::Severity;
-use crate::model::policy::ClusterPolicy;
 use crate::model::regex::Regex;
 use crate::model::route::{
     Action, Forward, HostRewrite, PathRewrite, Redirect, RedirectPath, RegexSubstitution,
@@ -16,6 +14,7 @@ use crate::model::route::{
 use crate::model::written::UpstreamSpec;
 
 use super::ParseSettings;
+use super::cluster::parse_cluster_policy;
 use super::fields::{Field, Fields, Problems};
 use super::service::ServiceText;
 
@@ -54,19 +53,14 @@ pub(super) fn parse_action(
     }
     let context = parse_tls(fields, &mut service, problems);
     let resolver = parse_resolver(fields, problems);
-    let connect_timeout = parse_connect_timeout(fields, problems);
+    let policy = parse_cluster_policy(fields, problems);
     let path = parse_path_rewrite(fields, problems);
     let host = parse_host_rewrite(fields, problems);
-    let cluster = UpstreamSpec {
-        resolver,
-        context,
-        policy: ClusterPolicy { connect_timeout, ..ClusterPolicy::default() },
-        ..service?.upstream(namespace)
-    };
+    let cluster = UpstreamSpec { resolver, context, policy, ..service?.upstream(namespace) };
     Some(Action::Forward(Forward { cluster, path: path?, host }))
 }
 
-fn parse_service(fields: &Fields<'_>, problems: &mut Problems) -> Option<ServiceText> {
+pub(super) fn parse_service(fields: &Fields<'_>, problems: &mut Problems) -> Option<ServiceText> {
     let Some(field) = fields.get("service") else {
         let message = "is missing; write the upstream as host:port";
         problems.add_at(Severity::Error, "service", fields.location, message);
@@ -114,23 +108,6 @@ fn parse_tls(
 fn parse_resolver(fields: &Fields<'_>, problems: &mut Problems) -> Option<Arc<str>> {
     let name = fields.text("resolver", Severity::Error, problems)?.trim();
     (!name.is_empty()).then(|| name.into())
-}
-
-fn parse_connect_timeout(fields: &Fields<'_>, problems: &mut Problems) -> Option<Duration> {
-    let number = fields.int("connect_timeout_ms", Severity::Warning, problems)?;
-    match u32::try_from(number) {
-        Ok(milliseconds @ 1..) => Some(Duration::from_millis(milliseconds.into())),
-        _ => {
-            if let Some(field) = fields.get("connect_timeout_ms") {
-                let message = format!(
-                    "has to be a positive number of milliseconds; {number} is \
-                                       ignored"
-                );
-                problems.add(Severity::Warning, &field, message);
-            }
-            None
-        }
-    }
 }
 
 fn parse_path_rewrite(fields: &Fields<'_>, problems: &mut Problems) -> Option<PathRewrite> {
