@@ -18,6 +18,7 @@ use super::kubernetes::{created_of, labels_of};
 use super::listener::parse_listener;
 use super::mapping::parse_mapping;
 use super::matching::ApiVersion;
+use super::module::parse_module;
 use super::node::{Entry, Node, Style, Value};
 use super::resolver::parse_resolver;
 use super::suggest::closest;
@@ -352,24 +353,13 @@ fn parse_content(
         Kind::TlsContext => {
             Content::TlsContext(Arc::new(parse_tls_context(fields, namespace, problems)))
         }
-        Kind::Module => return refuse_module(name, fields, problems),
+        Kind::Module => Content::Defaults(Arc::new(parse_module(name, fields, problems)?)),
         Kind::KubernetesServiceResolver | Kind::KubernetesEndpointResolver => {
             Content::Resolver(parse_resolver(kind, fields, problems)?)
         }
         Kind::Probe | Kind::Unknown => return None,
     };
     Some(content)
-}
-
-/// What a Module asks for would be left undone without a word otherwise.
-fn refuse_module(
-    name: Option<&str>,
-    fields: &Fields<'_>,
-    problems: &mut Problems,
-) -> Option<Content> {
-    let message = format!("Module {} is not supported by this version", name.unwrap_or_default());
-    problems.add_at(Severity::Unsupported, "kind", fields.location, message);
-    None
 }
 
 /// `ambassador_id`: a text or a list of texts in every version.

@@ -16,6 +16,8 @@ pub(super) struct Known<'a> {
     pub(super) of: &'a str,
     /// Fields with an effect.
     pub(super) effective: &'a [&'a str],
+    /// Fields with an effect that other kinds have as well.
+    pub(super) shared: &'a [&'a str],
     /// Fields that are for others to read, and crumbs of conversions between versions.
     pub(super) silent: &'a [&'a str],
     /// Fields that have no effect.
@@ -45,7 +47,7 @@ impl Known<'_> {
         let mut unknown = 0;
         for entry in entries {
             let name = entry.key.as_str();
-            if self.effective.contains(&name) || self.silent.contains(&name) {
+            if [self.effective, self.shared, self.silent].iter().any(|of| of.contains(&name)) {
                 continue;
             }
             if self.no_effect.contains(&name) {
@@ -66,7 +68,8 @@ impl Known<'_> {
     }
 
     fn unknown(&self, name: &str) -> String {
-        let known = self.effective.iter().chain(self.silent).chain(self.no_effect).copied();
+        let all = [self.effective, self.shared, self.silent, self.no_effect];
+        let known = all.into_iter().flatten().copied();
         match closest(name, known) {
             Some(other) => format!("is not a field of {}; did you mean {other}?", self.of),
             None => format!("is not a field of {} and is ignored", self.of),

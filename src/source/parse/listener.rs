@@ -23,6 +23,7 @@ const FIELDS: Known<'_> = Known {
         "l7Depth",
         "http2MaxConcurrentStreams",
     ],
+    shared: &[],
     silent: &[],
     no_effect: &[],
     defaults: &[],
@@ -31,6 +32,7 @@ const FIELDS: Known<'_> = Known {
 const BINDING: Known<'_> = Known {
     of: "hostBinding",
     effective: &["namespace", "selector"],
+    shared: &[],
     silent: &[],
     no_effect: &[],
     defaults: &[],

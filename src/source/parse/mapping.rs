@@ -1,5 +1,6 @@
 //! From a Mapping's spec to a route.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::object::Severity;
@@ -8,10 +9,15 @@ use crate::model::route::Route;
 
 use super::ParseSettings;
 use super::action::parse_action;
+use super::cluster::{self, parse_priority};
+use super::cors::parse_cors;
 use super::fields::{Fields, Problems};
 use super::headers::parse_edits;
 use super::known::Known;
 use super::matching::{ApiVersion, parse_match};
+use super::read::read_flag;
+use super::retry::parse_retry;
+use super::upgrade::parse_upgrades;
 
 /// Fields with an effect.
 const EFFECTIVE: &[&str] = &[
@@ -47,10 +53,15 @@ const EFFECTIVE: &[&str] = &[
     "remove_response_headers",
     "timeout_ms",
     "idle_timeout_ms",
-    "connect_timeout_ms",
+    "priority",
+    "retry_policy",
     "resolver",
     "tls",
     "shadow",
+    "cors",
+    "add_linkerd_headers",
+    "allow_upgrade",
+    "use_websocket",
 ];
 
 /// Fields that are for others to read, and crumbs of Emissary's conversion between versions.
@@ -59,30 +70,8 @@ const SILENT: &[&str] =
 
 /// Fields of a Mapping that have no effect yet; `rate_limits` is v0's form of `labels`.
 const NO_EFFECT: &[&str] = &[
-    "priority",
-    "add_linkerd_headers",
-    "cluster_idle_timeout_ms",
-    "cluster_max_connection_lifetime_ms",
-    "retry_policy",
-    "circuit_breakers",
-    "load_balancer",
-    "keepalive",
-    "health_checks",
-    "v3health_checks",
-    "outlier_detection",
-    "cors",
-    "grpc",
-    "allow_upgrade",
-    "use_websocket",
-    "dns_type",
-    "respect_dns_ttl",
-    "enable_ipv4",
-    "enable_ipv6",
     "bypass_auth",
     "auth_context_extensions",
-    "cluster_tag",
-    "stats_name",
-    "v3StatsName",
     "modules",
     "envoy_override",
     "error_response_overrides",
@@ -90,17 +79,14 @@ const NO_EFFECT: &[&str] = &[
     "rate_limits",
 ];
 
-/// Values that ask for what happens anyway.
-const DEFAULTS: &[(&str, &str)] =
-    &[("priority", "default"), ("dns_type", "strict_dns"), ("enable_ipv4", "true")];
-
 /// All of them.
 const FIELDS: Known<'_> = Known {
     of: "a Mapping",
     effective: EFFECTIVE,
+    shared: cluster::FIELDS,
     silent: SILENT,
     no_effect: NO_EFFECT,
-    defaults: DEFAULTS,
+    defaults: &[],
 };
 
 /// The route that a Mapping in `namespace` asks for, or `None` where a problem forbids one.
@@ -119,8 +105,7 @@ pub(super) fn parse_mapping(
     let weight = parse_weight(fields, problems);
     let request_headers = parse_edits("request", fields, problems);
     let response_headers = parse_edits("response", fields, problems);
-    let timeout = parse_timeout("timeout_ms", fields, problems);
-    let idle_timeout = parse_timeout("idle_timeout_ms", fields, problems);
+    let policy = parse_policy(fields, problems);
     Some(Route {
         matches: matches?,
         precedence,
@@ -128,8 +113,25 @@ pub(super) fn parse_mapping(
         action: action?,
         request_headers,
         response_headers,
-        policy: RoutePolicy { timeout, idle_timeout, ..RoutePolicy::default() },
+        policy,
     })
+}
+
+/// What is asked beside match and action.
+fn parse_policy(fields: &Fields<'_>, problems: &mut Problems) -> RoutePolicy {
+    let flag = |name: &str, problems: &mut Problems| {
+        fields.get(name).and_then(|field| read_flag(&field, problems))
+    };
+    RoutePolicy {
+        timeout: parse_timeout("timeout_ms", fields, problems),
+        idle_timeout: parse_timeout("idle_timeout_ms", fields, problems),
+        retry: parse_retry(fields, problems),
+        cors: fields.get("cors").and_then(|field| parse_cors(&field, problems)).map(Arc::new),
+        priority: parse_priority(fields, problems),
+        upgrades: parse_upgrades(fields, problems),
+        linkerd_headers: flag("add_linkerd_headers", problems),
+        bypass_auth: flag("bypass_auth", problems),
+    }
 }
 
 /// A shadow receives copies whose answers nobody sees; as a plain route it would answer clients.
