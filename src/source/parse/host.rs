@@ -27,7 +27,7 @@ const FIELDS: Known<'_> = Known {
         "tls",
     ],
     // `acmeProvider` and `previewUrl` are told below.
-    shared: &[],
+    elsewhere: &[],
     silent: &["acmeProvider", "previewUrl"],
     no_effect: &[],
     defaults: &[],
@@ -36,7 +36,7 @@ const FIELDS: Known<'_> = Known {
 const INSECURE: Known<'_> = Known {
     of: "requestPolicy.insecure",
     effective: &["action"],
-    shared: &[],
+    elsewhere: &[],
     silent: &[],
     no_effect: &["additionalPort"],
     // Emissary's documents wrote -1 for no port.
@@ -72,7 +72,7 @@ const TLS: Known<'_> = Known {
         "ecdhCurves",
         "sni",
     ],
-    shared: &[],
+    elsewhere: &[],
     silent: &[],
     no_effect: &["redirect_cleartext_from", "redirectCleartextFrom"],
     defaults: &[],

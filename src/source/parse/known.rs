@@ -16,8 +16,8 @@ pub(super) struct Known<'a> {
     pub(super) of: &'a str,
     /// Fields with an effect.
     pub(super) effective: &'a [&'a str],
-    /// Fields with an effect that other kinds have as well.
-    pub(super) shared: &'a [&'a str],
+    /// Fields with an effect that several kinds share.
+    pub(super) elsewhere: &'a [&'a str],
     /// Fields that are for others to read, and crumbs of conversions between versions.
     pub(super) silent: &'a [&'a str],
     /// Fields that have no effect.
@@ -47,7 +47,8 @@ impl Known<'_> {
         let mut unknown = 0;
         for entry in entries {
             let name = entry.key.as_str();
-            if [self.effective, self.shared, self.silent].iter().any(|of| of.contains(&name)) {
+            let quiet = [self.effective, self.elsewhere, self.silent];
+            if quiet.iter().any(|fields| fields.contains(&name)) {
                 continue;
             }
             if self.no_effect.contains(&name) {
@@ -68,8 +69,8 @@ impl Known<'_> {
     }
 
     fn unknown(&self, name: &str) -> String {
-        let all = [self.effective, self.shared, self.silent, self.no_effect];
-        let known = all.into_iter().flatten().copied();
+        let known = [self.effective, self.elsewhere, self.silent, self.no_effect].into_iter();
+        let known = known.flatten().copied();
         match closest(name, known) {
             Some(other) => format!("is not a field of {}; did you mean {other}?", self.of),
             None => format!("is not a field of {} and is ignored", self.of),

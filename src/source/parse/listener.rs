@@ -23,7 +23,7 @@ const FIELDS: Known<'_> = Known {
         "l7Depth",
         "http2MaxConcurrentStreams",
     ],
-    shared: &[],
+    elsewhere: &[],
     silent: &[],
     no_effect: &[],
     defaults: &[],
@@ -32,7 +32,7 @@ const FIELDS: Known<'_> = Known {
 const BINDING: Known<'_> = Known {
     of: "hostBinding",
     effective: &["namespace", "selector"],
-    shared: &[],
+    elsewhere: &[],
     silent: &[],
     no_effect: &[],
     defaults: &[],

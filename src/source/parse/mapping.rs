@@ -83,7 +83,7 @@ const NO_EFFECT: &[&str] = &[
 const FIELDS: Known<'_> = Known {
     of: "a Mapping",
     effective: EFFECTIVE,
-    shared: cluster::FIELDS,
+    elsewhere: cluster::FIELDS,
     silent: SILENT,
     no_effect: NO_EFFECT,
     defaults: &[],

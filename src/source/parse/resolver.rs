@@ -20,7 +20,7 @@ pub(super) fn parse_resolver(
     let known = Known {
         of: &format!("a {}", kind.as_str()),
         effective: &["ambassador_id"],
-        shared: &[],
+        elsewhere: &[],
         silent: &[],
         no_effect: &[],
         defaults: &[],

@@ -38,7 +38,7 @@ const FIELDS: Known<'_> = Known {
         "v3StatsName",
         "idle_timeout_ms",
     ],
-    shared: &[],
+    elsewhere: &[],
     silent: &["v2ExplicitTLS"],
     no_effect: &[],
     defaults: &[],

@@ -31,7 +31,7 @@ const FIELDS: Known<'_> = Known {
         "secret_namespacing",
         "sni",
     ],
-    shared: &[],
+    elsewhere: &[],
     silent: &[],
     no_effect: &["redirect_cleartext_from"],
     defaults: &[],
