@@ -12,6 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use nuncio::model::cluster::{Cluster, ClusterName, ServiceRef, Upstream};
 use nuncio::model::config::{GatewayConfig, Leg, RouteGroup, Share};
 use nuncio::model::key::{Kind, ObjectKey, Origin, ServiceKey};
+use nuncio::model::listener::{InsecureAction, Listener, SecurityModel, Stack, VirtualHost};
 use nuncio::model::policy::{ClusterPolicy, RoutePolicy};
 use nuncio::model::route::{
     Action, Forward, HeaderEdits, HostMatch, HostRewrite, PathMatch, PathMatchKind, PathRewrite,
@@ -34,7 +35,6 @@ pub(crate) struct Gateway {
 pub(crate) fn options() -> ProxyOptions {
     ProxyOptions {
         listen_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        http_port: 0,
         ..ProxyOptions::default()
     }
 }
@@ -55,7 +55,7 @@ impl Gateway {
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.proxy.local_addr()
+        self.proxy.local_addr().expect("a port is open")
     }
 
     /// Sends one request on a connection of its own and returns all of the answer.
@@ -256,6 +256,11 @@ pub(crate) fn route_to(prefix: &str, action: Action) -> Route {
 }
 
 pub(crate) fn table(routes: Vec<Route>) -> RouteTable {
+    table_of(vec![listener(0)], routes)
+}
+
+/// The table of these listeners and routes.
+pub(crate) fn table_of(listeners: Vec<Listener>, routes: Vec<Route>) -> RouteTable {
     let groups = routes
         .into_iter()
         .enumerate()
@@ -271,8 +276,33 @@ pub(crate) fn table(routes: Vec<Route>) -> RouteTable {
             Arc::new(RouteGroup { precedence: 0, legs: vec![leg] })
         })
         .collect();
-    let config = GatewayConfig { groups, ..GatewayConfig::default() };
+    let listeners = listeners.into_iter().map(Arc::new).collect();
+    let config = GatewayConfig { groups, listeners, ..GatewayConfig::default() };
     RouteTable::compile(&Arc::new(config), &RouteTable::default())
+}
+
+/// A listener for HTTP in cleartext; 0 takes any free port.
+pub(crate) fn listener(port: u16) -> Listener {
+    let host = VirtualHost {
+        key: None,
+        name: HostMatch::Any,
+        port: None,
+        tls: None,
+        insecure: InsecureAction::Route,
+        selector: Arc::default(),
+    };
+    Listener {
+        key: None,
+        address: None,
+        port,
+        stat_prefix: "ingress_http".into(),
+        stack: Stack { proxy_protocol: false, tls: false, http: true },
+        security: SecurityModel::ForwardedProto,
+        trusted_hops: 0,
+        max_concurrent_streams: None,
+        hosts: vec![Arc::new(host)],
+        tcp: vec![],
+    }
 }
 
 /// A current-thread runtime for what is easier to say in async.

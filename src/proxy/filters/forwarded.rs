@@ -55,7 +55,7 @@ where
         }
         let peer = &inbound.exchange.conn.peer_value;
         append_forwarded_for(headers, peer);
-        headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+        headers.insert(FORWARDED_PROTO, HeaderValue::from_static(inbound.exchange.conn.scheme()));
         headers.insert(EXTERNAL_ADDRESS, peer.clone());
         headers.insert(REQUEST_ID, build_request_id(fastrand::u128(..)));
         self.inner.call(inbound)
