@@ -121,6 +121,15 @@ impl ClientIo {
     pub(crate) fn new(stream: Transport, ahead: Bytes, conn: Rc<Conn>) -> Self {
         Self { inner: TokioIo::new(stream), ahead, conn, stuck: false }
     }
+
+    /// Puts bytes back that have been read, but not as HTTP.
+    pub(crate) fn preceded_by(mut self, bytes: Bytes) -> Self {
+        self.ahead = match self.ahead.is_empty() {
+            true => bytes,
+            false => [bytes, self.ahead].concat().into(),
+        };
+        self
+    }
 }
 
 impl Read for ClientIo {

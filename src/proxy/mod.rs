@@ -31,11 +31,14 @@ mod log_format;
 mod options;
 mod port;
 mod proxy_protocol;
+mod serve;
 mod server;
 mod service;
 mod tcp;
 mod timer;
 mod tls;
+mod tunnel;
+mod upgrade;
 mod upstream;
 mod worker;
 
