@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use bytes::BytesMut;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::connection::{Conn, LocalExecutor, Phase};
 use super::io::{ClientIo, Transport};
@@ -73,7 +73,11 @@ pub(super) async fn serve(conn: &Rc<Conn>, mut stream: Transport, mut ahead: Byt
         Some(protocol) => protocol,
         None => match sniff(&mut stream, conn, &mut ahead).await {
             Some(protocol) => protocol,
-            None => return,
+            None => {
+                // TLS has an end of its own.
+                let _ = stream.shutdown().await;
+                return;
+            }
         },
     };
     let io = ClientIo::new(stream, ahead.freeze(), Rc::clone(conn));

@@ -44,10 +44,14 @@ impl Gateway {
         Self::with(options(), routes)
     }
 
-    pub(crate) fn with(mut options: ProxyOptions, routes: Vec<Route>) -> Self {
+    pub(crate) fn with(options: ProxyOptions, routes: Vec<Route>) -> Self {
+        Self::with_table(options, table(routes))
+    }
+
+    pub(crate) fn with_table(mut options: ProxyOptions, first: RouteTable) -> Self {
         let log = Arc::new(Mutex::new(Vec::new()));
         options.access_log_sink = LogSink::Memory(Arc::clone(&log));
-        let (tables, table_reader) = channel(table(routes));
+        let (tables, table_reader) = channel(first);
         let (endpoints, endpoint_reader) = channel(Endpoints::default());
         let proxy = Proxy::start(options, table_reader, endpoint_reader, Arc::new(|| true))
             .expect("starts");

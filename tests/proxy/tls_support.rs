@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::aws_lc_rs::digest::{SHA256, digest};
 use nuncio::model::listener::{InsecureAction, Listener, Stack, VirtualHost};
 use nuncio::model::route::HostMatch;
 use nuncio::model::tls::{
@@ -15,9 +16,13 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
     IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber,
 };
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    StreamOwned,
+};
 
 use crate::support::listener;
 
@@ -110,9 +115,9 @@ impl Issued {
     /// As the gateway has it.
     pub(crate) fn model(&self) -> Arc<Certificate> {
         let der = self.certificate.der();
-        let digest = ring_free_sha256(der);
+        let digest = digest(&SHA256, der);
         Arc::new(Certificate {
-            fingerprint: digest,
+            fingerprint: digest.as_ref().try_into().expect("32 bytes"),
             chain: vec![der.to_vec().into()],
             key: Private::new(self.key.serialize_der()),
             names: self.names.clone(),
@@ -125,15 +130,6 @@ impl Issued {
         let key = PrivateKeyDer::try_from(self.key.serialize_der()).expect("a key");
         (vec![self.certificate.der().clone()], key)
     }
-}
-
-fn ring_free_sha256(bytes: &[u8]) -> [u8; 32] {
-    let digest = aws_lc_rs_digest(bytes);
-    digest.as_slice().try_into().expect("32 bytes")
-}
-
-fn aws_lc_rs_digest(bytes: &[u8]) -> Vec<u8> {
-    ::aws_lc_rs::digest::digest(&::aws_lc_rs::digest::SHA256, bytes).as_ref().to_vec()
 }
 
 pub(crate) fn termination(issued: &Issued, clients: Option<ClientValidation>) -> Arc<Termination> {
@@ -238,4 +234,43 @@ pub(crate) fn metric(text: &str, name: &str) -> u64 {
         line.starts_with(name) && line[name.len()..].starts_with(['{', ' '])
     });
     values.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+}
+
+/// A client that believes everyone.
+#[derive(Debug)]
+pub(crate) struct Anyone;
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
+    }
 }
