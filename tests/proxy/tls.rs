@@ -458,7 +458,7 @@ fn a_drain_ends_tls_in_an_orderly_way() {
     let mut silent = begin_tls(TcpStream::connect(address).unwrap(), &config, "a.example").unwrap();
     let mut told = connect_tls(address, &config, "a.example").unwrap();
     let drain = std::thread::spawn(move || {
-        block_on(gateway.proxy.drain(Duration::ZERO, Duration::from_secs(4)));
+        block_on(gateway.proxy.drain(Duration::ZERO, Duration::from_secs(12)));
     });
     wait_for("the drain", || {
         let mut stream = connect_tls(address, &config, "a.example").unwrap();
