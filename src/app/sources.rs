@@ -25,8 +25,19 @@ use crate::source::{Collection, Event, files};
 use crate::telemetry::timings::Timings;
 
 /// What a cluster's source lists before anything is served.
-const COLLECTIONS: [Collection; 4] =
-    [Collection::Mappings, Collection::Services, Collection::Ingresses, Collection::EndpointSlices];
+const COLLECTIONS: [Collection; 11] = [
+    Collection::Mappings,
+    Collection::TcpMappings,
+    Collection::Listeners,
+    Collection::Hosts,
+    Collection::TlsContexts,
+    Collection::Modules,
+    Collection::KubernetesServiceResolvers,
+    Collection::KubernetesEndpointResolvers,
+    Collection::Services,
+    Collection::Ingresses,
+    Collection::EndpointSlices,
+];
 
 /// The state of a source that is as it should be.
 const WATCHING: &str = "watching";

@@ -77,6 +77,20 @@ pub struct TlsSpec {
     pub sni: Option<Arc<str>>,
     /// Versions, suites, protocols.
     pub parameters: TlsParameters,
+    /// The same where a dot in a Secret's name divides nothing; `None` where that is no other.
+    /// Emissary: `secret_namespacing`, which the Module may decide.
+    pub undivided: Option<Arc<TlsSpec>>,
+}
+
+impl TlsSpec {
+    /// The settings as they mean where the Module says whether `name.namespace` names a Secret
+    /// elsewhere; default true.
+    pub fn read(&self, secret_namespacing: Option<bool>) -> &Self {
+        match &self.undivided {
+            Some(undivided) if secret_namespacing == Some(false) => undivided,
+            _ => self,
+        }
+    }
 }
 
 /// Where certificates are kept.

@@ -246,6 +246,7 @@ fn older_definitions_get_what_they_declare() {
         (StatusForm::FullBefore02, dated, StatusForm::FullBefore02),
         (StatusForm::FullBefore02, emissary, StatusForm::State),
         (StatusForm::State, dated, StatusForm::State),
+        (StatusForm::Conditions, emissary, StatusForm::Nothing),
         (StatusForm::Conditions, dated, StatusForm::ConditionsBefore02),
     ] {
         assert_eq!(form.without(refusal), expected, "{form:?} {refusal}");

@@ -371,7 +371,7 @@ fn trouble(error: &Error, collection: Collection) -> Trouble {
     match code {
         403 => Trouble::Forbidden,
         404 if watching => Trouble::Expired,
-        404 if collection == Collection::Mappings => Trouble::MissingCrd,
+        404 if collection.kind().is_some() => Trouble::MissingCrd,
         400 | 410 | 504 if watching => Trouble::Expired,
         _ => Trouble::Passing,
     }

@@ -60,7 +60,7 @@ pub(super) fn parse_action(
     Some(Action::Forward(Forward { cluster, path: path?, host }))
 }
 
-fn parse_service(fields: &Fields<'_>, problems: &mut Problems) -> Option<ServiceText> {
+pub(super) fn parse_service(fields: &Fields<'_>, problems: &mut Problems) -> Option<ServiceText> {
     let Some(field) = fields.get("service") else {
         let message = "is missing; write the upstream as host:port";
         problems.add_at(Severity::Error, "service", fields.location, message);

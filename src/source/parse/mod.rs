@@ -20,17 +20,26 @@ mod fields;
 mod file;
 mod headers;
 mod health;
+mod host;
+mod known;
 mod kubernetes;
+mod listener;
 mod mapping;
 mod matching;
 mod module;
 pub(super) mod node;
 mod outlier;
 mod read;
+mod resolver;
 mod retry;
 mod service;
 mod suggest;
+mod tcp_mapping;
+mod tls;
+mod tls_context;
+mod tls_names;
 mod upgrade;
+mod words;
 pub(super) mod yaml;
 
 #[cfg(test)]

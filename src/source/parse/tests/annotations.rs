@@ -74,11 +74,11 @@ fn versions_and_kinds() {
         ("getambassador.io/v3alpha1", "Mapping", None, ""),
         ("getambassador.io/v9", "Mapping", Some("apiVersion"), "is unknown; write"),
         ("''", "Mapping", Some("apiVersion"), "is unknown; write"),
-        ("ambassador/v2", "Host", Some("kind"), "Host is not supported by this version"),
-        ("ambassador/v2", "KubernetesEndpointResolver", Some("kind"), "not supported"),
+        ("ambassador/v2", "AuthService", Some("kind"), "not supported by this version"),
+        ("ambassador/v2", "ConsulResolver", Some("kind"), "not supported"),
         ("ambassador/v2", "Maping", Some("kind"), "did you mean Mapping?"),
         ("ambassador/v2", "mapping", Some("kind"), "did you mean Mapping?"),
-        ("ambassador/v2", "Quux", Some("kind"), "this version knows Mapping"),
+        ("ambassador/v2", "Quux", Some("kind"), "this version knows Mapping, TCPMapping"),
     ] {
         let text =
             format!("apiVersion: {version}\nkind: {kind}\nname: m\nprefix: /a/\nservice: s\n");

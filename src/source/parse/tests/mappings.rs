@@ -403,8 +403,11 @@ fn resources_are_parsed_from_json() {
     let object = parse_resource(Kind::Mapping, &old, &settings());
     assert_eq!(super::route(&object).matches.host, Some(HostMatch::Any));
     assert_eq!(super::route(&object).matches.headers[0].value, ValueMatch::Present);
-    for raw in [json!(null), json!({}), json!({"metadata": {"name": "x"}, "spec": [1]})] {
-        let object = parse_resource(Kind::Mapping, &raw, &settings());
-        assert_eq!(problems(&object), ["Error prefix", "Error service"]);
+    let missing = ["Error prefix", "Error service"];
+    for raw in [json!(null), json!({}), json!({"metadata": {"name": "x"}})] {
+        assert_eq!(problems(&parse_resource(Kind::Mapping, &raw, &settings())), missing);
     }
+    let raw = json!({"metadata": {"name": "x"}, "spec": [1]});
+    let object = parse_resource(Kind::Mapping, &raw, &settings());
+    assert_eq!(problems(&object), ["Error spec", "Error prefix", "Error service"]);
 }

@@ -2,8 +2,12 @@
 
 mod annotations;
 mod files;
+mod hosts;
+mod listeners;
 mod mappings;
 mod services;
+mod tcp_mappings;
+mod tls_contexts;
 
 use std::sync::Arc;
 
@@ -58,6 +62,31 @@ fn version_mapping(version: &str, fields: &str) -> Arc<Object> {
     let objects = parse(&text);
     assert_eq!(objects.len(), 1, "{text}");
     Arc::clone(&objects[0])
+}
+
+/// The only object of a v3alpha1 document of a kind, with these fields.
+fn of_kind(kind: &str, fields: &str) -> Arc<Object> {
+    of_version("getambassador.io/v3alpha1", kind, fields)
+}
+
+/// As [`of_kind`], in another API version.
+fn of_version(version: &str, kind: &str, fields: &str) -> Arc<Object> {
+    let text = format!("apiVersion: {version}\nkind: {kind}\nname: m\n{fields}");
+    let objects = parse(&text);
+    assert_eq!(objects.len(), 1, "{text}");
+    Arc::clone(&objects[0])
+}
+
+/// Each problem as `Severity field: message`.
+fn told(object: &Object) -> Vec<String> {
+    object.problems.iter().map(|problem| format!("{:?} {problem}", problem.severity)).collect()
+}
+
+/// Says that a case is told in these words, and whether the object is used all the same.
+fn assert_told(object: &Object, is_used: bool, expected: &str) {
+    let told = told(object);
+    assert!(told.iter().any(|text| text.starts_with(expected)), "{expected}: {told:?}");
+    assert_eq!(object.content != Content::Rejected, is_used, "{expected}: {told:?}");
 }
 
 fn route(object: &Object) -> &WrittenRoute {
