@@ -16,11 +16,12 @@ use super::body::ResponseBody;
 use super::error::Failure;
 use super::exchange::Exchange;
 use super::filters::edits::{self, RequestValues};
+use super::filters::forwarded::FORWARDED_PROTO;
 use super::filters::record::Inbound;
 use super::forward::forward;
 use crate::model::config::Leg;
 use crate::model::route::{Action, Probe, Redirect};
-use crate::routing::{RequestHead, redirect_location};
+use crate::routing::{Found, RequestHead, redirect_location};
 
 type Answer = Result<Response<ResponseBody>, Infallible>;
 
@@ -40,12 +41,11 @@ impl Service<Inbound> for Dispatch {
 
     fn call(&mut self, mut inbound: Inbound) -> Self::Future {
         let exchange = Rc::clone(&inbound.exchange);
-        let found = if is_misdirected(&inbound) { Err(Failure::Misdirected) } else { Ok(()) };
-        let leg = match found.and_then(|()| find(&inbound).ok_or(Failure::NoRoute)) {
-            Ok(leg) => leg,
-            Err(failure) => {
-                exchange.capture_request(&inbound.head.headers);
-                return Either::Left(ready(Ok(answer_failure(&exchange, failure))));
+        let leg = match find(&inbound) {
+            Way::Route(leg) => leg,
+            Way::ToHttps => return answer_now(&inbound, answer_to_https),
+            Way::None(failure) => {
+                return answer_now(&inbound, |_| answer_failure(&exchange, failure));
             }
         };
         *exchange.leg.borrow_mut() = Some(Arc::clone(&leg));
@@ -89,21 +89,65 @@ fn is_misdirected(inbound: &Inbound) -> bool {
     }
 }
 
-fn find(inbound: &Inbound) -> Option<Arc<Leg>> {
-    let head = &inbound.head;
+/// What becomes of a request.
+enum Way {
+    /// This route has it.
+    Route(Arc<Leg>),
+    /// It is insecure, and its host takes none that are.
+    ToHttps,
+    /// Nobody has it.
+    None(Failure),
+}
+
+fn find(inbound: &Inbound) -> Way {
+    if is_misdirected(inbound) {
+        return Way::None(Failure::Misdirected);
+    }
+    let (head, exchange) = (&inbound.head, &inbound.exchange);
     let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
-    let mut tables = inbound.exchange.worker.tables.borrow_mut();
-    let table = tables.get();
-    table
-        .find_any(&RequestHead {
-            host,
-            path: head.uri.path(),
-            query: head.uri.query(),
-            method: &head.method,
-            headers: &head.headers,
-            draw: fastrand::u8(0..100),
-        })
-        .cloned()
+    let secure = head.headers.get(FORWARDED_PROTO).is_some_and(|scheme| scheme == "https");
+    let request = RequestHead {
+        host,
+        path: head.uri.path(),
+        query: head.uri.query(),
+        method: &head.method,
+        headers: &head.headers,
+        draw: fastrand::u8(0..100),
+    };
+    let way = exchange.conn.port.with_table(&exchange.worker, |table, listener| {
+        let host = listener.host_by_authority(host)?;
+        match table.find(listener, host, secure, &request) {
+            Found::Route(leg) => Some(Way::Route(Arc::clone(leg))),
+            Found::RedirectToHttps => Some(Way::ToHttps),
+            Found::NoRoute => None,
+        }
+    });
+    way.flatten().unwrap_or(Way::None(Failure::NoRoute))
+}
+
+/// What the gateway says itself, without a route.
+fn answer_now(
+    inbound: &Inbound,
+    answer: impl FnOnce(&Inbound) -> Response<ResponseBody>,
+) -> <Dispatch as Service<Inbound>>::Future {
+    inbound.exchange.capture_request(&inbound.head.headers);
+    Either::Left(ready(Ok(answer(inbound))))
+}
+
+/// Sends a client to the same place by https (Envoy's `https_redirect`): an explicit port 80 goes,
+/// any other stays.
+fn answer_to_https(inbound: &Inbound) -> Response<ResponseBody> {
+    let host = inbound.head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = host.unwrap_or_default();
+    let host = host.strip_suffix(":80").unwrap_or(host);
+    let path = inbound.head.uri.path_and_query().map_or("/", |path| path.as_str());
+    inbound.exchange.details.set("direct_response");
+    let mut response = Response::new(ResponseBody::text(""));
+    *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
+    if let Ok(location) = HeaderValue::try_from(format!("https://{host}{path}")) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
 }
 
 /// Whether the route lets the request switch protocols. What the gateway answers itself it answers

@@ -18,7 +18,7 @@ use super::drain::{SILENT_GRACE, end_connections};
 use super::listen::{Place, PortCommand};
 use super::worker::Worker;
 use crate::model::listener::Listener;
-use crate::routing::RouteTable;
+use crate::routing::{ListenerTable, RouteTable};
 use crate::telemetry::listeners::ListenerStats;
 
 /// After an accept that failed for want of something (file descriptors): trying again at once
@@ -54,6 +54,27 @@ impl Port {
             *last = Some(found);
         }
         last.clone()
+    }
+}
+
+impl Port {
+    /// Reads the newest table with what it says of this port; where it has the port no more, with
+    /// the port's hosts as they were, so that the connections that it still has are served.
+    pub(crate) fn with_table<T>(
+        &self,
+        worker: &Worker,
+        read: impl FnOnce(&RouteTable, &ListenerTable) -> T,
+    ) -> Option<T> {
+        let mut tables = worker.tables.borrow_mut();
+        let table = tables.get();
+        let found = table.listeners().iter().find(|one| Place::of(one.spec()) == self.place);
+        match found {
+            Some(listener) => Some(read(table, listener)),
+            None => {
+                let last = self.last.borrow();
+                Some(read(table, &table.adopt(last.as_ref()?)))
+            }
+        }
     }
 }
 
