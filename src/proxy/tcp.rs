@@ -21,8 +21,8 @@ use super::io::Transport;
 use super::upstream::target::Target;
 use super::worker::Worker;
 use crate::model::listener::{TcpGroup, TcpLeg};
-use crate::telemetry::metrics::ClusterStats;
 use crate::telemetry::listeners::TcpStats;
+use crate::telemetry::metrics::ClusterStats;
 
 /// Bytes on their way, in each direction: all that a slow reader lets the other side park here.
 const BUFFER: usize = 16 * 1024;

@@ -14,7 +14,9 @@ use crate::support::{
     Backend, Gateway, ask, connect, header, listener, options, read_all, read_until, route, status,
     table_of, wait_for,
 };
-use crate::tls_support::{Authority, begin_tls, client, free_port, get, host, https, metric, termination};
+use crate::tls_support::{
+    Authority, begin_tls, client, free_port, get, host, https, metric, termination,
+};
 
 const ASK: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 const LAST: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";

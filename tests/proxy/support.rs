@@ -10,9 +10,9 @@ use http_body_util::Full;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use nuncio::model::cluster::{Cluster, ClusterName, ServiceRef, Upstream};
-use nuncio::model::config::{GatewayConfig, Leg, RouteGroup, Share};
+use nuncio::model::config::{Attachment, GatewayConfig, Leg, RouteGroup, Share};
 use nuncio::model::key::{Kind, ObjectKey, Origin, ServiceKey};
-use nuncio::model::listener::{InsecureAction, Listener, SecurityModel, Stack, VirtualHost};
+use nuncio::model::listener::Listener;
 use nuncio::model::policy::{ClusterPolicy, RoutePolicy};
 use nuncio::model::route::{
     Action, Forward, HeaderEdits, HostMatch, HostRewrite, PathMatch, PathMatchKind, PathRewrite,
@@ -33,10 +33,7 @@ pub(crate) struct Gateway {
 
 /// Options for tests: one worker on a free port, the log in memory.
 pub(crate) fn options() -> ProxyOptions {
-    ProxyOptions {
-        listen_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        ..ProxyOptions::default()
-    }
+    ProxyOptions { listen_address: IpAddr::V4(Ipv4Addr::LOCALHOST), ..ProxyOptions::default() }
 }
 
 impl Gateway {
@@ -275,9 +272,18 @@ pub(crate) fn table_of(listeners: Vec<Listener>, routes: Vec<Route>) -> RouteTab
                 name: format!("route-{index}").into(),
                 origin: Origin::Resource,
             };
-            let leg =
-                Arc::new(Leg { key, created: None, share: Share::ALL, route: Arc::new(route) });
-            Arc::new(RouteGroup { precedence: 0, legs: vec![leg] })
+            let leg = Arc::new(Leg {
+                key,
+                created: None,
+                share: Share::ALL,
+                route: Arc::new(route),
+                written: None,
+            });
+            Arc::new(RouteGroup {
+                precedence: 0,
+                attachment: Arc::new(Attachment::BY_HOST),
+                legs: vec![leg],
+            })
         })
         .collect();
     let listeners = listeners.into_iter().map(Arc::new).collect();
@@ -287,26 +293,7 @@ pub(crate) fn table_of(listeners: Vec<Listener>, routes: Vec<Route>) -> RouteTab
 
 /// A listener for HTTP in cleartext; 0 takes any free port.
 pub(crate) fn listener(port: u16) -> Listener {
-    let host = VirtualHost {
-        key: None,
-        name: HostMatch::Any,
-        port: None,
-        tls: None,
-        insecure: InsecureAction::Route,
-        selector: Arc::default(),
-    };
-    Listener {
-        key: None,
-        address: None,
-        port,
-        stat_prefix: "ingress_http".into(),
-        stack: Stack { proxy_protocol: false, tls: false, http: true },
-        security: SecurityModel::ForwardedProto,
-        trusted_hops: 0,
-        max_concurrent_streams: None,
-        hosts: vec![Arc::new(host)],
-        tcp: vec![],
-    }
+    Listener::plain(port)
 }
 
 /// A current-thread runtime for what is easier to say in async.

@@ -17,9 +17,7 @@ use crate::support::{
     Backend, Gateway, ask, block_on, cluster, connect, listener, options, read_all, route, status,
     table_of, wait_for,
 };
-use crate::tls_support::{
-    Authority, ask_tls, client, connect_tls, host, metric, termination,
-};
+use crate::tls_support::{Authority, ask_tls, client, connect_tls, host, metric, termination};
 
 fn leg(name: &str, share: Share, to: SocketAddr, idle_timeout: Limit) -> Arc<TcpLeg> {
     let key = ObjectKey {
@@ -82,7 +80,10 @@ fn bytes_go_both_ways_and_each_half_ends_by_itself() {
     });
     stream.write_all(&long).unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
-    assert!(reading.join().unwrap().unwrap() == long, "what was sent comes back after the half's end");
+    assert!(
+        reading.join().unwrap().unwrap() == long,
+        "what was sent comes back after the half's end"
+    );
     let line = &gateway.log_lines(1)[0];
     let upstream = backend.address.to_string();
     assert!(line.contains("\"- - -\" 0 - 300000 300011 "), "{line}");

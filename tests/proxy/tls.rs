@@ -10,26 +10,27 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Full};
 use nuncio::model::cluster::Upstream;
 use nuncio::model::config::GatewayConfig;
+use nuncio::model::listener::{InsecureAction, VirtualHost};
 use nuncio::model::policy::{ClientCertificateDetails, ClientCertificateHeader, HttpPolicy};
 use nuncio::model::tls::{Termination, TlsParameters, TlsVersion};
 use rustls::{HandshakeKind, ProtocolVersion};
 
 use crate::support::{
-    Backend, Gateway, block_on, connect, header, options, read_all, route, status,
-    table_of, wait_for,
+    Backend, Gateway, block_on, connect, header, options, read_all, route, status, table_of,
+    wait_for,
 };
 use crate::tls_support::{
     Authority, ask_tls, begin_tls, client, connect_tls, get, host, https, metric, termination,
 };
 
 /// A gateway with one TLS port that serves these hosts, with the backend's echo behind.
-fn gateway(hosts: Vec<Arc<nuncio::model::listener::VirtualHost>>) -> (Gateway, Backend) {
+fn gateway(hosts: Vec<Arc<VirtualHost>>) -> (Gateway, Backend) {
     gateway_with(options(), hosts)
 }
 
 fn gateway_with(
     options: nuncio::proxy::ProxyOptions,
-    hosts: Vec<Arc<nuncio::model::listener::VirtualHost>>,
+    hosts: Vec<Arc<VirtualHost>>,
 ) -> (Gateway, Backend) {
     let backend = Backend::echo();
     let routes = vec![route("/", Upstream::Address(backend.address))];
@@ -80,15 +81,42 @@ fn a_request_over_tls_is_told_so() {
 }
 
 #[test]
+fn insecure_requests_are_sent_to_https() {
+    let authority = Authority::new("root");
+    let tls = Some(termination(&authority.issue(&["a.example"]), None));
+    let redirects = VirtualHost {
+        insecure: InsecureAction::Redirect,
+        ..VirtualHost::clone(&host("a.example", tls))
+    };
+    let (gateway, _backend) = gateway(vec![Arc::new(redirects)]);
+    let config = client(&authority, None, &[]);
+    let answer = ask_tls(gateway.address(), &config, "a.example", "/x").unwrap();
+    assert_eq!(status(&answer), "200");
+    for (asked, location) in [
+        ("a.example", "https://a.example/x?y=1"),
+        ("a.example:80", "https://a.example/x?y=1"),
+        ("a.example:8080", "https://a.example:8080/x?y=1"),
+    ] {
+        // It says what it likes: the connection counts.
+        let request = format!(
+            "GET /x?y=1 HTTP/1.1\r\nhost: {asked}\r\nx-forwarded-proto: https\r\n\
+             connection: close\r\n\r\n"
+        );
+        let answer = gateway.ask(&request);
+        assert_eq!((status(&answer), header(&answer, "location")), ("301", Some(location)));
+    }
+    let elsewhere = gateway.ask("GET / HTTP/1.1\r\nhost: b\r\nconnection: close\r\n\r\n");
+    assert_eq!(status(&elsewhere), "404", "{elsewhere}");
+}
+
+#[test]
 fn the_protocol_is_agreed_on() {
     let authority = Authority::new("root");
     let issued = authority.issue(&["a.example"]);
     let (gateway, _backend) = gateway(vec![host("a.example", Some(termination(&issued, None)))]);
-    for (offered, agreed) in [
-        (vec!["h2", "http/1.1"], Some("h2")),
-        (vec!["http/1.1"], Some("http/1.1")),
-        (vec![], None),
-    ] {
+    for (offered, agreed) in
+        [(vec!["h2", "http/1.1"], Some("h2")), (vec!["http/1.1"], Some("http/1.1")), (vec![], None)]
+    {
         let stream =
             connect_tls(gateway.address(), &client(&authority, None, &offered), "a.example");
         let stream = stream.unwrap();
@@ -162,7 +190,8 @@ fn clients_show_who_they_are() {
     }
 
     // Where it is only offered, who has none comes in, and who has a wrong one doesn't.
-    let hosts = vec![host("a.example", Some(termination(&server, Some(authority.validation(false)))))];
+    let hosts =
+        vec![host("a.example", Some(termination(&server, Some(authority.validation(false)))))];
     let routes = vec![route("/", Upstream::Address(_backend.address))];
     gateway.tables.publish(Arc::new(table_of(vec![https(0, hosts)], routes)));
     assert_eq!(status(&ask(None).unwrap()), "200");
@@ -235,7 +264,8 @@ fn upstreams_are_told_of_the_clients_certificate() {
     let (server, own) = (authority.issue(&["a.example"]), authority.issue_client("me"));
     let backend = Backend::echo();
     let tls = termination(&server, Some(authority.validation(false)));
-    let all = ClientCertificateDetails { subject: true, uri: true, dns: true, ..Default::default() };
+    let all =
+        ClientCertificateDetails { subject: true, uri: true, dns: true, ..Default::default() };
     let with_cert = ClientCertificateDetails { cert: true, ..Default::default() };
     let publish = |gateway: &Gateway, client_certificate| {
         let routes = vec![route("/", Upstream::Address(backend.address))];
@@ -260,7 +290,8 @@ fn upstreams_are_told_of_the_clients_certificate() {
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
         let answer = String::from_utf8_lossy(&answer).into_owned();
-        header(answer.split_once("\r\n\r\n").unwrap().1, "x-forwarded-client-cert").map(str::to_owned)
+        header(answer.split_once("\r\n\r\n").unwrap().1, "x-forwarded-client-cert")
+            .map(str::to_owned)
     };
     let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, own.certificate.der());
     let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -433,14 +464,16 @@ fn certificates_change_under_load() {
                 }
             });
         }
-        let mut last = first;
         for _ in 0..20 {
-            last = authority.issue(&["a.example"]);
+            let last = authority.issue(&["a.example"]);
             let hosts = vec![host("a.example", Some(termination(&last, None)))];
             gateway.tables.publish(Arc::new(table_of(vec![https(0, hosts)], routes())));
             let before = done.load(Ordering::SeqCst);
             wait_for("requests", || done.load(Ordering::SeqCst) >= before + 6);
-            assert_eq!(shown(address, &authority, "a.example").unwrap(), last.certificate.der().to_vec());
+            assert_eq!(
+                shown(address, &authority, "a.example").unwrap(),
+                last.certificate.der().to_vec()
+            );
         }
         ended.store(true, Ordering::SeqCst);
     });
@@ -470,7 +503,11 @@ fn a_drain_ends_tls_in_an_orderly_way() {
     told.write_all(b"GET / HTTP/1.1\r\nhost: a.example\r\n\r\n").unwrap();
     let mut answer = String::new();
     told.read_to_string(&mut answer).expect("an orderly end of TLS");
-    assert_eq!((status(&answer), header(&answer, "connection")), ("200", Some("close")), "{answer}");
+    assert_eq!(
+        (status(&answer), header(&answer, "connection")),
+        ("200", Some("close")),
+        "{answer}"
+    );
     assert_eq!(silent.read(&mut [0; 1]).expect("an orderly end of TLS"), 0);
     drain.join().unwrap();
 }
@@ -486,7 +523,14 @@ fn the_tools_that_people_use_agree() {
     let port = gateway.address().port();
     for (flag, version) in [("--http2", "2"), ("--http1.1", "1.1")] {
         let out = std::process::Command::new("curl")
-            .args(["-sS", flag, "--cacert", root.to_str().unwrap(), "-w", "%{http_version} %{http_code}"])
+            .args([
+                "-sS",
+                flag,
+                "--cacert",
+                root.to_str().unwrap(),
+                "-w",
+                "%{http_version} %{http_code}",
+            ])
             .args(["--resolve", &format!("a.example:{port}:127.0.0.1"), "-o", "/dev/null"])
             .arg(format!("https://a.example:{port}/"))
             .output()

@@ -143,8 +143,8 @@ pub(crate) fn host(name: &str, tls: Option<Arc<Termination>>) -> Arc<VirtualHost
         Some(suffix) => HostMatch::Suffix(suffix.into()),
         None => HostMatch::Exact(name.into()),
     };
-    let (key, port, selector) = (None, None, Arc::default());
-    Arc::new(VirtualHost { key, name, port, tls, insecure: InsecureAction::Route, selector })
+    let insecure = InsecureAction::Route;
+    Arc::new(VirtualHost { name, tls, insecure, ..VirtualHost::any() })
 }
 
 /// A listener for HTTPS with these hosts.
@@ -230,9 +230,9 @@ pub(crate) fn get(stream: &mut Tls, host: &str, path: &str) -> io::Result<String
 
 /// What a name in the metrics stands at; 0 where it isn't there.
 pub(crate) fn metric(text: &str, name: &str) -> u64 {
-    let values = text.lines().filter(|line| {
-        line.starts_with(name) && line[name.len()..].starts_with(['{', ' '])
-    });
+    let values = text
+        .lines()
+        .filter(|line| line.starts_with(name) && line[name.len()..].starts_with(['{', ' ']));
     values.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
 }
 

@@ -165,7 +165,8 @@ impl Control {
                 tracing::info!(%address, "no longer listening");
             }
             for worker in &self.parts.workers {
-                awaited += usize::from(worker.send(PortCommand::Close(*place, done.clone())).is_ok());
+                awaited +=
+                    usize::from(worker.send(PortCommand::Close(*place, done.clone())).is_ok());
             }
         }
         let until = Instant::now() + CLOSE_LIMIT;

@@ -59,8 +59,7 @@ pub(super) fn build_config(
         Some(clients) => builder.with_client_cert_verifier(verifier(clients, &provider)?),
     };
     let key = certified(&termination.certificate, &provider)?;
-    let mut config =
-        builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::new(key))));
+    let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::new(key))));
     config.alpn_protocols = protocols(&termination.parameters, speaks);
     // Tickets' keys belong to this very Termination: one that was given out where clients need no
     // certificate, or before a list of revoked ones, opens nothing here. They change every six
@@ -96,9 +95,7 @@ fn provider(
             || parameters.cipher_suites.is_empty()
             || parameters.cipher_suites.iter().any(|one| one.eq_ignore_ascii_case(name))
     };
-    provider
-        .cipher_suites
-        .retain(|suite| is_wanted(suite) && versions.contains(&suite.version()));
+    provider.cipher_suites.retain(|suite| is_wanted(suite) && versions.contains(&suite.version()));
     if provider.cipher_suites.is_empty() {
         return Err(TlsError::CipherSuites);
     }

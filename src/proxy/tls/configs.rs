@@ -86,7 +86,10 @@ impl TlsConfigs {
         }
         let mut by_print: HashMap<[u8; 32], Vec<(&Arc<Termination>, Speaks)>> = HashMap::new();
         for (termination, speaks) in wanted {
-            by_print.entry(termination.certificate.fingerprint).or_default().push((termination, speaks));
+            by_print
+                .entry(termination.certificate.fingerprint)
+                .or_default()
+                .push((termination, speaks));
         }
         self.entries.lock().retain(|fingerprint, entries| {
             let wanted = by_print.get(fingerprint);

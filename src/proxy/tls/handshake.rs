@@ -126,10 +126,7 @@ pub(crate) async fn greet(stream: TcpStream, ahead: Vec<u8>) -> io::Result<Greet
 }
 
 /// Does the rest of the handshake.
-pub(crate) async fn accept(
-    greeting: Greeting,
-    config: Arc<ServerConfig>,
-) -> io::Result<TlsStream> {
+pub(crate) async fn accept(greeting: Greeting, config: Arc<ServerConfig>) -> io::Result<TlsStream> {
     let Greeting(mut start) = greeting;
     // rustls has what was read; nobody else will want it.
     start.io.keeps = false;

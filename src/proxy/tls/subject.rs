@@ -45,7 +45,11 @@ fn text_of(value: &Any<'_>) -> Vec<u8> {
         return text.string().into_bytes();
     }
     if value.tag() == Tag::T61String {
-        return value.data.iter().flat_map(|byte| char::from(*byte).to_string().into_bytes()).collect();
+        return value
+            .data
+            .iter()
+            .flat_map(|byte| char::from(*byte).to_string().into_bytes())
+            .collect();
     }
     value.data.to_vec()
 }
@@ -54,7 +58,8 @@ fn text_of(value: &Any<'_>) -> Vec<u8> {
 fn escape(text: &[u8]) -> String {
     let mut out = String::with_capacity(text.len());
     for (at, byte) in text.iter().copied().enumerate() {
-        let is_edge = (at == 0 && matches!(byte, b' ' | b'#')) || (at + 1 == text.len() && byte == b' ');
+        let is_edge =
+            (at == 0 && matches!(byte, b' ' | b'#')) || (at + 1 == text.len() && byte == b' ');
         match byte {
             b',' | b'+' | b'"' | b'\\' | b'<' | b'>' | b';' => {
                 out.push('\\');
