@@ -42,10 +42,15 @@ impl Service<Inbound> for Dispatch {
     fn call(&mut self, mut inbound: Inbound) -> Self::Future {
         let exchange = Rc::clone(&inbound.exchange);
         let leg = match find(&inbound) {
-            Way::Route(leg) => leg,
-            Way::ToHttps => return answer_now(&inbound, answer_to_https),
-            Way::None(failure) => {
-                return answer_now(&inbound, |_| answer_failure(&exchange, failure));
+            Ok(Next::Route(leg)) => leg,
+            Ok(Next::ToHttps) => {
+                exchange.capture_request(&inbound.head.headers);
+                exchange.details.set("direct_response");
+                return Either::Left(ready(Ok(answer_to_https(&inbound))));
+            }
+            Err(failure) => {
+                exchange.capture_request(&inbound.head.headers);
+                return Either::Left(ready(Ok(answer_failure(&exchange, failure))));
             }
         };
         *exchange.leg.borrow_mut() = Some(Arc::clone(&leg));
@@ -77,35 +82,20 @@ impl Service<Inbound> for Dispatch {
     }
 }
 
-/// Whether the connection's TLS isn't that of the request's host.
-fn is_misdirected(inbound: &Inbound) -> bool {
-    let conn = &inbound.exchange.conn;
-    let Some(tls) = &conn.tls else { return false };
-    let host = inbound.head.headers.get(header::HOST);
-    let listener = conn.port.listener(&inbound.exchange.worker);
-    match (listener, host) {
-        (Some(listener), Some(host)) => !tls.admits(&listener, host),
-        _ => false,
-    }
-}
-
-/// What becomes of a request.
-enum Way {
-    /// This route has it.
+/// What is to be done with a request.
+enum Next {
+    /// This.
     Route(Arc<Leg>),
-    /// It is insecure, and its host takes none that are.
+    /// It is insecure, and is sent to https.
     ToHttps,
-    /// Nobody has it.
-    None(Failure),
 }
 
-fn find(inbound: &Inbound) -> Way {
-    if is_misdirected(inbound) {
-        return Way::None(Failure::Misdirected);
-    }
-    let (head, exchange) = (&inbound.head, &inbound.exchange);
-    let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
-    let secure = head.headers.get(FORWARDED_PROTO).is_some_and(|scheme| scheme == "https");
+/// Which host the request is for, whether it may come by this connection, and its route there.
+fn find(inbound: &Inbound) -> Result<Next, Failure> {
+    let head = &inbound.head;
+    let conn = &inbound.exchange.conn;
+    let value = head.headers.get(header::HOST);
+    let host = value.and_then(|host| host.to_str().ok()).unwrap_or("");
     let request = RequestHead {
         host,
         path: head.uri.path(),
@@ -114,34 +104,29 @@ fn find(inbound: &Inbound) -> Way {
         headers: &head.headers,
         draw: fastrand::u8(0..100),
     };
-    let way = exchange.conn.port.with_table(&exchange.worker, |table, listener| {
-        let host = listener.host_by_authority(host)?;
-        match table.find(listener, host, secure, &request) {
-            Found::Route(leg) => Some(Way::Route(Arc::clone(leg))),
-            Found::RedirectToHttps => Some(Way::ToHttps),
-            Found::NoRoute => None,
+    let secure = head.headers.get(FORWARDED_PROTO).is_some_and(|proto| proto == "https");
+    let found = conn.port.look_up(&inbound.exchange.worker, |table, listener| {
+        let served = listener.host_by_authority(host).ok_or(Failure::NoRoute)?;
+        if let (Some(tls), Some(value)) = (&conn.tls, value)
+            && !tls.admits(listener, served, value)
+        {
+            return Err(Failure::Misdirected);
+        }
+        match table.find(listener, served, secure, &request) {
+            Found::Route(leg) => Ok(Next::Route(Arc::clone(leg))),
+            Found::RedirectToHttps => Ok(Next::ToHttps),
+            Found::NoRoute => Err(Failure::NoRoute),
         }
     });
-    way.flatten().unwrap_or(Way::None(Failure::NoRoute))
+    found.unwrap_or(Err(Failure::NoRoute))
 }
 
-/// What the gateway says itself, without a route.
-fn answer_now(
-    inbound: &Inbound,
-    answer: impl FnOnce(&Inbound) -> Response<ResponseBody>,
-) -> <Dispatch as Service<Inbound>>::Future {
-    inbound.exchange.capture_request(&inbound.head.headers);
-    Either::Left(ready(Ok(answer(inbound))))
-}
-
-/// Sends a client to the same place by https (Envoy's `https_redirect`): an explicit port 80 goes,
-/// any other stays.
+/// The same address by https; an explicit port 80 would not be there.
 fn answer_to_https(inbound: &Inbound) -> Response<ResponseBody> {
-    let host = inbound.head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = host.unwrap_or_default();
+    let head = &inbound.head;
+    let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
     let host = host.strip_suffix(":80").unwrap_or(host);
-    let path = inbound.head.uri.path_and_query().map_or("/", |path| path.as_str());
-    inbound.exchange.details.set("direct_response");
+    let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
     let mut response = Response::new(ResponseBody::text(""));
     *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
     if let Ok(location) = HeaderValue::try_from(format!("https://{host}{path}")) {

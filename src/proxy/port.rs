@@ -42,44 +42,45 @@ pub(crate) struct Port {
     shut: CancellationToken,
     /// Who waits for that.
     closed: RefCell<Option<mpsc::Sender<()>>>,
-    last: RefCell<Option<Arc<Listener>>>,
+    /// The newest table that has it.
+    last: RefCell<Option<Arc<RouteTable>>>,
 }
 
 impl Port {
-    /// What the newest table says of it; where that has it no more, what the last one said.
-    pub(crate) fn listener(&self, worker: &Worker) -> Option<Arc<Listener>> {
-        let found = find(worker.tables.borrow_mut().get(), self.place);
-        let mut last = self.last.borrow_mut();
-        if let Some(found) = found {
-            *last = Some(found);
-        }
-        last.clone()
-    }
-}
-
-impl Port {
-    /// Reads the newest table with what it says of this port; where it has the port no more, with
-    /// the port's hosts as they were, so that the connections that it still has are served.
-    pub(crate) fn with_table<T>(
+    /// Looks it up in the newest table; where that has it no more, in the last one that had it.
+    pub(crate) fn look_up<T>(
         &self,
         worker: &Worker,
-        read: impl FnOnce(&RouteTable, &ListenerTable) -> T,
+        look: impl FnOnce(&RouteTable, &ListenerTable) -> T,
     ) -> Option<T> {
         let mut tables = worker.tables.borrow_mut();
         let table = tables.get();
-        let found = table.listeners().iter().find(|one| Place::of(one.spec()) == self.place);
-        match found {
-            Some(listener) => Some(read(table, listener)),
-            None => {
-                let last = self.last.borrow();
-                Some(read(table, &table.adopt(last.as_ref()?)))
-            }
+        if let Some(listener) = table.listener(self.place.address, self.place.port) {
+            return Some(look(table, listener));
+        }
+        drop(tables);
+        let last = self.last.borrow();
+        let table = last.as_ref()?;
+        Some(look(table, table.listener(self.place.address, self.place.port)?))
+    }
+
+    /// What the table says of it.
+    pub(crate) fn listener(&self, worker: &Worker) -> Option<Arc<Listener>> {
+        self.look_up(worker, |_, listener| Arc::clone(listener.spec()))
+    }
+
+    /// Keeps the newest table that has it, so that the last one is there when it is needed and no
+    /// older one is kept alive.
+    pub(crate) fn remember(&self, worker: &Worker) {
+        let mut tables = worker.tables.borrow_mut();
+        let table = tables.get();
+        let is_kept = |last: &Arc<RouteTable>| Arc::ptr_eq(last, table);
+        if !self.last.borrow().as_ref().is_some_and(is_kept)
+            && table.listener(self.place.address, self.place.port).is_some()
+        {
+            *self.last.borrow_mut() = Some(Arc::clone(table));
         }
     }
-}
-
-fn find(table: &RouteTable, place: Place) -> Option<Arc<Listener>> {
-    table.config().listeners.iter().find(|one| Place::of(one) == place).cloned()
 }
 
 /// A worker's ports.
@@ -124,7 +125,8 @@ impl Ports {
             last: RefCell::default(),
         });
         // So that there is one to go by, even if the next table has it no more.
-        port.listener(&self.worker);
+        port.remember(&self.worker);
+        self.worker.ports.borrow_mut().push(Rc::downgrade(&port));
         self.open.push(Rc::clone(&port));
         let worker = Rc::clone(&self.worker);
         self.accepting.spawn_local(async move {

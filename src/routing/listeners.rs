@@ -175,7 +175,7 @@ pub(super) fn compile(config: &GatewayConfig, selectors: &[Selector]) -> Vec<Lis
     config.listeners.iter().map(|listener| compile_one(listener, selectors)).collect()
 }
 
-pub(super) fn compile_one(listener: &Arc<Listener>, selectors: &[Selector]) -> ListenerTable {
+fn compile_one(listener: &Arc<Listener>, selectors: &[Selector]) -> ListenerTable {
     let mut hosts = ByPort::default();
     let mut sni: Names<Server> = Names::default();
     // TCP comes before a host of the same name, as in Emissary.
