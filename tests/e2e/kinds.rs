@@ -216,7 +216,7 @@ fn emissary_specs() -> Vec<(&'static str, &'static str, Value)> {
                 "selector": {"matchLabels": {"a": "b"}},
                 "tls": {
                     "min_tls_version": "v1.2", "max_tls_version": "v1.3", "alpn_protocols": "h2",
-                    "ca_secret": "ca", "cert_required": true, "cipher_suites": ["AES128-SHA"],
+                    "ca_secret": "ca", "cert_required": true, "cipher_suites": ["ECDHE-RSA-AES128-GCM-SHA256", "AES128-SHA"],
                     "ecdh_curves": ["P-256"], "redirect_cleartext_from": 8080,
                 },
             }),
