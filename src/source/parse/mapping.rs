@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::model::object::Severity;
 use crate::model::policy::{Limit, RoutePolicy};
 use crate::model::route::Route;
+use crate::model::written::WrittenRoute;
 
 use super::ParseSettings;
 use super::action::parse_action;
@@ -96,7 +97,7 @@ pub(super) fn parse_mapping(
     namespace: &str,
     settings: &ParseSettings,
     problems: &mut Problems,
-) -> Option<Route> {
+) -> Option<WrittenRoute> {
     FIELDS.tell(fields, problems);
     refuse_shadow(fields, problems);
     let matches = parse_match(fields, version, problems);

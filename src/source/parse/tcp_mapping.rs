@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::model::object::Severity;
 use crate::model::policy::{ClusterPolicy, Limit};
 use crate::model::route::HostMatch;
-use crate::model::written::{TcpRoute, UpstreamHost, UpstreamSpec};
+use crate::model::written::{TcpRoute, UpstreamSpec};
 
 use super::action::parse_service;
 use super::cluster::parse_cluster_policy;
@@ -15,7 +15,7 @@ use super::fields::{Field, Fields, Problems};
 use super::known::Known;
 use super::mapping::parse_weight;
 use super::matching::ApiVersion;
-use super::service::{DEFAULT_PORT, DEFAULT_TLS_PORT, ServiceHost, ServiceText};
+use super::service::ServiceText;
 use super::words::{parse_host_glob, parse_port};
 
 const FIELDS: Known<'_> = Known {
@@ -69,8 +69,6 @@ pub(super) fn parse_tcp_mapping(
     let idle_timeout = parse_idle_timeout(fields, problems);
     let policy = parse_policy(fields, problems);
     let resolver = parse_name("resolver", fields, problems);
-    let service = service?;
-    let default_port = if origination.begun { DEFAULT_TLS_PORT } else { DEFAULT_PORT };
     Some(TcpRoute {
         address,
         port: port?,
@@ -78,17 +76,11 @@ pub(super) fn parse_tcp_mapping(
         passthrough,
         weight,
         upstream: UpstreamSpec {
-            service: service.written().into(),
-            port: service.port.unwrap_or(default_port),
-            host: match service.host {
-                ServiceHost::Name(name) => UpstreamHost::Name(name.into()),
-                ServiceHost::Address(address) => UpstreamHost::Address(address),
-            },
-            namespace: namespace.into(),
             resolver,
             tls: origination.begun,
             context: origination.context,
             policy,
+            ..service?.upstream(namespace)
         },
         idle_timeout,
     })

@@ -8,13 +8,18 @@ mod mappings;
 mod services;
 mod tcp_mappings;
 mod tls_contexts;
+mod versions;
 
 use std::sync::Arc;
 
 use super::{CarrierMeta, ParseSettings, parse_annotation};
+use crate::model::cluster::Cluster;
 use crate::model::key::{Carrier, CarrierKind};
 use crate::model::object::{Content, Object};
-use crate::model::route::{Action, Forward, Route};
+use crate::model::route::{Action, Forward, HostMatch};
+use crate::model::snapshot::{Defaults, Snapshot};
+use crate::model::written::{UpstreamSpec, WrittenRoute};
+use crate::model::{Build, build};
 
 /// The settings of a gateway in the namespace `ambassador`.
 fn settings() -> ParseSettings {
@@ -85,14 +90,28 @@ fn assert_told(object: &Object, is_used: bool, expected: &str) {
     assert_eq!(object.content != Content::Rejected, is_used, "{expected}: {told:?}");
 }
 
-fn route(object: &Object) -> &Route {
+fn route(object: &Object) -> &WrittenRoute {
     match &object.content {
         Content::Route(route) => route,
         other => panic!("no route: {other:?}: {:?}", object.problems),
     }
 }
 
-fn forward(object: &Object) -> &Forward {
+/// The cluster that a build makes of the object's upstream.
+fn cluster(object: &Object) -> Arc<Cluster> {
+    let mut object = object.clone();
+    object.ambassador_id = ["_automatic_".to_owned()].into();
+    if let Content::Route(route) = &mut object.content {
+        Arc::make_mut(route).matches.host = Some(HostMatch::Any);
+    }
+    let defaults = Defaults { namespace: settings().namespace, ..Defaults::default() };
+    let objects = [(object.key.clone(), Arc::new(object))].into();
+    let snapshot = Snapshot { objects, defaults, ..Snapshot::default() };
+    let clusters = build(&snapshot, &Build::default()).config.clusters();
+    clusters.into_values().next().expect("a cluster")
+}
+
+fn forward(object: &Object) -> &Forward<UpstreamSpec> {
     match &route(object).action {
         Action::Forward(forward) => forward,
         other => panic!("no forward: {other:?}"),

@@ -48,7 +48,7 @@ fn a_tcp_mapping_is_read_whole() {
         upstream: UpstreamSpec {
             service: "db.shop:5432".into(),
             host: UpstreamHost::Name("db.shop".into()),
-            port: 5432,
+            port: Some(5432),
             namespace: "default".into(),
             resolver: Some("endpoint".into()),
             tls: true,
@@ -68,20 +68,20 @@ fn a_tcp_mapping_is_read_whole() {
 
 #[test]
 fn tls_towards_the_upstream() {
-    for (version, fields, tls, context, port) in [
-        (V3, "service: db\n", false, None, 80),
-        (V3, "service: https://db\n", true, None, 443),
-        (V3, "service: db\ntls: strict\n", true, Some("strict"), 443),
-        (V3, "service: db\ntls: ''\n", false, None, 80),
-        (V2, "service: db\ntls: true\n", true, None, 443),
-        (V2, "service: db\ntls: false\n", false, None, 80),
-        (V2, "service: db\ntls: strict\n", true, Some("strict"), 443),
+    for (version, fields, tls, context) in [
+        (V3, "service: db\n", false, None),
+        (V3, "service: https://db\n", true, None),
+        (V3, "service: db\ntls: strict\n", true, Some("strict")),
+        (V3, "service: db\ntls: ''\n", false, None),
+        (V2, "service: db\ntls: true\n", true, None),
+        (V2, "service: db\ntls: false\n", false, None),
+        (V2, "service: db\ntls: strict\n", true, Some("strict")),
     ] {
         let object = of(version, fields);
         assert_eq!(told(&object), [""; 0], "{version} {fields}");
         let upstream = &spec(&object).upstream;
-        let found = (upstream.tls, upstream.context.as_deref(), upstream.port);
-        assert_eq!(found, (tls, context, port), "{version} {fields}");
+        let found = (upstream.tls, upstream.context.as_deref());
+        assert_eq!(found, (tls, context), "{version} {fields}");
     }
 }
 
