@@ -24,6 +24,8 @@ mod options;
 mod server;
 mod service;
 mod timer;
+mod tunnel;
+mod upgrade;
 mod upstream;
 mod worker;
 

@@ -8,4 +8,5 @@ mod lifecycle;
 mod streams;
 mod strictness;
 mod support;
+mod upgrades;
 mod upstreams;

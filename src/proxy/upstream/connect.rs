@@ -224,7 +224,7 @@ async fn connect(
     let open = Open::new(&target.stats);
     tokio::task::spawn_local(async move {
         // Its errors reach the request that is on it, or nobody.
-        let _ = driver.await;
+        let _ = driver.with_upgrades().await;
         drop(open);
     });
     Ok(Connection { sender, address, local })
@@ -247,7 +247,10 @@ impl Drop for Open {
 }
 
 /// Waits for `future`, but no longer than the exchange's deadlines let it.
-async fn within<F: Future>(exchange: &Exchange, future: F) -> Result<F::Output, Failure> {
+pub(crate) async fn within<F: Future>(
+    exchange: &Exchange,
+    future: F,
+) -> Result<F::Output, Failure> {
     let mut future = pin!(future);
     poll_fn(|cx| {
         if let Some(failure) = exchange.timing.expired() {
