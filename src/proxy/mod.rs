@@ -19,6 +19,7 @@ mod exchange;
 mod filters;
 mod forward;
 mod io;
+mod kept;
 mod log_format;
 mod options;
 mod server;
