@@ -251,6 +251,7 @@ fn proxy_options(settings: &Settings, in_cluster: bool) -> ProxyOptions {
         listen_address: settings.listen_address,
         http_port: settings.http_port,
         static_names: settings.static_names.clone(),
+        verify_upstreams: settings.verify_upstreams,
         // In a cluster its DNS knows better.
         services_by_name: !in_cluster,
         namespace: settings.namespace.as_str().into(),

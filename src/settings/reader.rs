@@ -94,6 +94,16 @@ impl<'a> Reader<'a> {
             .unwrap_or(AccessLogFormat::Text)
     }
 
+    /// Whether upstreams are verified where no TLSContext says by whom.
+    pub(super) fn verify_upstreams(&mut self) -> bool {
+        let parse = |text: &str| match text {
+            "require" => Some(true),
+            "context" => Some(false),
+            _ => None,
+        };
+        self.parsed("NUNCIO_UPSTREAM_TLS_VERIFY", "require or context", parse).unwrap_or(false)
+    }
+
     /// Emissary's `parse_bool`, but what is neither yes nor no is told.
     pub(super) fn flag(&mut self, variable: &'static str) -> bool {
         let parse = |text: &str| match text.to_ascii_lowercase().as_str() {

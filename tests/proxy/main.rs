@@ -4,7 +4,9 @@
 mod basics;
 mod dns;
 mod drain;
+mod limits;
 mod lifecycle;
+mod retries;
 mod streams;
 mod strictness;
 mod support;

@@ -332,7 +332,6 @@ fn all_problems_are_told_in_the_order_of_the_text() {
         [
             "Warning timeout_ms@6:1",
             "Error weight@7:1",
-            "NoEffect retry_policy@8:1",
             "Warning prefx@9:1",
             "NoEffect cors@11:1",
             "NoEffect envoy_override@12:1",

@@ -4,6 +4,7 @@ mod annotations;
 mod files;
 mod mappings;
 mod services;
+mod upstreams;
 
 use std::sync::Arc;
 
