@@ -5,8 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::key::ObjectKey;
-use super::route::Route;
-use super::written::{GatewayDefaults, HostSpec, ListenerSpec, ResolverKind, TcpRoute, TlsSpec};
+use super::written::{
+    GatewayDefaults, HostSpec, ListenerSpec, ResolverKind, TcpRoute, TlsSpec, WrittenRoute,
+};
 
 /// One object: a custom resource, or one YAML document of an annotation or a file.
 ///
@@ -46,7 +47,7 @@ impl Object {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
     /// It asks for a route.
-    Route(Arc<Route>),
+    Route(Arc<WrittenRoute>),
     /// It asks for connections of a port.
     TcpRoute(Arc<TcpRoute>),
     /// It asks for a port.
@@ -97,6 +98,9 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// What is said of a field without effect where no more is to be said.
+    pub const NO_EFFECT: &str = "has no effect in this version";
+
     /// A problem that makes the object unusable.
     pub fn error(field: impl Into<Arc<str>>, message: impl Into<String>) -> Self {
         Self::new(Severity::Error, field, message)
@@ -114,7 +118,12 @@ impl Problem {
 
     /// A field that is set and has no effect yet.
     pub fn no_effect(field: impl Into<Arc<str>>) -> Self {
-        Self::new(Severity::NoEffect, field, "has no effect in this version")
+        Self::new(Severity::NoEffect, field, Self::NO_EFFECT)
+    }
+
+    /// A field that is understood and has no effect, with the reason and what to write instead.
+    pub fn no_effect_because(field: impl Into<Arc<str>>, message: impl Into<String>) -> Self {
+        Self::new(Severity::NoEffect, field, message)
     }
 
     fn new(severity: Severity, field: impl Into<Arc<str>>, message: impl Into<String>) -> Self {

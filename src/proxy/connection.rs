@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Bytes, BytesMut};
 use http::HeaderValue;
 use hyper::server::conn::{http1, http2};
+use hyper_util::rt::TokioIo;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
@@ -17,6 +18,7 @@ use tokio::task::AbortHandle;
 use super::io::{ClientIo, has_arrived};
 use super::options::Limits;
 use super::service::{Service, build_service};
+use super::tunnel::Tunnel;
 use super::worker::Worker;
 
 /// RFC 9113 section 3.4: what an HTTP/2 client with prior knowledge sends first.
@@ -40,6 +42,8 @@ pub(crate) struct Conn {
     waker: RefCell<Option<Waker>>,
     abort: RefCell<Option<AbortHandle>>,
     slot: Cell<Option<usize>>,
+    /// What it is switched to when its answer is written.
+    pub(crate) tunnel: RefCell<Option<Box<Tunnel>>>,
 }
 
 /// What a connection is waiting for.
@@ -212,6 +216,7 @@ pub(crate) fn start(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
         waker: RefCell::default(),
         abort: RefCell::default(),
         slot: Cell::new(None),
+        tunnel: RefCell::default(),
     });
     worker.connections.insert(&conn);
     worker.stats.downstream.connection_opened();
@@ -231,6 +236,9 @@ struct Open(Rc<Conn>);
 
 impl Drop for Open {
     fn drop(&mut self) {
+        // It would keep the connection, which keeps it.
+        let tunnel = self.0.tunnel.borrow_mut().take();
+        drop(tunnel);
         self.0.worker.connections.remove(&self.0);
         self.0.worker.stats.downstream.connection_closed();
     }
@@ -275,7 +283,14 @@ async fn serve(conn: &Rc<Conn>, stream: TcpStream, ahead: Bytes, protocol: Proto
     let _ = match protocol {
         Protocol::Http1 => {
             let connection = worker.http1.serve_connection(io, service);
-            Draining { connection, conn, told: false }.await
+            let mut draining = Draining { connection, conn, told: false };
+            let served = (&mut draining).await;
+            let tunnel = conn.tunnel.borrow_mut().take();
+            if let (Ok(()), Some(tunnel)) = (&served, tunnel) {
+                let parts = draining.connection.into_parts();
+                tunnel.run(TokioIo::new(parts.io.preceded_by(parts.read_buf))).await;
+            }
+            served
         }
         Protocol::Http2 => {
             conn.framed.set(true);
@@ -354,6 +369,8 @@ pub(crate) fn build_http1(limits: &Limits) -> http1::Builder {
 pub(crate) fn build_http2(limits: &Limits) -> http2::Builder<LocalExecutor> {
     let mut builder = http2::Builder::new(LocalExecutor);
     builder
+        // RFC 8441; which route allows what is asked later.
+        .enable_connect_protocol()
         .max_concurrent_streams(limits.h2_streams)
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
         .initial_stream_window_size(limits.h2_window)

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use futures_util::future::Either;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http_body::Body as _;
 use tower::Service;
 
 use super::body::ResponseBody;
@@ -39,13 +40,17 @@ impl Service<Inbound> for Dispatch {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, inbound: Inbound) -> Self::Future {
+    fn call(&mut self, mut inbound: Inbound) -> Self::Future {
         let exchange = Rc::clone(&inbound.exchange);
         let Some(leg) = find(&inbound) else {
             exchange.capture_request(&inbound.head.headers);
             return Either::Left(ready(Ok(answer_failure(&exchange, Failure::NoRoute))));
         };
         *exchange.leg.borrow_mut() = Some(Arc::clone(&leg));
+        if inbound.upgrade.is_some() && !may_upgrade(&mut inbound, &leg) {
+            exchange.capture_request(&inbound.head.headers);
+            return Either::Left(ready(Ok(answer_failure(&exchange, Failure::Upgrade))));
+        }
         let mut response = match &leg.route.action {
             Action::Forward(_) => {
                 return Either::Right(Box::pin(async move { Ok(forward(inbound, &leg).await) }));
@@ -57,6 +62,7 @@ impl Service<Inbound> for Dispatch {
         exchange.details.set("direct_response");
         let wanted = &leg.route.response_headers;
         if !wanted.is_empty() {
+            exchange.status.set(response.status().as_u16());
             let values = RequestValues {
                 exchange: &exchange,
                 request: Some(&inbound.head.headers),
@@ -75,7 +81,7 @@ fn find(inbound: &Inbound) -> Option<Arc<Leg>> {
     let mut tables = inbound.exchange.worker.tables.borrow_mut();
     let table = tables.get();
     table
-        .find(&RequestHead {
+        .find_any(&RequestHead {
             host,
             path: head.uri.path(),
             query: head.uri.query(),
@@ -84,6 +90,18 @@ fn find(inbound: &Inbound) -> Option<Arc<Leg>> {
             draw: fastrand::u8(0..100),
         })
         .cloned()
+}
+
+/// Whether the route lets the request switch protocols. What the gateway answers itself it answers
+/// as if nothing had been asked, which only HTTP/1.1 lets it say.
+fn may_upgrade(inbound: &mut Inbound, leg: &Leg) -> bool {
+    let has_body = !inbound.body.is_end_stream();
+    let Some(upgrade) = &mut inbound.upgrade else { return true };
+    match leg.route.action {
+        // A body would have to be told from the bytes of the tunnel.
+        Action::Forward(_) => !has_body && upgrade.keep_allowed(leg.route.policy.upgrades.as_ref()),
+        Action::Redirect(_) | Action::Probe(_) => !upgrade.is_stream(),
+    }
 }
 
 fn answer_redirect(inbound: &Inbound, leg: &Leg, redirect: &Redirect) -> Response<ResponseBody> {

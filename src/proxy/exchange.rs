@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 use super::connection::Conn;
 use super::error::{Failure, Flag};
 use super::timer::Timing;
+use super::tunnel::Tunnel;
 use super::upstream::target::Target;
 use super::worker::Worker;
 use crate::model::config::Leg;
@@ -73,6 +74,8 @@ pub(crate) struct Exchange {
     pub(crate) sent_upstream: Cell<Option<Instant>>,
     /// The route's limit, armed at the end of the request.
     pub(crate) timeout: Cell<Option<Duration>>,
+    /// What begins when the client has its answer, where that switches protocols.
+    pub(crate) tunnel: RefCell<Option<Box<Tunnel>>>,
     /// Its deadlines.
     pub(crate) timing: Timing,
 }
@@ -108,6 +111,7 @@ impl Exchange {
             leg: RefCell::default(),
             sent_upstream: Cell::new(None),
             timeout: Cell::new(None),
+            tunnel: RefCell::default(),
             timing: Timing::new(now, Some(worker.options.limits.stream_idle_timeout)),
         }
     }

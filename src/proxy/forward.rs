@@ -15,6 +15,8 @@ use super::exchange::Exchange;
 use super::filters::edits::{self, RequestValues};
 use super::filters::forwarded::strip_response;
 use super::filters::record::Inbound;
+use super::tunnel::Tunnel;
+use super::upgrade::Upgrade;
 use super::upstream::affinity::{Sticky, build_sticky};
 use super::upstream::connect::{Answered, Wish, exchange_with};
 use super::upstream::target::Target;
@@ -22,13 +24,14 @@ use crate::model::config::Leg;
 use crate::model::route::{Action, Forward, HostRewrite, Route};
 use crate::routing::rewrite_path;
 
+const ORIGINAL_HOST: HeaderName = HeaderName::from_static("x-envoy-original-host");
 const ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path");
 const EXPECTED_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
 const SERVICE_TIME: HeaderName = HeaderName::from_static("x-envoy-upstream-service-time");
 
 /// Forwards a request along `leg`, which is a forwarding one.
 pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBody> {
-    let Inbound { mut head, body, exchange } = inbound;
+    let Inbound { mut head, body, mut upgrade, exchange } = inbound;
     let route = &*leg.route;
     let Action::Forward(forward) = &route.action else {
         return answer_failure(&exchange, Failure::NoRoute);
@@ -43,6 +46,9 @@ pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBod
         return answer_failure(&exchange, failure);
     }
     exchange.capture_request(&head.headers);
+    if let Some(upgrade) = &mut upgrade {
+        upgrade.ask(&mut head);
+    }
     let body = RequestBody::new(body, &exchange);
     frame(&mut head.headers, &body);
     exchange.timeout.set(route.policy.timeout());
@@ -65,7 +71,7 @@ pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBod
     };
     let answer = exchange_with(&exchange, &target, wish, Request::from_parts(head, body)).await;
     let mut response = match answer {
-        Ok(answered) => accept(answered, &exchange),
+        Ok(answered) => accept(answered, upgrade, &exchange),
         Err(failure) => {
             exchange.worker.count_timeout(&exchange, failure);
             answer_failure(&exchange, failure)
@@ -117,11 +123,9 @@ fn prepare(
         HostRewrite::Keep => {}
         HostRewrite::Literal(host) => {
             let value = HeaderValue::from_str(host).map_err(|_| Failure::BadHost)?;
-            head.headers.insert(header::HOST, value);
+            rewrite_host(&mut head.headers, value);
         }
-        HostRewrite::Upstream => {
-            head.headers.insert(header::HOST, target.host.clone());
-        }
+        HostRewrite::Upstream => rewrite_host(&mut head.headers, target.host.clone()),
     }
     if let Some(rendered) = rendered {
         edits::apply(wanted, rendered, &mut head.headers);
@@ -148,6 +152,12 @@ fn rewrite(
     Ok(())
 }
 
+fn rewrite_host(headers: &mut HeaderMap, host: HeaderValue) {
+    if let Some(original) = headers.insert(header::HOST, host) {
+        headers.insert(ORIGINAL_HOST, original);
+    }
+}
+
 /// One way of framing, made anew: a length if the client gave one, else chunks.
 fn frame(headers: &mut HeaderMap, body: &RequestBody) {
     if body.is_empty() {
@@ -159,18 +169,51 @@ fn frame(headers: &mut HeaderMap, body: &RequestBody) {
 }
 
 /// The upstream's answer as the client gets it.
-fn accept(answered: Answered, exchange: &Exchange) -> Response<ResponseBody> {
+fn accept(
+    answered: Answered,
+    upgrade: Option<Box<Upgrade>>,
+    exchange: &Exchange,
+) -> Response<ResponseBody> {
+    if answered.response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return switch(answered, upgrade, exchange);
+    }
     let Answered { response, lease } = answered;
-    let (mut head, body) = response.into_parts();
-    // Nobody asked to switch: what follows would not be HTTP.
-    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+    // To an HTTP/2 client any success would say that the tunnel stands.
+    if response.status().is_success() && upgrade.is_some_and(|upgrade| upgrade.is_stream()) {
         return answer_failure(exchange, Failure::UpstreamProtocol);
     }
+    let (mut head, body) = response.into_parts();
     strip_response(&mut head.headers);
     head.version = Version::HTTP_11;
     exchange.details.set("via_upstream");
     exchange.touch();
     Response::from_parts(head, ResponseBody::upstream(body, lease, exchange.request_done.get()))
+}
+
+/// The upstream has switched protocols: so does the client's connection, if it has asked for that.
+fn switch(
+    mut answered: Answered,
+    upgrade: Option<Box<Upgrade>>,
+    exchange: &Exchange,
+) -> Response<ResponseBody> {
+    let upstream = hyper::upgrade::on(&mut answered.response);
+    let mut head = answered.response.into_parts().0;
+    // Where nobody asked to switch, what follows would not be HTTP.
+    let checked = match upgrade {
+        Some(upgrade) => upgrade.check(&mut head).map(|()| upgrade),
+        None => Err(Failure::UpstreamProtocol),
+    };
+    match checked {
+        Ok(upgrade) => {
+            let tunnel = Tunnel::new(upstream, answered.lease, upgrade.into_stream(), exchange);
+            *exchange.tunnel.borrow_mut() = Some(tunnel);
+            exchange.details.set("via_upstream");
+            exchange.touch();
+            head.version = Version::HTTP_11;
+            Response::from_parts(head, ResponseBody::text(""))
+        }
+        Err(failure) => answer_failure(exchange, failure),
+    }
 }
 
 fn edit_response(
@@ -183,6 +226,8 @@ fn edit_response(
     if wanted.is_empty() {
         return;
     }
+    // For `%RESPONSE_CODE%`.
+    exchange.status.set(response.status().as_u16());
     let values = RequestValues { exchange, request, response: Some(response.headers()) };
     let rendered = edits::render(wanted, &values);
     edits::apply(wanted, rendered, response.headers_mut());

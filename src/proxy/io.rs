@@ -29,6 +29,15 @@ impl ClientIo {
     pub(crate) fn new(stream: TcpStream, ahead: Bytes, conn: Rc<Conn>) -> Self {
         Self { inner: hyper_util::rt::TokioIo::new(stream), ahead, conn, stuck: false }
     }
+
+    /// Puts bytes back that have been read, but not as HTTP.
+    pub(crate) fn preceded_by(mut self, bytes: Bytes) -> Self {
+        self.ahead = match self.ahead.is_empty() {
+            true => bytes,
+            false => [bytes, self.ahead].concat().into(),
+        };
+        self
+    }
 }
 
 /// Whether something is there to be read, of which the runtime may not know yet. Closing over it

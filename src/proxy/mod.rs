@@ -25,6 +25,8 @@ mod options;
 mod server;
 mod service;
 mod timer;
+mod tunnel;
+mod upgrade;
 mod upstream;
 mod worker;
 

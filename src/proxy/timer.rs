@@ -61,6 +61,11 @@ impl Timing {
         self.idle.set(limit.map_or(NEVER, millis));
     }
 
+    /// Lowers the idle limit to `limit`, if it isn't lower already.
+    pub(crate) fn cap_idle(&self, limit: Duration) {
+        self.idle.set(self.idle.get().min(millis(limit)));
+    }
+
     /// Sets the deadline, counted from `now`.
     pub(crate) fn arm(&self, now: u64, limit: Option<Duration>) {
         self.deadline.set(limit.map_or(NEVER, |limit| now.saturating_add(millis(limit))));

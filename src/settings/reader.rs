@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::Environment;
 use super::flags::parse_access_log;
 use crate::proxy::AccessLogFormat;
+use crate::source::kubernetes::SecretWatch;
 use crate::telemetry::logging::Level;
 
 /// Every address: a pod's clients come from elsewhere.
@@ -102,6 +103,15 @@ impl<'a> Reader<'a> {
             _ => None,
         };
         self.parsed("NUNCIO_UPSTREAM_TLS_VERIFY", "require or context", parse).unwrap_or(false)
+    }
+
+    pub(super) fn secret_watch(&mut self) -> SecretWatch {
+        let parse = |text: &str| match text.to_ascii_lowercase().as_str() {
+            "byname" => Some(SecretWatch::ByName),
+            "all" => Some(SecretWatch::All),
+            _ => None,
+        };
+        self.parsed("NUNCIO_SECRETS_WATCH", "ByName or All", parse).unwrap_or_default()
     }
 
     /// Emissary's `parse_bool`, but what is neither yes nor no is told.

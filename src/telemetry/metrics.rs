@@ -174,6 +174,11 @@ impl ClusterStats {
         self.connections_active.subtract(1);
     }
 
+    /// A connection goes on, although its HTTP has ended.
+    pub(crate) fn connection_kept(&self) {
+        self.connections_active.add(1);
+    }
+
     pub(crate) fn connect_failed(&self) {
         self.connect_failures.add(1);
     }

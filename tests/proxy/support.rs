@@ -10,8 +10,9 @@ use http_body_util::Full;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use nuncio::model::cluster::{Cluster, ClusterName, ServiceRef, Upstream};
-use nuncio::model::config::{GatewayConfig, Leg, RouteGroup, Share};
+use nuncio::model::config::{Attachment, GatewayConfig, Leg, RouteGroup, Share};
 use nuncio::model::key::{Kind, ObjectKey, Origin, ServiceKey};
+use nuncio::model::listener::Listener;
 use nuncio::model::policy::{ClusterPolicy, RoutePolicy};
 use nuncio::model::route::{
     Action, Forward, HeaderEdits, HostMatch, HostRewrite, PathMatch, PathMatchKind, PathRewrite,
@@ -282,12 +283,22 @@ pub(crate) fn table(routes: Vec<Route>) -> RouteTable {
                 name: format!("route-{index}").into(),
                 origin: Origin::Resource,
             };
-            let leg =
-                Arc::new(Leg { key, created: None, share: Share::ALL, route: Arc::new(route) });
-            Arc::new(RouteGroup { precedence: 0, legs: vec![leg] })
+            let leg = Arc::new(Leg {
+                key,
+                created: None,
+                share: Share::ALL,
+                route: Arc::new(route),
+                written: None,
+            });
+            Arc::new(RouteGroup {
+                precedence: 0,
+                attachment: Arc::new(Attachment::BY_HOST),
+                legs: vec![leg],
+            })
         })
         .collect();
-    let config = GatewayConfig { groups, ..GatewayConfig::default() };
+    let listeners = vec![Arc::new(Listener::plain(8080))];
+    let config = GatewayConfig { listeners, groups, ..GatewayConfig::default() };
     RouteTable::compile(&Arc::new(config), &RouteTable::default())
 }
 

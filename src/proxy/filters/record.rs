@@ -13,6 +13,7 @@ use tower::{Layer, Service};
 use crate::proxy::body::ResponseBody;
 use crate::proxy::connection::Conn;
 use crate::proxy::exchange::{Exchange, Finish};
+use crate::proxy::upgrade::Upgrade;
 use crate::proxy::worker::Worker;
 
 /// A request below this filter.
@@ -22,6 +23,8 @@ pub(crate) struct Inbound {
     pub(crate) head: http::request::Parts,
     /// Its body.
     pub(crate) body: Incoming,
+    /// The protocol that it asks to switch to.
+    pub(crate) upgrade: Option<Box<Upgrade>>,
     /// Its record.
     pub(crate) exchange: Rc<Exchange>,
 }
@@ -71,7 +74,7 @@ where
         self.conn.begin_request(self.worker.timers.coarse());
         self.worker.stats.downstream.begin();
         let finish = Finish(Rc::clone(&exchange));
-        let inner = self.inner.clone().call(Inbound { head, body, exchange });
+        let inner = self.inner.clone().call(Inbound { head, body, upgrade: None, exchange });
         Recorded { inner, conn: Rc::clone(&self.conn), finish: Some(finish) }
     }
 }
@@ -100,13 +103,17 @@ where
             exchange.status.set(response.status().as_u16());
             let server = exchange.worker.options.server_name.clone();
             response.headers_mut().insert(header::SERVER, server);
-            if this.conn.says_close() {
+            let tunnel = exchange.tunnel.borrow_mut().take();
+            if tunnel.is_none() && this.conn.says_close() {
                 response
                     .headers_mut()
                     .insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             exchange.capture_response(response.headers());
-            response.body_mut().finish_with(finish);
+            match tunnel {
+                None => response.body_mut().finish_with(finish),
+                Some(tunnel) => tunnel.begin(finish),
+            }
         }
         Poll::Ready(Ok(response))
     }

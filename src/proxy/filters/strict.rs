@@ -11,13 +11,14 @@ use std::task::{Context, Poll};
 
 use futures_util::future::Either;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Response, Uri, Version, header, request};
+use http::{HeaderValue, Response, Uri, Version, header, request};
 use tower::{Layer, Service};
 
 use super::record::Inbound;
 use crate::proxy::body::ResponseBody;
 use crate::proxy::dispatch::answer_failure;
 use crate::proxy::error::Failure;
+use crate::proxy::upgrade::Upgrade;
 use crate::routing::CanonicalPath;
 
 /// Puts [`Strict`] around a service.
@@ -53,7 +54,7 @@ where
     }
 
     fn call(&mut self, mut inbound: Inbound) -> Self::Future {
-        let checked = check(&mut inbound.head);
+        let checked = check(&mut inbound.head).map(|upgrade| inbound.upgrade = upgrade);
         let exchange = &inbound.exchange;
         *exchange.authority.borrow_mut() = inbound.head.headers.get(header::HOST).cloned();
         match checked {
@@ -69,17 +70,15 @@ where
     }
 }
 
-fn check(head: &mut request::Parts) -> Result<(), Failure> {
+fn check(head: &mut request::Parts) -> Result<Option<Box<Upgrade>>, Failure> {
     if head.version < Version::HTTP_11 {
         return Err(Failure::Http10);
     }
-    if head.method == Method::CONNECT {
-        return Err(Failure::Connect);
-    }
+    let upgrade = Upgrade::take(head)?;
     check_coding(head)?;
-    check_upgrade(head)?;
     set_host(head)?;
-    set_path(head)
+    set_path(head)?;
+    Ok(upgrade)
 }
 
 /// Only `chunked`, once: hyper would drop the codings before it and forward what they made.
@@ -90,24 +89,6 @@ fn check_coding(head: &request::Parts) -> Result<(), Failure> {
         (Some(one), None) if one.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
         _ => Err(Failure::TransferCoding),
     }
-}
-
-/// `h2c` is an offer that may be ignored (RFC 9110 section 7.8); anything else is refused as
-/// Envoy does where no route allows it.
-fn check_upgrade(head: &mut request::Parts) -> Result<(), Failure> {
-    let Some(wanted) = head.headers.get(header::UPGRADE) else { return Ok(()) };
-    let asked = head
-        .headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"));
-    if asked && !wanted.as_bytes().eq_ignore_ascii_case(b"h2c") {
-        return Err(Failure::Upgrade);
-    }
-    head.headers.remove(header::UPGRADE);
-    head.headers.remove("http2-settings");
-    Ok(())
 }
 
 /// The authority ends up in `host`, whatever form it came in (RFC 9112 section 3.2).

@@ -307,6 +307,23 @@ fn build_candidates(host: &str, search: &[String]) -> Vec<String> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn families_are_emissarys() {
+        for (ipv4, ipv6, family) in [
+            (None, None, Family::Usual),
+            (Some(true), None, Family::Usual),
+            (None, Some(false), Family::Four),
+            (Some(true), Some(true), Family::Both),
+            (None, Some(true), Family::Both),
+            (Some(false), Some(true), Family::Six),
+            (Some(false), None, Family::Four),
+            (Some(false), Some(false), Family::Four),
+        ] {
+            let policy = DnsPolicy { ipv4, ipv6, ..DnsPolicy::default() };
+            assert_eq!(Family::of(policy), family, "{ipv4:?} {ipv6:?}");
+        }
+    }
+
     const SEARCH: &str = "# c\nnameserver 10.0.0.10\nsearch old.local\n\
         search ns1.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n";
 

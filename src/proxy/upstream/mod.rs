@@ -17,7 +17,7 @@ pub(crate) mod dns;
 mod health;
 mod members;
 pub(crate) mod names;
-mod open;
+pub(crate) mod open;
 mod pool;
 mod retry;
 mod send;

@@ -154,6 +154,8 @@ async fn start(
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_header_list_size(MAX_HEAD)
+        // Until the upstream says how many it takes: more would wait in this connection's queue.
+        .initial_max_send_streams(1)
         .handshake(TokioIo::new(socket));
     let (sender, mut driver) = handshake.await.map_err(|_| Failure::ConnectFailure)?;
     let limit = Rc::new(Cell::new(driver.current_max_send_streams()));
@@ -205,7 +207,7 @@ impl Drop for Open {
 }
 
 /// Waits for `future`, but no longer than the exchange's deadlines let it.
-pub(super) async fn within<F: Future>(
+pub(crate) async fn within<F: Future>(
     exchange: &Exchange,
     future: F,
 ) -> Result<F::Output, Failure> {

@@ -125,10 +125,15 @@ pub(crate) struct Lease {
     /// The connection.
     pub(crate) connection: Connection,
     /// The request that uses it.
-    pub(crate) ticket: Ticket,
+    pub(super) ticket: Ticket,
 }
 
 impl Lease {
+    /// The cluster.
+    pub(crate) fn target(&self) -> &Target {
+        &self.ticket.target
+    }
+
     /// The response has ended. `clean` says that the request has, too.
     pub(crate) fn give_back(self, clean: bool) {
         let Self { connection, ticket } = self;

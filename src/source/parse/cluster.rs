@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::object::Severity;
-use crate::model::policy::{
-    CircuitBreaker, ClusterPolicy, DnsPolicy, Keepalive, Limit, Priority,
-};
+use crate::model::policy::{CircuitBreaker, ClusterPolicy, DnsPolicy, Keepalive, Limit, Priority};
 
 use super::balance::parse_load_balancer;
 use super::fields::{Field, Fields, Problems};
@@ -218,8 +216,7 @@ fn parse_dns(fields: &Fields<'_>, problems: &mut Problems) -> DnsPolicy {
             "strict_dns" => Some(false),
             "logical_dns" => Some(true),
             other => {
-                let message =
-                    format!("\"{other}\" is ignored; write strict_dns or logical_dns");
+                let message = format!("\"{other}\" is ignored; write strict_dns or logical_dns");
                 problems.add(Severity::Warning, &field, message);
                 None
             }
@@ -231,8 +228,7 @@ fn parse_dns(fields: &Fields<'_>, problems: &mut Problems) -> DnsPolicy {
         ipv4: flag("enable_ipv4", fields, problems),
         ipv6: flag("enable_ipv6", fields, problems),
     };
-    if let (Some(false), Some(false), Some(field)) =
-        (dns.ipv4, dns.ipv6, fields.get("enable_ipv4"))
+    if let (Some(false), Some(false), Some(field)) = (dns.ipv4, dns.ipv6, fields.get("enable_ipv4"))
     {
         let message = "leaves no addresses together with enable_ipv6: false; IPv4 is used";
         problems.add(Severity::Warning, &field, message);
@@ -267,9 +263,8 @@ fn parse_connect_timeout(fields: &Fields<'_>, problems: &mut Problems) -> Option
         Ok(milliseconds @ 1..) => Some(Duration::from_millis(milliseconds.into())),
         _ => {
             if let Some(field) = fields.get("connect_timeout_ms") {
-                let message = format!(
-                    "has to be a positive number of milliseconds; {number} is ignored"
-                );
+                let message =
+                    format!("has to be a positive number of milliseconds; {number} is ignored");
                 problems.add(Severity::Warning, &field, message);
             }
             None

@@ -10,15 +10,8 @@ use super::fields::{Field, Problems};
 const MAX: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// The units with their nanoseconds, the longer names first.
-const UNITS: [(&str, f64); 7] = [
-    ("ms", 1e6),
-    ("us", 1e3),
-    ("µs", 1e3),
-    ("ns", 1.0),
-    ("s", 1e9),
-    ("m", 60e9),
-    ("h", 3600e9),
-];
+const UNITS: [(&str, f64); 7] =
+    [("ms", 1e6), ("us", 1e3), ("µs", 1e3), ("ns", 1.0), ("s", 1e9), ("m", 60e9), ("h", 3600e9)];
 
 /// The span that a text says; `None` where it says none, or a negative one.
 pub(super) fn parse_duration(text: &str) -> Option<Duration> {

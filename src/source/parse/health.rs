@@ -77,13 +77,8 @@ fn parse_check(field: &Field<'_>, problems: &mut Problems) -> Option<HealthCheck
 }
 
 fn parse_http(field: &Field<'_>, problems: &mut Problems) -> Option<HealthProbe> {
-    const KNOWN: &[&str] = &[
-        "path",
-        "hostname",
-        "add_request_headers",
-        "remove_request_headers",
-        "expected_statuses",
-    ];
+    const KNOWN: &[&str] =
+        &["path", "hostname", "add_request_headers", "remove_request_headers", "expected_statuses"];
     let entries = field.entries(Severity::Warning, problems);
     complain_of_unknown(&entries, KNOWN, problems);
     let Some(path) = field.child("path") else {
@@ -151,9 +146,11 @@ fn parse_added(field: &Field<'_>, problems: &mut Problems) -> Vec<(HeaderName, H
     let Some(map) = field.child("add_request_headers") else { return Vec::new() };
     let entries = map.entries(Severity::Warning, problems);
     let pairs = entries.into_iter().filter_map(|(name, one)| {
-        let value = if one.node.as_map().is_some() { one.child("value") } else { Some(one.clone()) };
+        let value =
+            if one.node.as_map().is_some() { one.child("value") } else { Some(one.clone()) };
         let text = value.and_then(|value| value.text(Severity::Warning, problems)).unwrap_or("");
-        let pair = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_str(text).ok());
+        let pair =
+            HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_str(text).ok());
         if pair.is_none() {
             problems.add(Severity::Warning, &one, "can't stand in a request and is left out");
         }

@@ -1,22 +1,24 @@
 //! From a Mapping's spec to a route.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::object::{Problem, Severity};
+use crate::model::object::Severity;
 use crate::model::policy::{Limit, RoutePolicy};
 use crate::model::route::Route;
+use crate::model::written::WrittenRoute;
 
 use super::ParseSettings;
 use super::action::parse_action;
 use super::cluster::{self, parse_priority};
-use super::fields::{Fields, Problems, last_of_each_key};
+use super::cors::parse_cors;
+use super::fields::{Fields, Problems};
 use super::headers::parse_edits;
+use super::known::Known;
 use super::matching::{ApiVersion, parse_match};
+use super::read::read_flag;
 use super::retry::parse_retry;
-use super::suggest::closest;
-
-/// After this many unknown fields the rest are left unmentioned: it isn't a Mapping's spec.
-const MAX_UNKNOWN: usize = 20;
+use super::upgrade::parse_upgrades;
 
 /// Fields with an effect.
 const EFFECTIVE: &[&str] = &[
@@ -57,6 +59,10 @@ const EFFECTIVE: &[&str] = &[
     "resolver",
     "tls",
     "shadow",
+    "cors",
+    "add_linkerd_headers",
+    "allow_upgrade",
+    "use_websocket",
 ];
 
 /// Fields that are for others to read, and crumbs of Emissary's conversion between versions.
@@ -65,10 +71,6 @@ const SILENT: &[&str] =
 
 /// Fields of a Mapping that have no effect yet; `rate_limits` is v0's form of `labels`.
 const NO_EFFECT: &[&str] = &[
-    "add_linkerd_headers",
-    "cors",
-    "allow_upgrade",
-    "use_websocket",
     "bypass_auth",
     "auth_context_extensions",
     "modules",
@@ -78,6 +80,16 @@ const NO_EFFECT: &[&str] = &[
     "rate_limits",
 ];
 
+/// All of them.
+const FIELDS: Known<'_> = Known {
+    of: "a Mapping",
+    effective: EFFECTIVE,
+    elsewhere: cluster::FIELDS,
+    silent: SILENT,
+    no_effect: NO_EFFECT,
+    defaults: &[],
+};
+
 /// The route that a Mapping in `namespace` asks for, or `None` where a problem forbids one.
 pub(super) fn parse_mapping(
     fields: &Fields<'_>,
@@ -85,8 +97,8 @@ pub(super) fn parse_mapping(
     namespace: &str,
     settings: &ParseSettings,
     problems: &mut Problems,
-) -> Option<Route> {
-    tell_other_fields(fields, problems);
+) -> Option<WrittenRoute> {
+    FIELDS.tell(fields, problems);
     refuse_shadow(fields, problems);
     let matches = parse_match(fields, version, problems);
     let action = parse_action(fields, namespace, settings, problems);
@@ -94,10 +106,7 @@ pub(super) fn parse_mapping(
     let weight = parse_weight(fields, problems);
     let request_headers = parse_edits("request", fields, problems);
     let response_headers = parse_edits("response", fields, problems);
-    let timeout = parse_timeout("timeout_ms", fields, problems);
-    let idle_timeout = parse_timeout("idle_timeout_ms", fields, problems);
-    let retry = parse_retry(fields, problems);
-    let priority = parse_priority(fields, problems);
+    let policy = parse_policy(fields, problems);
     Some(Route {
         matches: matches?,
         precedence,
@@ -105,40 +114,24 @@ pub(super) fn parse_mapping(
         action: action?,
         request_headers,
         response_headers,
-        policy: RoutePolicy { timeout, idle_timeout, retry, priority, ..RoutePolicy::default() },
+        policy,
     })
 }
 
-/// Tells which fields have no effect, aren't known, or are written twice.
-fn tell_other_fields(fields: &Fields<'_>, problems: &mut Problems) {
-    let last = last_of_each_key(fields.entries);
-    if last.len() < fields.entries.len() {
-        let message = "a field is written twice; the last one counts";
-        problems.add_at(Severity::Warning, "", fields.location, message);
-    }
-    let mut unknown = 0;
-    for entry in last {
-        let name = entry.key.as_str();
-        if EFFECTIVE.contains(&name) || cluster::FIELDS.contains(&name) || SILENT.contains(&name) {
-            continue;
-        }
-        if NO_EFFECT.contains(&name) {
-            if !entry.value.is_neutral() {
-                problems.push(Problem { location: entry.location, ..Problem::no_effect(name) });
-            }
-            continue;
-        }
-        // The API server prunes what it doesn't know; only text can hold typing errors.
-        if entry.location.is_some() && unknown < MAX_UNKNOWN {
-            unknown += 1;
-            let ours = EFFECTIVE.iter().chain(cluster::FIELDS);
-            let known = ours.chain(SILENT).chain(NO_EFFECT).copied();
-            let message = match closest(name, known) {
-                Some(other) => format!("is not a field of a Mapping; did you mean {other}?"),
-                None => "is not a field of a Mapping and is ignored".to_owned(),
-            };
-            problems.add_at(Severity::Warning, name, entry.location, message);
-        }
+/// What is asked beside match and action.
+fn parse_policy(fields: &Fields<'_>, problems: &mut Problems) -> RoutePolicy {
+    let flag = |name: &str, problems: &mut Problems| {
+        fields.get(name).and_then(|field| read_flag(&field, problems))
+    };
+    RoutePolicy {
+        timeout: parse_timeout("timeout_ms", fields, problems),
+        idle_timeout: parse_timeout("idle_timeout_ms", fields, problems),
+        retry: parse_retry(fields, problems),
+        cors: fields.get("cors").and_then(|field| parse_cors(&field, problems)).map(Arc::new),
+        priority: parse_priority(fields, problems),
+        upgrades: parse_upgrades(fields, problems),
+        linkerd_headers: flag("add_linkerd_headers", problems),
+        bypass_auth: flag("bypass_auth", problems),
     }
 }
 
@@ -154,7 +147,7 @@ fn refuse_shadow(fields: &Fields<'_>, problems: &mut Problems) {
 
 /// A share in percent. Emissary serves a lone Mapping whatever its weight, so that one above 100
 /// is taken as 100; a negative one means nothing.
-fn parse_weight(fields: &Fields<'_>, problems: &mut Problems) -> Option<u8> {
+pub(super) fn parse_weight(fields: &Fields<'_>, problems: &mut Problems) -> Option<u8> {
     let number = fields.int("weight", Severity::Error, problems)?;
     let field = fields.get("weight")?;
     let message = format!("{number} is not a share in percent; write a number from 0 to 100");

@@ -11,21 +11,36 @@
 mod action;
 mod balance;
 mod cluster;
+mod cors;
 pub(super) mod document;
 mod duration;
+mod effect;
 mod expand;
 mod fields;
 mod file;
 mod headers;
 mod health;
+mod host;
+mod known;
 mod kubernetes;
+mod listener;
 mod mapping;
 mod matching;
+mod module;
 pub(super) mod node;
 mod outlier;
+mod read;
+mod resolver;
 mod retry;
+mod secret;
 mod service;
 mod suggest;
+mod tcp_mapping;
+mod tls;
+mod tls_context;
+mod tls_names;
+mod upgrade;
+mod words;
 pub(super) mod yaml;
 
 #[cfg(test)]
@@ -37,10 +52,15 @@ use std::sync::Arc;
 use crate::model::key::{Carrier, Kind};
 use crate::model::object::Object;
 
+pub use self::effect::{Effect, Key};
 pub use self::file::parse_file;
 pub(super) use self::file::unreadable_file;
 pub(super) use self::kubernetes::{created_of, labels_of};
 pub use self::kubernetes::{parse_endpoint_slice, parse_service};
+pub(in crate::source) use self::secret::MAX_BYTES as MAX_SECRET_BYTES;
+#[cfg(test)]
+pub(crate) use self::secret::testing as secret_testing;
+pub use self::secret::{parse_pem_files, parse_secret, parse_secret_values};
 pub use super::annotation::{annotation_of, parse_annotation};
 
 /// What parsing needs to know of the process.
@@ -64,6 +84,13 @@ pub struct CarrierMeta {
     pub created: Option<i64>,
     /// Its labels.
     pub labels: Arc<BTreeMap<String, String>>,
+}
+
+/// The keys of Module `ambassador` (`spec.config`), with what becomes of each; those of its `gzip`
+/// stand behind them as `gzip.…`.
+pub fn module_keys() -> impl Iterator<Item = (&'static str, Key)> {
+    let gzip = module::keys::GZIP.iter().map(|key| ("gzip.", *key));
+    module::keys::KEYS.iter().map(|key| ("", *key)).chain(gzip)
 }
 
 /// Parses one custom resource, given whole as the API server sends it.
