@@ -103,7 +103,9 @@ pub(crate) enum Failure {
     #[error("upstream connect error or disconnect/reset before headers. reset reason: overflow")]
     Overflow,
     /// The upstream reset the stream.
-    #[error("upstream connect error or disconnect/reset before headers. reset reason: remote reset")]
+    #[error(
+        "upstream connect error or disconnect/reset before headers. reset reason: remote reset"
+    )]
     RemoteReset,
     /// The upstream says that it hasn't looked at the request, again and again.
     #[error(
@@ -189,7 +191,9 @@ impl Failure {
             Self::ConnectTimeout => "upstream_reset_before_response_started{connection_timeout}",
             Self::UpstreamReset => "upstream_reset_before_response_started{connection_termination}",
             Self::UpstreamProtocol => "upstream_reset_before_response_started{protocol_error}",
-            Self::TlsFailure => "upstream_reset_before_response_started{connection_failure,TLS_error}",
+            Self::TlsFailure => {
+                "upstream_reset_before_response_started{connection_failure,TLS_error}"
+            }
             Self::Overflow => "upstream_reset_before_response_started{overflow}",
             Self::RemoteReset => "upstream_reset_before_response_started{remote_reset}",
             Self::RefusedStream => {

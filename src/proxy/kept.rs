@@ -114,7 +114,7 @@ impl Again {
 
     /// See [`Body::size_hint`]: right for a reading that hasn't begun, which is when it is asked.
     pub(super) fn size_hint(&self) -> SizeHint {
-        if self.at == 0 { self.kept.hint.clone() } else { SizeHint::default() }
+        if self.at == 0 { self.kept.hint } else { SizeHint::default() }
     }
 }
 

@@ -234,9 +234,7 @@ pub(crate) fn write_field(
             let reason = exchange.transport_failure.borrow();
             reason.as_ref().is_some_and(|reason| put(out, reason.replace(' ', "_").as_bytes()))
         }
-        Field::RequestedServerName | Field::Hostname => {
-            false
-        }
+        Field::RequestedServerName | Field::Hostname => false,
     }
 }
 

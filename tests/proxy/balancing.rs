@@ -74,10 +74,11 @@ fn clients_stay_while_endpoints_come_and_go() {
         bench.endpoints(&all);
         let before = owners();
         assert_eq!(before, owners(), "{method:?}");
-        let used: HashMap<&String, usize> = before.values().fold(HashMap::new(), |mut used, one| {
-            *used.entry(one).or_default() += 1;
-            used
-        });
+        let used: HashMap<&String, usize> =
+            before.values().fold(HashMap::new(), |mut used, one| {
+                *used.entry(one).or_default() += 1;
+                used
+            });
         assert_eq!(used.len(), 4, "{method:?}: {used:?}");
 
         bench.endpoints(&all[1..]);

@@ -91,8 +91,7 @@ fn bodies_are_sent_again_as_long_as_they_are_short() {
     const ECHO: &[u8] = b"HTTP/1.1 200 OK\r\nconnection: close\r\nx: ECHO\r\n\r\nECHO";
     for (length, expected, count) in [(1000, "200", 2), (200_000, "503", 1)] {
         let (backend, seen) = answering(&[UNAVAILABLE, ECHO]);
-        let route =
-            retrying(Upstream::Address(backend.address), policy(RetryOn::ServerError, 2));
+        let route = retrying(Upstream::Address(backend.address), policy(RetryOn::ServerError, 2));
         let gateway = Gateway::start(vec![route]);
         let body = "b".repeat(length);
         let answer = gateway.ask(&format!(
@@ -178,7 +177,9 @@ fn an_outage_is_not_multiplied() {
         }
     });
     let most = CLIENTS + CLIENTS * 10;
-    for breaker in [None, Some(CircuitBreaker { max_retries: 1, ..CircuitBreaker::of(Priority::Default) })] {
+    for breaker in
+        [None, Some(CircuitBreaker { max_retries: 1, ..CircuitBreaker::of(Priority::Default) })]
+    {
         seen.store(0, Ordering::SeqCst);
         let cluster = ClusterPolicy {
             circuit_breakers: breaker.map(|one| [one].into()),

@@ -51,8 +51,7 @@ fn backend(authority: &Authority, name: &str, clients: Option<&Authority>) -> Ba
         Some(clients) => {
             let mut roots = RootCertStore::empty();
             roots.add(clients.0.der().clone()).expect("a root");
-            let verifier =
-                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
             builder.with_client_cert_verifier(verifier.build().expect("verifies"))
         }
     };

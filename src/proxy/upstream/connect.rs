@@ -119,7 +119,8 @@ impl Journey<'_> {
         };
         let (mut budget, mut last) = (None, Failure::NoHealthyUpstream);
         let count = members.len().min(MAX_ADDRESSES);
-        for step in 0..count {
+        let mut step = 0;
+        while step < count {
             let Some(endpoint) = self.pick(members, step == 0) else { break };
             self.tried.push(endpoint.address);
             ticket.go_to(endpoint);
@@ -138,9 +139,11 @@ impl Journey<'_> {
                 Err(failure) => {
                     target.state.observe(endpoint, None);
                     last = failure;
+                    step += 1;
                     continue;
                 }
             };
+            let unprocessed = self.unprocessed;
             // Where there is no other address, sending it again would only ask the same one twice.
             let elsewhere = step + 1 < count;
             match self.send_once_more(connection, endpoint, (request, ticket), elsewhere).await {
@@ -150,6 +153,12 @@ impl Journey<'_> {
                     (request, ticket) = (unsent, back);
                     last = Failure::UpstreamReset;
                 }
+            }
+            if self.unprocessed == unprocessed {
+                step += 1;
+            } else {
+                // It only wants another connection.
+                self.tried.pop();
             }
         }
         Err(last)

@@ -13,7 +13,6 @@ use crate::proxy::error::{Failure, Flag};
 use crate::proxy::exchange::Exchange;
 
 /// What came of a request.
-#[expect(clippy::large_enum_variant, reason = "moved at most a few times")]
 pub(super) enum Sent {
     /// An answer.
     Answered(Response<Incoming>, Connection),

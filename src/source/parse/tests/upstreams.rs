@@ -88,14 +88,18 @@ fn wrong_retry_policies_are_told() {
         ("{retry_on: 5xx, num_retries: few}", &["retry_policy.num_retries"], true),
         ("{retry_on: 5xx, per_try_timeout: soon}", &["retry_policy.per_try_timeout"], true),
         ("{retry_on: 5xx, per_try_timeout: 5}", &["retry_policy.per_try_timeout"], true),
-        ("{retry_on: 5xx, retry_back_off: {max_interval: 1ms}}", &[
-            "retry_policy.retry_back_off.max_interval",
-        ], true),
+        (
+            "{retry_on: 5xx, retry_back_off: {max_interval: 1ms}}",
+            &["retry_policy.retry_back_off.max_interval"],
+            true,
+        ),
         ("{retry_on: 5xx, num_retry: 1}", &["retry_policy.num_retry"], true),
         ("{retry_on: retriable-status-codes}", &["retry_policy.retry_on"], true),
-        ("{retry_on: 5xx, retriable_status_codes: [7]}", &[
-            "retry_policy.retriable_status_codes[0]",
-        ], true),
+        (
+            "{retry_on: 5xx, retriable_status_codes: [7]}",
+            &["retry_policy.retriable_status_codes[0]"],
+            true,
+        ),
     ] {
         let (told, object) = blamed(&format!("retry_policy: {text}\n"));
         assert_eq!(told, fields, "{text}");
@@ -118,7 +122,10 @@ fn limits_and_times() {
     let dns = policy.dns;
     assert_eq!((dns.logical, dns.respect_ttl), (Some(true), Some(true)));
     assert_eq!((dns.ipv4, dns.ipv6), (Some(false), Some(true)));
-    assert_eq!((policy.tag.as_deref(), policy.stats_name.as_deref()), (Some("blue"), Some("quote")));
+    assert_eq!(
+        (policy.tag.as_deref(), policy.stats_name.as_deref()),
+        (Some("blue"), Some("quote"))
+    );
     let keepalive = Keepalive {
         probes: Some(3),
         idle: Some(Duration::from_secs(10)),
@@ -178,11 +185,7 @@ fn load_balancers() {
             BalanceMethod::RingHash,
             Some(cookie(Some(60), Some("/a"))),
         ),
-        (
-            "{policy: maglev, cookie: {name: sid}}",
-            BalanceMethod::Maglev,
-            Some(cookie(None, None)),
-        ),
+        ("{policy: maglev, cookie: {name: sid}}", BalanceMethod::Maglev, Some(cookie(None, None))),
     ] {
         let balancer = policy(&format!("load_balancer: {text}\n")).load_balancer.expect(text);
         let affinity = source.map(|source| Affinity { source });
@@ -220,52 +223,70 @@ fn health_checks_and_outliers() {
     assert_eq!(outliers.outlier_detection, Some(expected));
 }
 
+/// What is wrong, and the field that is blamed for it.
+const WRONG: &[(&str, &str)] = &[
+    ("connect_timeout_ms: 0", "connect_timeout_ms"),
+    ("cluster_idle_timeout_ms: -1", "cluster_idle_timeout_ms"),
+    ("cluster_max_connection_lifetime_ms: long", "cluster_max_connection_lifetime_ms"),
+    ("grpc: perhaps", "grpc"),
+    ("priority: urgent", "priority"),
+    ("dns_type: static", "dns_type"),
+    ("enable_ipv6: both", "enable_ipv6"),
+    ("enable_ipv4: false\nenable_ipv6: false", "enable_ipv4"),
+    ("keepalive: {probes: 0}", "keepalive.probes"),
+    ("keepalive: {idle: 1}", "keepalive.idle"),
+    ("keepalive: 5", "keepalive"),
+    ("circuit_breakers: 5", "circuit_breakers"),
+    ("circuit_breakers: [{max_requests: -1}]", "circuit_breakers[0].max_requests"),
+    ("circuit_breakers: [{max_request: 1}]", "circuit_breakers[0].max_request"),
+    ("circuit_breakers: [{priority: low}]", "circuit_breakers[0].priority"),
+    ("circuit_breakers: [{max_requests: 1}, {max_requests: 2}]", "circuit_breakers[1]"),
+    ("load_balancer: {cookie: {name: a}}", "load_balancer"),
+    ("load_balancer: {policy: random}", "load_balancer.policy"),
+    ("load_balancer: {policy: maglev}", "load_balancer"),
+    ("load_balancer: {policy: round_robin, header: a}", "load_balancer"),
+    ("load_balancer: {policy: maglev, header: 'a b'}", "load_balancer.header"),
+    ("load_balancer: {policy: maglev, header: a, source_ip: true}", "load_balancer.source_ip"),
+    ("load_balancer: {policy: maglev, cookie: {ttl: 1s}}", "load_balancer.cookie"),
+    ("load_balancer: {policy: maglev, cookie: {name: 'a;'}}", "load_balancer.cookie.name"),
+    (
+        "load_balancer: {policy: maglev, cookie: {name: a, path: 'x;y'}}",
+        "load_balancer.cookie.path",
+    ),
+    ("load_balancer: {policy: maglev, cookie: {name: a, ttl: x}}", "load_balancer.cookie.ttl"),
+    ("health_checks: {timeout: 1s}", "health_checks"),
+    ("health_checks: [{health_check: {}}]", "health_checks[0]"),
+    (
+        "health_checks: [{health_check: {http: {path: x}}}]",
+        "health_checks[0].health_check.http.path",
+    ),
+    (
+        "health_checks: [{health_check: {http: {hostname: x}}}]",
+        "health_checks[0].health_check.http",
+    ),
+    (
+        "health_checks: [{health_check: {grpc: {authority: x}}}]",
+        "health_checks[0].health_check.grpc",
+    ),
+    (
+        "health_checks: [{interval: 5, health_check: {http: {path: /}}}]",
+        "health_checks[0].interval",
+    ),
+    (
+        "health_checks: [{health_check: {http: {path: /, expected_statuses: [{min: 9, max: 5}]}}}]",
+        "health_checks[0].health_check.http.expected_statuses[0]",
+    ),
+    ("outlier_detection: on failure", "outlier_detection"),
+    ("outlier_detection: {consecutive5xx: 1}", "outlier_detection.consecutive5xx"),
+    ("outlier_detection: {interval: 0s}", "outlier_detection.interval"),
+    ("outlier_detection: {max_ejection_percent: 101}", "outlier_detection.max_ejection_percent"),
+];
+
 #[test]
 fn what_is_wrong_is_told_and_the_rest_stands() {
-    for (text, field) in [
-        ("connect_timeout_ms: 0", "connect_timeout_ms"),
-        ("cluster_idle_timeout_ms: -1", "cluster_idle_timeout_ms"),
-        ("cluster_max_connection_lifetime_ms: long", "cluster_max_connection_lifetime_ms"),
-        ("grpc: perhaps", "grpc"),
-        ("priority: urgent", "priority"),
-        ("dns_type: static", "dns_type"),
-        ("enable_ipv6: both", "enable_ipv6"),
-        ("enable_ipv4: false\nenable_ipv6: false", "enable_ipv4"),
-        ("keepalive: {probes: 0}", "keepalive.probes"),
-        ("keepalive: {idle: 1}", "keepalive.idle"),
-        ("keepalive: 5", "keepalive"),
-        ("circuit_breakers: 5", "circuit_breakers"),
-        ("circuit_breakers: [{max_requests: -1}]", "circuit_breakers[0].max_requests"),
-        ("circuit_breakers: [{max_request: 1}]", "circuit_breakers[0].max_request"),
-        ("circuit_breakers: [{priority: low}]", "circuit_breakers[0].priority"),
-        ("circuit_breakers: [{max_requests: 1}, {max_requests: 2}]", "circuit_breakers[1]"),
-        ("load_balancer: {cookie: {name: a}}", "load_balancer"),
-        ("load_balancer: {policy: random}", "load_balancer.policy"),
-        ("load_balancer: {policy: maglev}", "load_balancer"),
-        ("load_balancer: {policy: round_robin, header: a}", "load_balancer"),
-        ("load_balancer: {policy: maglev, header: 'a b'}", "load_balancer.header"),
-        ("load_balancer: {policy: maglev, header: a, source_ip: true}", "load_balancer.source_ip"),
-        ("load_balancer: {policy: maglev, cookie: {ttl: 1s}}", "load_balancer.cookie"),
-        ("load_balancer: {policy: maglev, cookie: {name: 'a;'}}", "load_balancer.cookie.name"),
-        ("load_balancer: {policy: maglev, cookie: {name: a, path: 'x;y'}}", "load_balancer.cookie.path"),
-        ("load_balancer: {policy: maglev, cookie: {name: a, ttl: x}}", "load_balancer.cookie.ttl"),
-        ("health_checks: {timeout: 1s}", "health_checks"),
-        ("health_checks: [{health_check: {}}]", "health_checks[0]"),
-        ("health_checks: [{health_check: {http: {path: x}}}]", "health_checks[0].health_check.http.path"),
-        ("health_checks: [{health_check: {http: {hostname: x}}}]", "health_checks[0].health_check.http"),
-        ("health_checks: [{health_check: {grpc: {authority: x}}}]", "health_checks[0].health_check.grpc"),
-        ("health_checks: [{interval: 5, health_check: {http: {path: /}}}]", "health_checks[0].interval"),
-        (
-            "health_checks: [{health_check: {http: {path: /, expected_statuses: [{min: 9, max: 5}]}}}]",
-            "health_checks[0].health_check.http.expected_statuses[0]",
-        ),
-        ("outlier_detection: on failure", "outlier_detection"),
-        ("outlier_detection: {consecutive5xx: 1}", "outlier_detection.consecutive5xx"),
-        ("outlier_detection: {interval: 0s}", "outlier_detection.interval"),
-        ("outlier_detection: {max_ejection_percent: 101}", "outlier_detection.max_ejection_percent"),
-    ] {
+    for (text, field) in WRONG {
         let (told, object) = blamed(&format!("{text}\n"));
-        assert!(told.contains(&field.to_owned()), "{text}: {told:?}");
+        assert!(told.contains(&(*field).to_owned()), "{text}: {told:?}");
         assert!(object.problems.iter().all(|one| !one.severity.is_fatal()), "{text}");
         forward(&object);
     }
