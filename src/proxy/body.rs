@@ -1,4 +1,5 @@
-//! The bodies on their way: streamed, counted, watched, never gathered.
+//! The bodies on their way: streamed, counted, watched, and gathered only where a request may have
+//! to be sent again.
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -10,6 +11,7 @@ use hyper::body::Incoming;
 
 use super::error::{BodyError, Flag};
 use super::exchange::{Exchange, Finish};
+use super::kept::Again;
 use super::upstream::target::Lease;
 
 /// A request's body on its way upstream.
@@ -19,6 +21,8 @@ pub(crate) enum RequestBody {
     Empty,
     /// What the client sends.
     Streaming(Incoming, Rc<Exchange>),
+    /// The same, kept so that it can be sent again.
+    Kept(Again),
 }
 
 impl RequestBody {
@@ -34,6 +38,24 @@ impl RequestBody {
     pub(crate) fn is_empty(&self) -> bool {
         matches!(self, Self::Empty)
     }
+
+    /// The same body, such that it can be had [`again`](Self::again) as long as it is short.
+    pub(crate) fn keep(self) -> Self {
+        match self {
+            Self::Streaming(..) => Self::Kept(Again::new(self)),
+            Self::Empty | Self::Kept(_) => self,
+        }
+    }
+
+    /// The body from its beginning. As soon as that is read, this one ends. `None` where too much
+    /// has gone through it, or it was never kept.
+    pub(crate) fn again(&self) -> Option<Self> {
+        match self {
+            Self::Empty => Some(Self::Empty),
+            Self::Streaming(..) => None,
+            Self::Kept(kept) => kept.again().map(Self::Kept),
+        }
+    }
 }
 
 impl Body for RequestBody {
@@ -44,8 +66,10 @@ impl Body for RequestBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Self::Streaming(incoming, exchange) = self.get_mut() else {
-            return Poll::Ready(None);
+        let (incoming, exchange) = match self.get_mut() {
+            Self::Empty => return Poll::Ready(None),
+            Self::Kept(kept) => return kept.poll(cx),
+            Self::Streaming(incoming, exchange) => (incoming, exchange),
         };
         if exchange.finished.get() {
             return Poll::Ready(Some(Err(BodyError::Finished)));
@@ -80,6 +104,7 @@ impl Body for RequestBody {
         match self {
             Self::Empty => true,
             Self::Streaming(incoming, _) => incoming.is_end_stream(),
+            Self::Kept(kept) => kept.is_end_stream(),
         }
     }
 
@@ -87,6 +112,7 @@ impl Body for RequestBody {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Streaming(incoming, _) => incoming.size_hint(),
+            Self::Kept(kept) => kept.size_hint(),
         }
     }
 }

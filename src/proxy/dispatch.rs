@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::Either;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::Body as _;
 use tower::Service;
 
@@ -22,6 +22,8 @@ use super::forward::forward;
 use crate::model::config::Leg;
 use crate::model::route::{Action, Probe, Redirect};
 use crate::routing::{Found, RequestHead, redirect_location};
+
+const OVERLOADED: HeaderName = HeaderName::from_static("x-envoy-overloaded");
 
 type Answer = Result<Response<ResponseBody>, Infallible>;
 
@@ -186,6 +188,9 @@ pub(crate) fn answer_failure(exchange: &Exchange, failure: Failure) -> Response<
     *response.status_mut() = failure.status();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    if failure == Failure::Overflow {
+        headers.insert(OVERLOADED, HeaderValue::from_static("true"));
+    }
     // HTTP/2 has no such header: hyper would refuse to send it.
     if failure.closes() && exchange.version <= http::Version::HTTP_11 {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -26,6 +26,7 @@ mod exchange;
 mod filters;
 mod forward;
 mod io;
+mod kept;
 mod listen;
 mod log_format;
 mod options;
