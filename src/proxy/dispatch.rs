@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::Either;
+use bytes::Bytes;
 use http_body::Body as _;
 use http::{HeaderValue, Response, StatusCode, header};
 use tower::Service;
@@ -18,6 +19,7 @@ use super::exchange::Exchange;
 use super::filters::edits::{self, RequestValues};
 use super::filters::record::Inbound;
 use super::forward::forward;
+use super::grpc::Dialect;
 use crate::model::config::Leg;
 use crate::model::route::{Action, Probe, Redirect};
 use crate::routing::{RequestHead, redirect_location};
@@ -77,6 +79,10 @@ fn find(inbound: &Inbound) -> Option<Arc<Leg>> {
     let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
     let mut tables = inbound.exchange.worker.tables.borrow_mut();
     let table = tables.get();
+    let policy = &table.config().http;
+    if policy.grpc_web || policy.grpc_http11_bridge {
+        inbound.exchange.grpc.set(Dialect::of(head, inbound.exchange.version, policy));
+    }
     table
         .find(&RequestHead {
             host,
@@ -126,7 +132,7 @@ fn answer_probe(exchange: &Exchange, probe: Probe) -> Response<ResponseBody> {
     answer_text(status, text)
 }
 
-fn answer_text(status: StatusCode, text: &'static str) -> Response<ResponseBody> {
+fn answer_text(status: StatusCode, text: impl Into<Bytes>) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::text(text));
     *response.status_mut() = status;
     let kind = HeaderValue::from_static("text/plain");
@@ -137,10 +143,11 @@ fn answer_text(status: StatusCode, text: &'static str) -> Response<ResponseBody>
 /// The gateway's own answer to a failure, noted in the record.
 pub(crate) fn answer_failure(exchange: &Exchange, failure: Failure) -> Response<ResponseBody> {
     exchange.fail(failure);
-    let mut response = Response::new(ResponseBody::text(failure.to_string()));
-    *response.status_mut() = failure.status();
+    let mut response = match exchange.grpc.get() {
+        Some(dialect) => dialect.error(failure.status(), &failure.to_string()),
+        None => answer_text(failure.status(), failure.to_string()),
+    };
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     // HTTP/2 has no such header: hyper would refuse to send it.
     if failure.closes() && exchange.version <= http::Version::HTTP_11 {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

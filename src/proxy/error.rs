@@ -96,6 +96,9 @@ pub(crate) enum Failure {
     /// The upstream's answer isn't HTTP, or an unasked 101.
     #[error("upstream protocol error")]
     UpstreamProtocol,
+    /// The upstream's answer, which has to be gathered, has more bytes than may wait.
+    #[error("upstream response too large")]
+    TooLarge,
     /// The route's time is over.
     #[error("upstream request timeout")]
     Timeout,
@@ -119,7 +122,7 @@ impl Failure {
             | Self::ConnectFailure
             | Self::ConnectTimeout
             | Self::UpstreamReset => StatusCode::SERVICE_UNAVAILABLE,
-            Self::UpstreamProtocol => StatusCode::BAD_GATEWAY,
+            Self::UpstreamProtocol | Self::TooLarge => StatusCode::BAD_GATEWAY,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Self::StreamIdle => StatusCode::REQUEST_TIMEOUT,
         }
@@ -135,7 +138,7 @@ impl Failure {
             Self::NoHealthyUpstream | Self::NameNotResolved => Flag::NoHealthyUpstream,
             Self::ConnectFailure | Self::ConnectTimeout => Flag::ConnectFailure,
             Self::UpstreamReset => Flag::UpstreamReset,
-            Self::UpstreamProtocol => Flag::UpstreamProtocol,
+            Self::UpstreamProtocol | Self::TooLarge => Flag::UpstreamProtocol,
             Self::Timeout => Flag::Timeout,
             Self::StreamIdle => Flag::StreamIdle,
         })
@@ -158,6 +161,7 @@ impl Failure {
             Self::ConnectTimeout => "upstream_reset_before_response_started{connection_timeout}",
             Self::UpstreamReset => "upstream_reset_before_response_started{connection_termination}",
             Self::UpstreamProtocol => "upstream_reset_before_response_started{protocol_error}",
+            Self::TooLarge => "response_payload_too_large",
             Self::Timeout => "response_timeout",
             Self::StreamIdle => "stream_idle_timeout",
         }
@@ -179,6 +183,8 @@ pub(crate) enum BodyError {
     Transport(hyper::Error),
     /// The request's time is over.
     Expired(Failure),
+    /// The request's body isn't what it has to be.
+    Invalid(Failure),
     /// The response has ended; what is left of the request is not wanted.
     Finished,
 }
@@ -187,7 +193,7 @@ impl fmt::Display for BodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Transport(error) => write!(f, "transport: {error}"),
-            Self::Expired(failure) => failure.fmt(f),
+            Self::Expired(failure) | Self::Invalid(failure) => failure.fmt(f),
             Self::Finished => f.write_str("the response has ended before its request"),
         }
     }
@@ -197,7 +203,7 @@ impl std::error::Error for BodyError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Transport(error) => Some(error),
-            Self::Expired(failure) => Some(failure),
+            Self::Expired(failure) | Self::Invalid(failure) => Some(failure),
             Self::Finished => None,
         }
     }

@@ -14,7 +14,10 @@ use super::error::Failure;
 use super::exchange::Exchange;
 use super::filters::edits::{self, RequestValues};
 use super::filters::forwarded::strip_response;
+use super::filters::grpc_bridge::bridge;
+use super::filters::grpc_web::{translate_answer, translate_request};
 use super::filters::record::Inbound;
+use super::grpc::Dialect;
 use super::tunnel::Tunnel;
 use super::upgrade::Upgrade;
 use super::upstream::connect::{Answered, exchange_with};
@@ -22,6 +25,9 @@ use super::upstream::target::Target;
 use crate::model::config::Leg;
 use crate::model::route::{Action, Forward, HostRewrite, Route};
 use crate::routing::rewrite_path;
+
+/// Bytes of an answer that is gathered for an HTTP/1.1 client of gRPC.
+const BRIDGED: usize = 1024 * 1024;
 
 const ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path");
 const EXPECTED_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
@@ -47,7 +53,11 @@ pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBod
     if let Some(upgrade) = &mut upgrade {
         upgrade.ask(&mut head);
     }
-    let body = RequestBody::new(body, &exchange);
+    let mut body = RequestBody::new(body, &exchange);
+    if let Some(Dialect::Web { text_request, .. }) = exchange.grpc.get() {
+        translate_request(&mut head.headers, text_request);
+        body = if text_request { body.decoded() } else { body };
+    }
     frame(&mut head.headers, &body);
     exchange.timeout.set(route.policy.timeout());
     if route.policy.idle_timeout.is_some() {
@@ -69,6 +79,11 @@ pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBod
             answer_failure(&exchange, failure)
         }
     };
+    match exchange.grpc.get().filter(|_| exchange.flag.get().is_none()) {
+        None | Some(Dialect::Native) => {}
+        Some(Dialect::Bridged) => response = bridge(response, &exchange, BRIDGED).await,
+        Some(dialect) => response = translate_answer(response, dialect),
+    }
     let took = began.elapsed();
     target.stats.finish(response.status().as_u16(), took);
     let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);

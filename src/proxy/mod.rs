@@ -18,6 +18,7 @@ mod error;
 mod exchange;
 mod filters;
 mod forward;
+mod grpc;
 mod io;
 mod log_format;
 mod options;
@@ -30,5 +31,6 @@ mod upstream;
 mod worker;
 
 pub use crate::telemetry::metrics::Metrics;
+pub use filters::grpc_web::{Encoder as GrpcWebEncoder, NotBase64, TextDecoder};
 pub use options::{AccessLogFormat, Limits, LogSink, ProxyOptions, ReadyCheck, StaticName};
 pub use server::Proxy;

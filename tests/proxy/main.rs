@@ -4,6 +4,7 @@
 mod basics;
 mod dns;
 mod drain;
+mod grpc;
 mod lifecycle;
 mod streams;
 mod strictness;
