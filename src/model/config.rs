@@ -7,7 +7,7 @@ use super::cluster::{Cluster, ClusterName};
 use super::key::ObjectKey;
 use super::listener::Listener;
 use super::policy::HttpPolicy;
-use super::route::{Action, Route, RouteMatch};
+use super::route::{Route, RouteMatch};
 
 /// What the gateway should serve.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -26,11 +26,8 @@ impl GatewayConfig {
     pub fn clusters(&self) -> BTreeMap<ClusterName, Arc<Cluster>> {
         self.groups
             .iter()
-            .flat_map(|group| &group.legs)
-            .filter_map(|leg| match &leg.route.action {
-                Action::Forward(forward) => Some(&forward.cluster),
-                Action::Redirect(_) | Action::Probe(_) => None,
-            })
+            .flat_map(|group| group.legs.iter().chain(&group.mirror))
+            .filter_map(|leg| leg.route.action.cluster())
             .map(|cluster| (cluster.name.clone(), Arc::clone(cluster)))
             .collect()
     }
@@ -43,6 +40,8 @@ pub struct RouteGroup {
     pub precedence: i64,
     /// The members, oldest first. Never empty.
     pub legs: Vec<Arc<Leg>>,
+    /// Who gets a copy of its share of the requests, whichever member serves them.
+    pub mirror: Option<Arc<Leg>>,
 }
 
 impl RouteGroup {
@@ -53,7 +52,7 @@ impl RouteGroup {
 
     /// The smallest key of its members, by which groups are ordered.
     pub fn smallest_key(&self) -> &ObjectKey {
-        let rest = self.legs.iter().skip(1).map(|leg| &leg.key);
+        let rest = self.legs.iter().skip(1).chain(&self.mirror).map(|leg| &leg.key);
         rest.fold(&self.first().key, |least, key| least.min(key))
     }
 

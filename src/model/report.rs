@@ -40,6 +40,8 @@ pub enum Verdict {
     },
     /// It names no host, so nothing attaches it.
     NotAttached,
+    /// It asks for copies of requests that nothing else takes.
+    NothingToCopy,
 }
 
 /// Why one object shadows another of its name.
@@ -67,6 +69,8 @@ pub enum Conflict {
         /// What the older members leave.
         left: u8,
     },
+    /// A second mirror.
+    Mirror,
 }
 
 /// Whether what an object names exists.
@@ -189,6 +193,12 @@ impl Report {
                 "Nothing attaches this object because it names no host: set spec.hostname, to \"*\" for every host"
                     .to_owned(),
             ),
+            Verdict::NothingToCopy => of(
+                false,
+                "NothingToCopy",
+                "No other Mapping with the same match forwards requests that could be copied: add one, or remove shadow"
+                    .to_owned(),
+            ),
             Verdict::Shadowed { winner, rule } => of(
                 false,
                 "Shadowed",
@@ -285,6 +295,9 @@ impl Conflict {
         match self {
             Self::Redirect => format!(
                 "{with} has the same match: a match can have one redirect, or routes that forward, but not both"
+            ),
+            Self::Mirror => format!(
+                "{with} has the same match and gets the copies already: a match can have one shadow"
             ),
             Self::Weight { own, left } => format!(
                 "the weight {own} is more than the {left} that older objects with the same match leave of 100, the last of them {with}"

@@ -127,8 +127,22 @@ pub enum Action {
     Forward(Forward),
     /// The client is sent elsewhere.
     Redirect(Redirect),
+    /// A cluster gets copies of the requests that others of its group serve; its answers are
+    /// dropped. Emissary: `shadow`.
+    Mirror(Arc<Cluster>),
     /// The gateway answers itself with its own health.
     Probe(Probe),
+}
+
+impl Action {
+    /// The cluster that requests or their copies go to.
+    pub fn cluster(&self) -> Option<&Arc<Cluster>> {
+        match self {
+            Self::Forward(forward) => Some(&forward.cluster),
+            Self::Mirror(cluster) => Some(cluster),
+            Self::Redirect(_) | Self::Probe(_) => None,
+        }
+    }
 }
 
 /// Health endpoints that the data ports answer as Emissary's do.

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use super::error::{BodyError, Failure, Flag};
 use super::exchange::{Exchange, Finish};
 use super::filters::grpc_web::{Encoder, TextDecoder};
+use super::mirror::{CopyBody, Watched};
 use super::upstream::connect::within;
 use super::upstream::target::Lease;
 
@@ -23,6 +24,10 @@ pub(crate) enum RequestBody {
     Empty,
     /// What the client sends.
     Streaming(Incoming, Rc<Exchange>),
+    /// What is sent, copied on its way.
+    Watched(Box<Watched>),
+    /// A copy of what another request sends.
+    Copy(CopyBody, Rc<Exchange>),
     /// What the client sends in base64.
     Text(Incoming, Rc<Exchange>, TextDecoder),
 }
@@ -63,6 +68,8 @@ impl Body for RequestBody {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
             Self::Streaming(incoming, exchange) => poll_client(incoming, exchange, cx),
+            Self::Watched(watched) => watched.poll(cx),
+            Self::Copy(copy, exchange) => copy.poll(exchange, cx),
             Self::Text(incoming, exchange, decoder) => poll_text(incoming, exchange, decoder, cx),
         }
     }
@@ -71,6 +78,8 @@ impl Body for RequestBody {
         match self {
             Self::Empty => true,
             Self::Streaming(incoming, _) => incoming.is_end_stream(),
+            Self::Watched(watched) => watched.body.is_end_stream(),
+            Self::Copy(copy, exchange) => copy.is_done() && exchange.request_done.get(),
             Self::Text(..) => false,
         }
     }
@@ -79,7 +88,8 @@ impl Body for RequestBody {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Streaming(incoming, _) => incoming.size_hint(),
-            Self::Text(..) => SizeHint::default(),
+            Self::Watched(watched) => watched.body.size_hint(),
+            Self::Copy(..) | Self::Text(..) => SizeHint::default(),
         }
     }
 }

@@ -42,7 +42,7 @@ impl Service<Inbound> for Dispatch {
 
     fn call(&mut self, mut inbound: Inbound) -> Self::Future {
         let exchange = Rc::clone(&inbound.exchange);
-        let Some(leg) = find(&inbound) else {
+        let Some(leg) = find(&mut inbound) else {
             exchange.capture_request(&inbound.head.headers);
             return Either::Left(ready(Ok(answer_failure(&exchange, Failure::NoRoute))));
         };
@@ -55,6 +55,8 @@ impl Service<Inbound> for Dispatch {
             Action::Forward(_) => {
                 return Either::Right(Box::pin(async move { Ok(forward(inbound, &leg).await) }));
             }
+            // A group answers with its members, of which a mirror is none.
+            Action::Mirror(_) => answer_failure(&exchange, Failure::NoRoute),
             Action::Redirect(redirect) => answer_redirect(&inbound, &leg, redirect),
             Action::Probe(probe) => answer_probe(&exchange, *probe),
         };
@@ -74,7 +76,7 @@ impl Service<Inbound> for Dispatch {
     }
 }
 
-fn find(inbound: &Inbound) -> Option<Arc<Leg>> {
+fn find(inbound: &mut Inbound) -> Option<Arc<Leg>> {
     let head = &inbound.head;
     let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
     let mut tables = inbound.exchange.worker.tables.borrow_mut();
@@ -83,16 +85,17 @@ fn find(inbound: &Inbound) -> Option<Arc<Leg>> {
     if policy.grpc_web || policy.grpc_http11_bridge {
         inbound.exchange.grpc.set(Dialect::of(head, inbound.exchange.version, policy));
     }
-    table
-        .find(&RequestHead {
+    let (group, leg) = table
+        .find_in_group(&RequestHead {
             host,
             path: head.uri.path(),
             query: head.uri.query(),
             method: &head.method,
             headers: &head.headers,
             draw: fastrand::u8(0..100),
-        })
-        .cloned()
+        })?;
+    inbound.mirror.clone_from(&group.mirror);
+    Some(Arc::clone(leg))
 }
 
 /// Whether the route lets the request switch protocols. What the gateway answers itself it answers
@@ -105,7 +108,7 @@ fn may_upgrade(inbound: &mut Inbound, leg: &Leg) -> bool {
         Action::Forward(_) => {
             !has_body && upgrade.keep_allowed(leg.route.policy.upgrades.as_ref())
         }
-        Action::Redirect(_) | Action::Probe(_) => !upgrade.is_stream(),
+        Action::Redirect(_) | Action::Mirror(_) | Action::Probe(_) => !upgrade.is_stream(),
     }
 }
 

@@ -18,11 +18,13 @@ use super::filters::grpc_bridge::bridge;
 use super::filters::grpc_web::{translate_answer, translate_request};
 use super::filters::record::Inbound;
 use super::grpc::Dialect;
+use super::mirror::{self, Watched};
 use super::tunnel::Tunnel;
 use super::upgrade::Upgrade;
 use super::upstream::connect::{Answered, exchange_with};
 use super::upstream::target::Target;
 use crate::model::config::Leg;
+use crate::model::policy::RoutePolicy;
 use crate::model::route::{Action, Forward, HostRewrite, Route};
 use crate::routing::rewrite_path;
 
@@ -35,7 +37,7 @@ const SERVICE_TIME: HeaderName = HeaderName::from_static("x-envoy-upstream-servi
 
 /// Forwards a request along `leg`, which is a forwarding one.
 pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBody> {
-    let Inbound { mut head, body, mut upgrade, exchange } = inbound;
+    let Inbound { mut head, body, mut upgrade, mirror, exchange } = inbound;
     let route = &*leg.route;
     let Action::Forward(forward) = &route.action else {
         return answer_failure(&exchange, Failure::NoRoute);
@@ -59,6 +61,10 @@ pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBod
         body = if text_request { body.decoded() } else { body };
     }
     frame(&mut head.headers, &body);
+    // A tunnel has no copy: its bytes are no request's.
+    if let (Some(leg), None) = (&mirror, &upgrade) {
+        body = copy(body, &head, &exchange, leg, &route.policy);
+    }
     exchange.timeout.set(route.policy.timeout());
     if route.policy.idle_timeout.is_some() {
         exchange.timing.set_idle(route.policy.idle_timeout());
@@ -156,6 +162,24 @@ fn frame(headers: &mut HeaderMap, body: &RequestBody) {
     }
     if !headers.contains_key(header::CONTENT_LENGTH) {
         headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+}
+
+/// Begins a copy of the request, if it is of the mirror's share.
+fn copy(
+    body: RequestBody,
+    head: &http::request::Parts,
+    exchange: &Exchange,
+    mirror: &Leg,
+    policy: &RoutePolicy,
+) -> RequestBody {
+    let Action::Mirror(cluster) = &mirror.route.action else { return body };
+    if !mirror.share.contains(fastrand::u8(0..100)) {
+        return body;
+    }
+    match mirror::begin(exchange, head, &body, cluster, policy) {
+        Some(sender) => RequestBody::Watched(Watched::new(body, sender)),
+        None => body,
     }
 }
 

@@ -21,6 +21,7 @@ mod forward;
 mod grpc;
 mod io;
 mod log_format;
+mod mirror;
 mod options;
 mod server;
 mod service;

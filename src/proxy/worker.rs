@@ -1,6 +1,6 @@
 //! One worker: a thread with its own accept queue, connections, pools and counters.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -48,6 +48,8 @@ pub(crate) struct Worker {
     pub(crate) connections: Connections,
     /// The clusters and their connections.
     pub(crate) upstreams: Upstreams,
+    /// Copies of requests that are under way.
+    pub(crate) copies: Cell<u32>,
     /// The counters.
     pub(crate) stats: Arc<WorkerStats>,
     /// The access log.
@@ -107,6 +109,7 @@ impl Worker {
             ready: parts.ready,
             timers,
             connections: Connections::default(),
+            copies: Cell::new(0),
             stats: parts.stats,
             log: parts.log,
             http1,

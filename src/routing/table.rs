@@ -62,10 +62,16 @@ impl RouteTable {
     /// The route that answers a request: of all groups whose match holds and whose shares leave
     /// the draw to one of their members, the one with the greatest [`Precedence`].
     pub fn find(&self, head: &RequestHead<'_>) -> Option<&Arc<Leg>> {
+        self.find_in_group(head).map(|(_, leg)| leg)
+    }
+
+    /// The same with its group.
+    pub fn find_in_group(&self, head: &RequestHead<'_>) -> Option<(&RouteGroup, &Arc<Leg>)> {
         let mut best: Option<&Precedence> = None;
         let accepts = |group: &RouteGroup| answers(group, head);
         self.hosts.visit(head.host, |paths| paths.search(head.path, &mut best, &accepts));
-        best.and_then(|precedence| precedence.group().pick(head.draw))
+        let group = best?.group();
+        Some((group, group.pick(head.draw)?))
     }
 }
 

@@ -268,7 +268,7 @@ pub(crate) fn table(routes: Vec<Route>) -> RouteTable {
             };
             let leg =
                 Arc::new(Leg { key, created: None, share: Share::ALL, route: Arc::new(route) });
-            Arc::new(RouteGroup { precedence: 0, legs: vec![leg] })
+            Arc::new(RouteGroup { precedence: 0, legs: vec![leg], mirror: None })
         })
         .collect();
     let config = GatewayConfig { groups, ..GatewayConfig::default() };

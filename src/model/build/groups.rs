@@ -36,7 +36,7 @@ pub(super) fn build_groups(
                 let object = candidates[*index].object;
                 (object.created.unwrap_or(i64::MAX), &object.key)
             });
-            let members = admit(candidates, &set);
+            let members = admit(candidates, &set)?;
             lender.lend(candidates, &members).or_else(|| build_group(candidates, &members))
         })
         .collect()
@@ -44,6 +44,20 @@ pub(super) fn build_groups(
 
 /// Indices of accepted candidates of equal match and precedence. Most matches are asked for once.
 type Set = SmallVec<[usize; 2]>;
+
+/// The members of a group.
+struct Members {
+    /// Those that serve requests, oldest first. Never empty.
+    legs: Set,
+    /// The one that gets copies.
+    mirror: Option<usize>,
+}
+
+impl Members {
+    fn all(&self) -> impl Iterator<Item = usize> {
+        self.legs.iter().copied().chain(self.mirror)
+    }
+}
 
 /// The sets in the order of their smallest key, which is the order of the candidates.
 fn group_by_match(candidates: &[Candidate<'_>]) -> Vec<Set> {
@@ -71,19 +85,22 @@ fn accepted_route<'a>(candidate: &Candidate<'a>) -> Option<&'a Arc<Route>> {
     }
 }
 
-/// The members of a set (oldest first) that can live together.
-fn admit(candidates: &mut [Candidate<'_>], set: &[usize]) -> Set {
+/// The members of a set (oldest first) that can live together; `None` where nobody serves.
+fn admit(candidates: &mut [Candidate<'_>], set: &[usize]) -> Option<Members> {
     let mut members = Set::new();
     let mut left = WHOLE;
     for index in set {
         let Some(route) = accepted_route(&candidates[*index]) else { continue };
+        if is_mirror(route) {
+            continue;
+        }
         let conflict = match members.first().and_then(|first| accepted_route(&candidates[*first])) {
             Some(first) => conflict(first, route, left),
             None => None,
         };
         if let (Some(conflict), Some(last)) = (conflict, members.last()) {
             let with = match conflict {
-                Conflict::Redirect => candidates[members[0]].object.key.clone(),
+                Conflict::Redirect | Conflict::Mirror => candidates[members[0]].object.key.clone(),
                 Conflict::Weight { .. } => candidates[*last].object.key.clone(),
             };
             candidates[*index].verdict = Verdict::Conflicted { with: Box::new(with), conflict };
@@ -92,7 +109,41 @@ fn admit(candidates: &mut [Candidate<'_>], set: &[usize]) -> Set {
         left = left.saturating_sub(route.weight.unwrap_or(0));
         members.push(*index);
     }
-    members
+    let mirror = admit_mirror(candidates, set, &members);
+    (!members.is_empty()).then_some(Members { legs: members, mirror })
+}
+
+fn is_mirror(route: &Route) -> bool {
+    matches!(route.action, Action::Mirror(_))
+}
+
+/// The oldest of those that want copies, if there is anything to copy.
+fn admit_mirror(
+    candidates: &mut [Candidate<'_>],
+    set: &[usize],
+    members: &[usize],
+) -> Option<usize> {
+    let forwards = members.first().and_then(|first| accepted_route(&candidates[*first])).is_some_and(
+        |route| matches!(route.action, Action::Forward(_)),
+    );
+    let mut admitted: Option<usize> = None;
+    for index in set {
+        if !accepted_route(&candidates[*index]).is_some_and(|route| is_mirror(route)) {
+            continue;
+        }
+        candidates[*index].verdict = match admitted {
+            _ if !forwards => Verdict::NothingToCopy,
+            Some(first) => Verdict::Conflicted {
+                with: Box::new(candidates[first].object.key.clone()),
+                conflict: Conflict::Mirror,
+            },
+            None => {
+                admitted = Some(*index);
+                continue;
+            }
+        };
+    }
+    admitted
 }
 
 /// Why `route` can't join a group that began with `first` and has `left` percent to give.
@@ -105,8 +156,9 @@ fn conflict(first: &Route, route: &Route, left: u8) -> Option<Conflict> {
     (own > left).then_some(Conflict::Weight { own, left })
 }
 
-fn build_group(candidates: &[Candidate<'_>], members: &[usize]) -> Option<Arc<RouteGroup>> {
+fn build_group(candidates: &[Candidate<'_>], members: &Members) -> Option<Arc<RouteGroup>> {
     let routes: Vec<(&Candidate<'_>, &Arc<Route>)> = members
+        .legs
         .iter()
         .filter_map(|index| Some((&candidates[*index], accepted_route(&candidates[*index])?)))
         .collect();
@@ -115,16 +167,24 @@ fn build_group(candidates: &[Candidate<'_>], members: &[usize]) -> Option<Arc<Ro
     let legs = routes
         .into_iter()
         .zip(shares(&weights))
-        .map(|((candidate, route), share)| {
-            Arc::new(Leg {
-                key: candidate.object.key.clone(),
-                created: candidate.object.created,
-                share,
-                route: Arc::clone(route),
-            })
-        })
+        .map(|((candidate, route), share)| build_leg(candidate, route, share))
         .collect();
-    Some(Arc::new(RouteGroup { precedence, legs }))
+    let mirror = members.mirror.and_then(|index| {
+        let candidate = &candidates[index];
+        let route = accepted_route(candidate)?;
+        let share = Share { from: 0, to: route.weight.unwrap_or(WHOLE).min(WHOLE) };
+        Some(build_leg(candidate, route, share))
+    });
+    Some(Arc::new(RouteGroup { precedence, legs, mirror }))
+}
+
+fn build_leg(candidate: &Candidate<'_>, route: &Arc<Route>, share: Share) -> Arc<Leg> {
+    Arc::new(Leg {
+        key: candidate.object.key.clone(),
+        created: candidate.object.created,
+        share,
+        route: Arc::clone(route),
+    })
 }
 
 /// The ranges of the hundred draws for members with these weights, whose sum is at most 100.
@@ -162,22 +222,23 @@ struct Lender<'a> {
 
 impl Lender<'_> {
     /// The previous group, if it was made of the same members.
-    fn lend(&mut self, candidates: &[Candidate<'_>], members: &[usize]) -> Option<Arc<RouteGroup>> {
+    fn lend(&mut self, candidates: &[Candidate<'_>], members: &Members) -> Option<Arc<RouteGroup>> {
         // Mostly the same group stands at the same place: no text is compared then.
         if let Some(old) = self.previous.next_if(|old| is_made_of(old, candidates, members)) {
             return Some(Arc::clone(old));
         }
-        let smallest = &candidates[*members.iter().min()?].object.key;
+        let smallest = &candidates[members.all().min()?].object.key;
         while self.previous.next_if(|old| old.smallest_key() < smallest).is_some() {}
         let old = self.previous.next_if(|old| is_made_of(old, candidates, members))?;
         Some(Arc::clone(old))
     }
 }
 
-fn is_made_of(group: &RouteGroup, candidates: &[Candidate<'_>], members: &[usize]) -> bool {
-    group.legs.len() == members.len()
-        && group.legs.iter().zip(members).all(|(leg, index)| {
-            let candidate = &candidates[*index];
+fn is_made_of(group: &RouteGroup, candidates: &[Candidate<'_>], members: &Members) -> bool {
+    group.legs.len() == members.legs.len()
+        && group.mirror.is_some() == members.mirror.is_some()
+        && group.legs.iter().chain(&group.mirror).zip(members.all()).all(|(leg, index)| {
+            let candidate = &candidates[index];
             // The address first: it tells nearly all, and the key's texts are far away.
             accepted_route(candidate).is_some_and(|route| Arc::ptr_eq(route, &leg.route))
                 && candidate.object.created == leg.created

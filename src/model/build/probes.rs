@@ -49,5 +49,5 @@ fn group(name: &str, prefix: &str, probe: Probe) -> Arc<RouteGroup> {
         origin: Origin::BuiltIn,
     };
     let leg = Leg { key, created: None, share: Share::ALL, route: Arc::new(route) };
-    Arc::new(RouteGroup { precedence: 0, legs: vec![Arc::new(leg)] })
+    Arc::new(RouteGroup { precedence: 0, legs: vec![Arc::new(leg)], mirror: None })
 }

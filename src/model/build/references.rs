@@ -6,7 +6,6 @@ use crate::model::cluster::{ServiceRef, Upstream};
 use crate::model::key::ServiceKey;
 use crate::model::object::{Content, Object};
 use crate::model::report::{References, Verdict};
-use crate::model::route::Action;
 use crate::model::snapshot::Snapshot;
 
 /// Looks up what an object names.
@@ -15,8 +14,8 @@ pub(super) fn resolve(object: &Object, verdict: &Verdict, snapshot: &Snapshot) -
         return References::Resolved;
     }
     let Content::Route(route) = &object.content else { return References::Resolved };
-    let Action::Forward(forward) = &route.action else { return References::Resolved };
-    match &forward.cluster.upstream {
+    let Some(cluster) = route.action.cluster() else { return References::Resolved };
+    match &cluster.upstream {
         Upstream::Address(_) => References::Resolved,
         Upstream::Service(reference) => look_up(reference, snapshot),
         Upstream::Name { host, port } => match service_of_name(host, object, snapshot) {

@@ -107,7 +107,6 @@ pub(super) fn parse_mapping(
     problems: &mut Problems,
 ) -> Option<Route> {
     tell_other_fields(fields, problems);
-    refuse_shadow(fields, problems);
     let matches = parse_match(fields, version, problems);
     let action = parse_action(fields, namespace, settings, problems);
     let precedence = fields.int("precedence", Severity::Error, problems).unwrap_or(0);
@@ -158,16 +157,6 @@ fn tell_other_fields(fields: &Fields<'_>, problems: &mut Problems) {
             };
             problems.add_at(Severity::Warning, name, entry.location, message);
         }
-    }
-}
-
-/// A shadow receives copies whose answers nobody sees; as a plain route it would answer clients.
-fn refuse_shadow(fields: &Fields<'_>, problems: &mut Problems) {
-    if fields.flag("shadow", false, Severity::Error, problems)
-        && let Some(field) = fields.get("shadow")
-    {
-        let message = "shadowing is not supported in this version; remove the Mapping";
-        problems.add(Severity::Unsupported, &field, message);
     }
 }
 
