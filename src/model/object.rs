@@ -97,6 +97,9 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// What is said of a field without effect where no more is to be said.
+    pub const NO_EFFECT: &str = "has no effect in this version";
+
     /// A problem that makes the object unusable.
     pub fn error(field: impl Into<Arc<str>>, message: impl Into<String>) -> Self {
         Self::new(Severity::Error, field, message)
@@ -114,7 +117,12 @@ impl Problem {
 
     /// A field that is set and has no effect yet.
     pub fn no_effect(field: impl Into<Arc<str>>) -> Self {
-        Self::new(Severity::NoEffect, field, "has no effect in this version")
+        Self::new(Severity::NoEffect, field, Self::NO_EFFECT)
+    }
+
+    /// A field that is understood and has no effect, with the reason and what to write instead.
+    pub fn no_effect_because(field: impl Into<Arc<str>>, message: impl Into<String>) -> Self {
+        Self::new(Severity::NoEffect, field, message)
     }
 
     fn new(severity: Severity, field: impl Into<Arc<str>>, message: impl Into<String>) -> Self {

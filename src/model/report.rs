@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::cluster::ServiceRef;
 use super::key::{ObjectKey, ServiceKey};
-use super::object::{Object, Severity};
+use super::object::{Object, Problem, Severity};
 
 /// The verdict on one object.
 #[derive(Debug, Clone, PartialEq)]
@@ -217,19 +217,36 @@ impl Report {
             .problems
             .iter()
             .filter(|problem| problem.severity == Severity::NoEffect)
+            .filter(|problem| problem.message == Problem::NO_EFFECT)
             .filter_map(|problem| problem.field.as_deref())
             .collect();
-        let no_effect = match idle.as_slice() {
+        let mut no_effect = match idle.as_slice() {
             [] => String::new(),
             [one] => format!("this field has no effect in this version: {one}"),
             more => format!("these fields have no effect in this version: {}", more.join(", ")),
         };
+        let explained = self.explained();
+        if !explained.is_empty() && !no_effect.is_empty() {
+            no_effect.push_str("; ");
+        }
+        no_effect.push_str(&explained);
         match (warnings.is_empty(), no_effect.is_empty()) {
             (true, true) => of("Accepted", "Valid and part of the configuration".to_owned()),
             (true, false) => of("NotSupported", format!("Accepted, but {no_effect}")),
             (false, true) => of("PartiallyInvalid", warnings),
             (false, false) => of("PartiallyInvalid", format!("{warnings}; {no_effect}")),
         }
+    }
+
+    /// Fields without effect of which more is to be said than that.
+    fn explained(&self) -> String {
+        let problems = self.object.problems.iter();
+        let texts: Vec<String> = problems
+            .filter(|problem| problem.severity == Severity::NoEffect)
+            .filter(|problem| problem.message != Problem::NO_EFFECT)
+            .map(ToString::to_string)
+            .collect();
+        texts.join("; ")
     }
 
     fn problem_text(&self, tells: impl Fn(Severity) -> bool) -> String {

@@ -17,8 +17,8 @@ use tokio::task::AbortHandle;
 
 use super::io::{ClientIo, has_arrived};
 use super::options::Limits;
-use super::tunnel::Tunnel;
 use super::service::{Service, build_service};
+use super::tunnel::Tunnel;
 use super::worker::Worker;
 
 /// RFC 9113 section 3.4: what an HTTP/2 client with prior knowledge sends first.

@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 
 use futures_util::future::Either;
 use bytes::Bytes;
-use http_body::Body as _;
 use http::{HeaderValue, Response, StatusCode, header};
+use http_body::Body as _;
 use tower::Service;
 
 use super::body::ResponseBody;
@@ -64,6 +64,7 @@ impl Service<Inbound> for Dispatch {
         exchange.details.set("direct_response");
         let wanted = &leg.route.response_headers;
         if !wanted.is_empty() {
+            exchange.status.set(response.status().as_u16());
             let values = RequestValues {
                 exchange: &exchange,
                 request: Some(&inbound.head.headers),

@@ -31,6 +31,7 @@ use crate::routing::rewrite_path;
 /// Bytes of an answer that is gathered for an HTTP/1.1 client of gRPC.
 const BRIDGED: usize = 1024 * 1024;
 
+const ORIGINAL_HOST: HeaderName = HeaderName::from_static("x-envoy-original-host");
 const ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path");
 const EXPECTED_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
 const SERVICE_TIME: HeaderName = HeaderName::from_static("x-envoy-upstream-service-time");
@@ -57,8 +58,7 @@ pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBod
     }
     let mut body = RequestBody::new(body, &exchange);
     if let Some(Dialect::Web { text_request, .. }) = exchange.grpc.get() {
-        translate_request(&mut head.headers, text_request);
-        body = if text_request { body.decoded() } else { body };
+        body = translate_request(&mut head.headers, body, text_request);
     }
     frame(&mut head.headers, &body);
     // A tunnel has no copy: its bytes are no request's.
@@ -85,10 +85,8 @@ pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBod
             answer_failure(&exchange, failure)
         }
     };
-    match exchange.grpc.get().filter(|_| exchange.flag.get().is_none()) {
-        None | Some(Dialect::Native) => {}
-        Some(Dialect::Bridged) => response = bridge(response, &exchange, BRIDGED).await,
-        Some(dialect) => response = translate_answer(response, dialect),
+    if let Some(dialect) = exchange.grpc.get() {
+        response = translate(response, dialect, &exchange).await;
     }
     let took = began.elapsed();
     target.stats.finish(response.status().as_u16(), took);
@@ -124,11 +122,9 @@ fn prepare(
         HostRewrite::Keep => {}
         HostRewrite::Literal(host) => {
             let value = HeaderValue::from_str(host).map_err(|_| Failure::BadHost)?;
-            head.headers.insert(header::HOST, value);
+            rewrite_host(&mut head.headers, value);
         }
-        HostRewrite::Upstream => {
-            head.headers.insert(header::HOST, target.host.clone());
-        }
+        HostRewrite::Upstream => rewrite_host(&mut head.headers, target.host.clone()),
     }
     if let Some(rendered) = rendered {
         edits::apply(wanted, rendered, &mut head.headers);
@@ -153,6 +149,12 @@ fn rewrite(
     let path = PathAndQuery::try_from(text).map_err(|_| Failure::BadPath)?;
     head.uri = Uri::from(path);
     Ok(())
+}
+
+fn rewrite_host(headers: &mut HeaderMap, host: HeaderValue) {
+    if let Some(original) = headers.insert(header::HOST, host) {
+        headers.insert(ORIGINAL_HOST, original);
+    }
 }
 
 /// One way of framing, made anew: a length if the client gave one, else chunks.
@@ -231,6 +233,21 @@ fn switch(
     }
 }
 
+/// An upstream's answer as the client's dialect of gRPC has it.
+async fn translate(
+    response: Response<ResponseBody>,
+    dialect: Dialect,
+    exchange: &Exchange,
+) -> Response<ResponseBody> {
+    match dialect {
+        // The gateway's own answer is in it already.
+        _ if exchange.flag.get().is_some() => response,
+        Dialect::Native => response,
+        Dialect::Bridged => bridge(response, exchange, BRIDGED).await,
+        Dialect::Web { .. } => translate_answer(response, dialect),
+    }
+}
+
 fn edit_response(
     response: &mut Response<ResponseBody>,
     route: &Route,
@@ -241,6 +258,8 @@ fn edit_response(
     if wanted.is_empty() {
         return;
     }
+    // For `%RESPONSE_CODE%`.
+    exchange.status.set(response.status().as_u16());
     let values = RequestValues { exchange, request, response: Some(response.headers()) };
     let rendered = edits::render(wanted, &values);
     edits::apply(wanted, rendered, response.headers_mut());

@@ -65,7 +65,7 @@ fn describe(group: &RouteGroup) -> Group {
     Group {
         matches: conditions(group.matches()),
         precedence: group.precedence,
-        legs: group.legs.iter().map(|leg| member(leg)).collect(),
+        legs: group.legs.iter().chain(&group.mirror).map(|leg| member(leg)).collect(),
     }
 }
 
@@ -146,6 +146,10 @@ fn member(leg: &Leg) -> Member {
                 format!("redirect {} to {}", redirect.status.as_u16(), redirect.authority);
             member.path = Some(redirect_path(redirect));
         }
+        Action::Mirror(cluster) => {
+            member.action = format!("copies to {}", cluster.upstream.authority());
+            member.cluster = Some(cluster.name.to_string());
+        }
         Action::Probe(probe) => member.action = format!("{probe:?}"),
     }
     member
@@ -153,8 +157,8 @@ fn member(leg: &Leg) -> Member {
 
 fn connect_timeout(action: &Action) -> Option<Duration> {
     match action {
-        Action::Forward(forward) => Some(forward.cluster.policy.connect_timeout()),
         Action::Redirect(_) | Action::Probe(_) => None,
+        other => other.cluster().map(|cluster| cluster.policy.connect_timeout()),
     }
 }
 

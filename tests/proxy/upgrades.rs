@@ -95,9 +95,11 @@ fn a_websocket_is_tunnelled_after_the_upstreams_101() {
     assert_eq!(read_all(&mut client), "");
     let line = &gateway.log_lines(1)[0];
     assert!(line.contains("\" 101 - 9 15 "), "{line}");
-    let active = || gateway.proxy.metrics().render().contains("upstream_cx_active{") && {
-        let metrics = gateway.proxy.metrics().render();
-        metrics.lines().any(|line| line.contains("upstream_cx_active{") && line.ends_with(" 0"))
+    let active = || {
+        gateway.proxy.metrics().render().contains("upstream_cx_active{") && {
+            let metrics = gateway.proxy.metrics().render();
+            metrics.lines().any(|line| line.contains("upstream_cx_active{") && line.ends_with(" 0"))
+        }
     };
     wait_for("the connection to be counted out", active);
 }
@@ -130,7 +132,8 @@ fn who_may_not_switch_is_refused() {
 fn any_other_answer_is_an_answer() {
     let backend = Backend::start(|mut stream, _| {
         while let Some(head) = read_head(&mut stream) {
-            let refused = "HTTP/1.1 401 No\r\nconnection: keep-alive\r\ncontent-length: 2\r\n\r\nno";
+            let refused =
+                "HTTP/1.1 401 No\r\nconnection: keep-alive\r\ncontent-length: 2\r\n\r\nno";
             let plain = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
             let answer = if head.contains("upgrade:") { refused } else { plain };
             stream.write_all(answer.as_bytes()).expect("writes");
@@ -264,7 +267,9 @@ fn a_drain_cuts_tunnels_at_its_deadline_only() {
     client.write_all(ASK.as_bytes()).expect("writes");
     read_until(&mut client, "\r\n\r\n");
     let Gateway { proxy, log, .. } = gateway;
-    let stopper = std::thread::spawn(move || block_on(proxy.drain(Duration::ZERO, Duration::from_millis(600))));
+    let stopper = std::thread::spawn(move || {
+        block_on(proxy.drain(Duration::ZERO, Duration::from_millis(600)))
+    });
     for _ in 0..3 {
         std::thread::sleep(Duration::from_millis(100));
         client.write_all(b"ping").expect("writes");

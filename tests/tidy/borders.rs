@@ -39,7 +39,7 @@ const BORDERS: &[Border] = &[
     Border {
         module: "model",
         ours: &[],
-        crates: &["http", "regex", "thiserror", "hashbrown", "foldhash", "smallvec"],
+        crates: &["http", "ipnet", "regex", "thiserror", "hashbrown", "foldhash", "smallvec"],
         never: IMPURE,
     },
     Border {

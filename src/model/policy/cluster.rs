@@ -49,6 +49,13 @@ impl ClusterPolicy {
         self.connect_timeout.unwrap_or(Self::CONNECT_TIMEOUT)
     }
 
+    /// The limits for requests of `priority`, and whether somebody wrote them.
+    pub fn circuit_breaker(&self, priority: Priority) -> (CircuitBreaker, bool) {
+        let written = self.circuit_breakers.iter().flat_map(|all| all.iter());
+        let written = written.copied().find(|one| one.priority == priority);
+        (written.unwrap_or_else(|| CircuitBreaker::of(priority)), written.is_some())
+    }
+
     /// How long an unused connection is kept; `None` is for ever.
     pub fn idle_timeout(&self) -> Option<Duration> {
         self.idle_timeout.unwrap_or(Limit::After(Self::IDLE_TIMEOUT)).duration()
@@ -78,6 +85,19 @@ pub struct CircuitBreaker {
     pub max_requests: u32,
     /// Retries. Envoy: 3.
     pub max_retries: u32,
+}
+
+impl CircuitBreaker {
+    /// Envoy's limits, for requests of `priority`.
+    pub fn of(priority: Priority) -> Self {
+        Self {
+            priority,
+            max_connections: 1024,
+            max_pending_requests: 1024,
+            max_requests: 1024,
+            max_retries: 3,
+        }
+    }
 }
 
 /// How an endpoint is chosen.
@@ -193,7 +213,8 @@ pub struct StatusRange {
 pub struct OutlierDetection {
     /// 5xx answers in a row that eject. 0 never. Envoy: 5.
     pub consecutive_5xx: u32,
-    /// 502, 503, 504 in a row that eject. 0 never. Envoy: 5, not enforced.
+    /// 502, 503, 504 in a row that eject. 0, the default, never: Envoy counts to 5, but doesn't
+    /// enforce it.
     pub consecutive_gateway_failure: u32,
     /// Time between two looks at the ejected. Envoy: 10 s.
     pub interval: Duration,
@@ -203,6 +224,19 @@ pub struct OutlierDetection {
     pub max_ejection_time: Duration,
     /// The percentage of endpoints that may be out at once. Envoy: 10, but always one.
     pub max_ejection_percent: u8,
+}
+
+impl Default for OutlierDetection {
+    fn default() -> Self {
+        Self {
+            consecutive_5xx: 5,
+            consecutive_gateway_failure: 0,
+            interval: Duration::from_secs(10),
+            base_ejection_time: Duration::from_secs(30),
+            max_ejection_time: Duration::from_secs(300),
+            max_ejection_percent: 10,
+        }
+    }
 }
 
 /// How names are resolved.

@@ -4,14 +4,18 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::Limit;
+use crate::model::template::Template;
 
 /// How HTTP is served, whatever the route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpPolicy {
     /// The `server` header of every response. Emissary: `server_name`, default `envoy`.
     pub server_name: Arc<str>,
-    /// No `x-envoy-*` header is added. Emissary: `suppress_envoy_headers`.
+    /// Routing adds no `x-envoy-*` header; `x-envoy-external-address`, which tells who asked, is
+    /// added all the same, as Envoy does. Emissary: `suppress_envoy_headers`.
     pub suppress_envoy_headers: bool,
     /// A client's `x-request-id` is kept. Emissary: `preserve_external_request_id`.
     pub preserve_external_request_id: bool,
@@ -54,6 +58,9 @@ pub struct HttpPolicy {
     pub grpc_web: bool,
     /// HTTP/1.1 requests to gRPC services are translated. Emissary: `enable_grpc_http11_bridge`.
     pub grpc_http11_bridge: bool,
+    /// What is logged of each request; `None` is what the process was started with. Emissary:
+    /// `envoy_log_type`, `envoy_log_format`, `envoy_log_path`.
+    pub access_log: Option<AccessLog>,
 }
 
 impl Default for HttpPolicy {
@@ -78,6 +85,7 @@ impl Default for HttpPolicy {
             client_certificate: ClientCertificateHeader::Sanitize,
             grpc_web: false,
             grpc_http11_bridge: false,
+            access_log: None,
         }
     }
 }
@@ -120,6 +128,19 @@ pub struct Compression {
     pub brotli: bool,
     /// Zstandard is offered as well. Our own field.
     pub zstd: bool,
+    /// gzip's window, as a power of two in bytes: 9 to 15. Emissary: `window_bits`, default 12.
+    pub window_bits: u8,
+}
+
+/// What is logged of each request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccessLog {
+    /// Nothing.
+    Off,
+    /// One line of text each; `None` is the gateway's own format.
+    Text(Option<Template>),
+    /// One JSON object each, with these keys; `None` are the gateway's own.
+    Json(Option<Vec<(Arc<str>, Template)>>),
 }
 
 /// Who may ask.
@@ -127,8 +148,23 @@ pub struct Compression {
 pub struct IpRules {
     /// Whether those who match may ask, or those who don't.
     pub allow: bool,
-    /// Any one that matches decides.
+    /// Any one that matches decides. None at all refuses everybody where `allow` is set, and
+    /// nobody else: so a list that can't be read is closed, never open.
     pub rules: Vec<IpRule>,
+}
+
+impl IpRules {
+    /// Nobody may ask: what becomes of rules that can't be read.
+    pub const CLOSED: Self = Self { allow: true, rules: Vec::new() };
+
+    /// Whether a client may ask.
+    pub fn admit(&self, peer: IpAddr, remote: IpAddr) -> bool {
+        let matches = self.rules.iter().any(|rule| match rule.source {
+            IpSource::Peer => rule.network.contains(&peer),
+            IpSource::Remote => rule.network.contains(&remote),
+        });
+        matches == self.allow
+    }
 }
 
 /// A range of addresses.
@@ -136,10 +172,8 @@ pub struct IpRules {
 pub struct IpRule {
     /// Which address is looked at.
     pub source: IpSource,
-    /// The first address of the range.
-    pub network: IpAddr,
-    /// Its length in bits.
-    pub prefix: u8,
+    /// The range.
+    pub network: IpNet,
 }
 
 /// Which address of a client is looked at.
@@ -180,4 +214,41 @@ pub struct ClientCertificateDetails {
     pub dns: bool,
     /// Its URI.
     pub uri: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_admit_or_refuse() {
+        let rules = |allow, list: &[(IpSource, &str)]| IpRules {
+            allow,
+            rules: list
+                .iter()
+                .map(|(source, network)| IpRule {
+                    source: *source,
+                    network: network.parse().expect("a network"),
+                })
+                .collect(),
+        };
+        let (peer, remote) = ("10.0.0.9", "203.0.113.7");
+        for (allow, list, expected) in [
+            (true, &[(IpSource::Peer, "10.0.0.0/8")][..], true),
+            (true, &[(IpSource::Remote, "10.0.0.0/8")], false),
+            (false, &[(IpSource::Peer, "10.0.0.0/8")], false),
+            (false, &[(IpSource::Remote, "10.0.0.0/8")], true),
+            (
+                true,
+                &[(IpSource::Peer, "2001:db8::/32"), (IpSource::Remote, "203.0.113.7/32")],
+                true,
+            ),
+            (true, &[], false),
+            (false, &[], true),
+        ] {
+            let admitted = rules(allow, list)
+                .admit(peer.parse().expect("an address"), remote.parse().expect("an address"));
+            assert_eq!(admitted, expected, "{allow} {list:?}");
+        }
+    }
 }

@@ -16,8 +16,8 @@ pub use cluster::{
     HealthProbe, Keepalive, LoadBalancer, OutlierDetection, Priority, StatusRange,
 };
 pub use http::{
-    ClientCertificateDetails, ClientCertificateHeader, Compression, EscapedSlashes, HttpPolicy,
-    IpRule, IpRules, IpSource, UnderscoresAction,
+    AccessLog, ClientCertificateDetails, ClientCertificateHeader, Compression, EscapedSlashes,
+    HttpPolicy, IpRule, IpRules, IpSource, UnderscoresAction,
 };
 pub use route::{Cors, RetryBackOff, RetryOn, RetryPolicy, RoutePolicy};
 

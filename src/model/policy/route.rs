@@ -53,6 +53,8 @@ impl RoutePolicy {
 pub struct RetryPolicy {
     /// Which outcomes. Never empty.
     pub on: Vec<RetryOn>,
+    /// The statuses of [`RetryOn::RetriableStatusCodes`]; our own field.
+    pub status_codes: Vec<u16>,
     /// How often at most. Envoy's default: 1.
     pub attempts: u32,
     /// The limit of each attempt; `None` leaves only the route's own.
@@ -74,7 +76,7 @@ pub enum RetryOn {
     Retriable4xx,
     /// `refused-stream`: the upstream reset the stream with REFUSED_STREAM.
     RefusedStream,
-    /// `retriable-status-codes`: those that the request names.
+    /// `retriable-status-codes`: those of [`RetryPolicy::status_codes`].
     RetriableStatusCodes,
 }
 

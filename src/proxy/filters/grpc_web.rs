@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
-use crate::proxy::body::ResponseBody;
+use crate::proxy::body::{RequestBody, ResponseBody};
 use crate::proxy::grpc::{Dialect, GRPC, GRPC_STATUS, is_grpc};
 
 const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
@@ -14,16 +14,22 @@ const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encodin
 /// The flag of the frame that holds the trailers.
 const TRAILERS: u8 = 0x80;
 
-/// The head of a gRPC-Web request as a gRPC upstream gets it.
-pub(crate) fn translate_request(headers: &mut HeaderMap, text: bool) {
+/// A gRPC-Web request as a gRPC upstream gets it.
+pub(crate) fn translate_request(
+    headers: &mut HeaderMap,
+    body: RequestBody,
+    text: bool,
+) -> RequestBody {
     headers.insert(header::CONTENT_TYPE, GRPC);
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     headers
         .entry(ACCEPT_ENCODING)
         .or_insert(HeaderValue::from_static("identity,deflate,gzip"));
-    if text {
-        headers.remove(header::CONTENT_LENGTH);
+    if !text {
+        return body;
     }
+    headers.remove(header::CONTENT_LENGTH);
+    body.decoded()
 }
 
 /// A gRPC upstream's answer as a gRPC-Web client gets it. One that isn't gRPC's becomes an error.

@@ -247,7 +247,10 @@ impl Drop for Open {
 }
 
 /// Waits for `future`, but no longer than the exchange's deadlines let it.
-pub(crate) async fn within<F: Future>(exchange: &Exchange, future: F) -> Result<F::Output, Failure> {
+pub(crate) async fn within<F: Future>(
+    exchange: &Exchange,
+    future: F,
+) -> Result<F::Output, Failure> {
     let mut future = pin!(future);
     poll_fn(|cx| {
         if let Some(failure) = exchange.timing.expired() {

@@ -2,12 +2,10 @@
 //! becomes of path and host.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::StatusCode;
 
 use crate::model::object::Severity;
-use crate::model::policy::ClusterPolicy;
 use crate::model::regex::Regex;
 use crate::model::route::{
     Action, Forward, HostRewrite, PathRewrite, Redirect, RedirectPath, RegexSubstitution,
@@ -15,6 +13,7 @@ use crate::model::route::{
 };
 
 use super::ParseSettings;
+use super::cluster::parse_cluster_policy;
 use super::fields::{Field, Fields, Problems};
 use super::service::{Placement, Resolver, ServiceText};
 
@@ -58,10 +57,7 @@ pub(super) fn parse_action(
         }
     }
     refuse_tls(fields, service.as_ref(), problems);
-    let own = ClusterPolicy {
-        connect_timeout: parse_connect_timeout(fields, problems),
-        ..ClusterPolicy::default()
-    };
+    let own = parse_cluster_policy(fields, problems);
     let placement = Placement {
         namespace,
         own_namespace: &settings.namespace,
@@ -127,23 +123,6 @@ fn parse_resolver(fields: &Fields<'_>, problems: &mut Problems) -> Resolver {
             );
             problems.add(Severity::Error, &field, message);
             Resolver::Dns
-        }
-    }
-}
-
-fn parse_connect_timeout(fields: &Fields<'_>, problems: &mut Problems) -> Option<Duration> {
-    let number = fields.int("connect_timeout_ms", Severity::Warning, problems)?;
-    match u32::try_from(number) {
-        Ok(milliseconds @ 1..) => Some(Duration::from_millis(milliseconds.into())),
-        _ => {
-            if let Some(field) = fields.get("connect_timeout_ms") {
-                let message = format!(
-                    "has to be a positive number of milliseconds; {number} is \
-                                       ignored"
-                );
-                problems.add(Severity::Warning, &field, message);
-            }
-            None
         }
     }
 }

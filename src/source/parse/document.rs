@@ -16,6 +16,7 @@ use super::fields::{Fields, Problems};
 use super::kubernetes::{created_of, labels_of};
 use super::mapping::parse_mapping;
 use super::matching::ApiVersion;
+use super::module::parse_module;
 use super::node::{Entry, Node, Style, Value};
 use super::suggest::closest;
 use crate::model::key::{Kind, ObjectKey, Origin};
@@ -37,7 +38,6 @@ const UNSUPPORTED_KINDS: &[&str] = &[
     "KubernetesServiceResolver",
     "Listener",
     "LogService",
-    "Module",
     "RateLimitService",
     "TCPMapping",
     "TLSContext",
@@ -256,12 +256,13 @@ impl Meta {
         let mut severity = Severity::Error;
         let message = match self.text(&self.kind) {
             Some("Mapping") => return Kind::Mapping,
+            Some("Module") => return Kind::Module,
             Some(kind) if UNSUPPORTED_KINDS.contains(&kind) => {
                 severity = Severity::Unsupported;
                 format!("{kind} is not supported by this version")
             }
             Some(kind) => {
-                let known = UNSUPPORTED_KINDS.iter().copied().chain(["Mapping"]);
+                let known = UNSUPPORTED_KINDS.iter().copied().chain(["Mapping", "Module"]);
                 match closest(kind, known) {
                     Some(other) => format!("\"{kind}\" is not a known kind; did you mean {other}?"),
                     None => format!("\"{kind}\" is not a known kind; this version knows Mapping"),
@@ -295,11 +296,12 @@ fn build_object(
     let content = match kind {
         Kind::Mapping => parse_mapping(&fields, version, &namespace, settings, &mut problems)
             .map(|route| Content::Route(Arc::new(route))),
+        Kind::Module => parse_module(name.as_deref(), &fields, &mut problems)
+            .map(|defaults| Content::Defaults(Arc::new(defaults))),
         Kind::TcpMapping
         | Kind::Listener
         | Kind::Host
         | Kind::TlsContext
-        | Kind::Module
         | Kind::KubernetesServiceResolver
         | Kind::KubernetesEndpointResolver
         | Kind::Probe

@@ -43,6 +43,14 @@ impl Problems {
         self.list.push(problem);
     }
 
+    /// Adds the complaints of something that stands under `path`.
+    pub(super) fn add_under(&mut self, path: &str, others: Self) {
+        self.list.extend(others.list.into_iter().map(|problem| {
+            let field = problem.field.map(|field| format!("{path}.{field}").into());
+            Problem { field: field.or_else(|| Some(path.into())), ..problem }
+        }));
+    }
+
     /// Whether the object can't be used.
     pub(super) fn has_errors(&self) -> bool {
         self.list.iter().any(|problem| problem.severity.is_fatal())

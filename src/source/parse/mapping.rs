@@ -1,5 +1,6 @@
 //! From a Mapping's spec to a route.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::object::{Problem, Severity};
@@ -8,9 +9,13 @@ use crate::model::route::Route;
 
 use super::ParseSettings;
 use super::action::parse_action;
+use super::cluster::{self, parse_priority};
+use super::cors::parse_cors;
 use super::fields::{Fields, Problems, last_of_each_key};
 use super::headers::parse_edits;
 use super::matching::{ApiVersion, parse_match};
+use super::read::read_flag;
+use super::retry::parse_retry;
 use super::suggest::closest;
 use super::upgrade::parse_upgrades;
 
@@ -51,10 +56,13 @@ const EFFECTIVE: &[&str] = &[
     "remove_response_headers",
     "timeout_ms",
     "idle_timeout_ms",
-    "connect_timeout_ms",
+    "priority",
+    "retry_policy",
     "resolver",
     "tls",
     "shadow",
+    "cors",
+    "add_linkerd_headers",
     "allow_upgrade",
     "use_websocket",
 ];
@@ -65,38 +73,14 @@ const SILENT: &[&str] =
 
 /// Fields of a Mapping that have no effect yet; `rate_limits` is v0's form of `labels`.
 const NO_EFFECT: &[&str] = &[
-    "priority",
-    "add_linkerd_headers",
-    "cluster_idle_timeout_ms",
-    "cluster_max_connection_lifetime_ms",
-    "retry_policy",
-    "circuit_breakers",
-    "load_balancer",
-    "keepalive",
-    "health_checks",
-    "v3health_checks",
-    "outlier_detection",
-    "cors",
-    "grpc",
-    "dns_type",
-    "respect_dns_ttl",
-    "enable_ipv4",
-    "enable_ipv6",
     "bypass_auth",
     "auth_context_extensions",
-    "cluster_tag",
-    "stats_name",
-    "v3StatsName",
     "modules",
     "envoy_override",
     "error_response_overrides",
     "bypass_error_response_overrides",
     "rate_limits",
 ];
-
-/// Values that ask for what happens anyway.
-const DEFAULTS: &[(&str, &str)] =
-    &[("priority", "default"), ("dns_type", "strict_dns"), ("enable_ipv4", "true")];
 
 /// The route that a Mapping in `namespace` asks for, or `None` where a problem forbids one.
 pub(super) fn parse_mapping(
@@ -113,9 +97,7 @@ pub(super) fn parse_mapping(
     let weight = parse_weight(fields, problems);
     let request_headers = parse_edits("request", fields, problems);
     let response_headers = parse_edits("response", fields, problems);
-    let timeout = parse_timeout("timeout_ms", fields, problems);
-    let idle_timeout = parse_timeout("idle_timeout_ms", fields, problems);
-    let upgrades = parse_upgrades(fields, problems);
+    let policy = parse_policy(fields, problems);
     Some(Route {
         matches: matches?,
         precedence,
@@ -123,8 +105,25 @@ pub(super) fn parse_mapping(
         action: action?,
         request_headers,
         response_headers,
-        policy: RoutePolicy { timeout, idle_timeout, upgrades, ..RoutePolicy::default() },
+        policy,
     })
+}
+
+/// What is asked beside match and action.
+fn parse_policy(fields: &Fields<'_>, problems: &mut Problems) -> RoutePolicy {
+    let flag = |name: &str, problems: &mut Problems| {
+        fields.get(name).and_then(|field| read_flag(&field, problems))
+    };
+    RoutePolicy {
+        timeout: parse_timeout("timeout_ms", fields, problems),
+        idle_timeout: parse_timeout("idle_timeout_ms", fields, problems),
+        retry: parse_retry(fields, problems),
+        cors: fields.get("cors").and_then(|field| parse_cors(&field, problems)).map(Arc::new),
+        priority: parse_priority(fields, problems),
+        upgrades: parse_upgrades(fields, problems),
+        linkerd_headers: flag("add_linkerd_headers", problems),
+        bypass_auth: flag("bypass_auth", problems),
+    }
 }
 
 /// Tells which fields have no effect, aren't known, or are written twice.
@@ -137,12 +136,11 @@ fn tell_other_fields(fields: &Fields<'_>, problems: &mut Problems) {
     let mut unknown = 0;
     for entry in last {
         let name = entry.key.as_str();
-        if EFFECTIVE.contains(&name) || SILENT.contains(&name) {
+        if EFFECTIVE.contains(&name) || cluster::FIELDS.contains(&name) || SILENT.contains(&name) {
             continue;
         }
         if NO_EFFECT.contains(&name) {
-            let value = entry.value.as_text().unwrap_or_default();
-            if !entry.value.is_neutral() && !DEFAULTS.contains(&(name, value)) {
+            if !entry.value.is_neutral() {
                 problems.push(Problem { location: entry.location, ..Problem::no_effect(name) });
             }
             continue;
@@ -150,7 +148,8 @@ fn tell_other_fields(fields: &Fields<'_>, problems: &mut Problems) {
         // The API server prunes what it doesn't know; only text can hold typing errors.
         if entry.location.is_some() && unknown < MAX_UNKNOWN {
             unknown += 1;
-            let known = EFFECTIVE.iter().chain(SILENT).chain(NO_EFFECT).copied();
+            let ours = EFFECTIVE.iter().chain(cluster::FIELDS);
+            let known = ours.chain(SILENT).chain(NO_EFFECT).copied();
             let message = match closest(name, known) {
                 Some(other) => format!("is not a field of a Mapping; did you mean {other}?"),
                 None => "is not a field of a Mapping and is ignored".to_owned(),

@@ -9,15 +9,25 @@
 //! ```
 
 mod action;
+mod balance;
+mod cluster;
+mod cors;
 pub(super) mod document;
+mod duration;
+mod effect;
 mod expand;
 mod fields;
 mod file;
 mod headers;
+mod health;
 mod kubernetes;
 mod mapping;
 mod matching;
+mod module;
 pub(super) mod node;
+mod outlier;
+mod read;
+mod retry;
 mod service;
 mod suggest;
 mod upgrade;
@@ -32,6 +42,7 @@ use std::sync::Arc;
 use crate::model::key::{Carrier, Kind};
 use crate::model::object::Object;
 
+pub use self::effect::{Effect, Key};
 pub use self::file::parse_file;
 pub(super) use self::file::unreadable_file;
 pub(super) use self::kubernetes::{created_of, labels_of};
@@ -59,6 +70,13 @@ pub struct CarrierMeta {
     pub created: Option<i64>,
     /// Its labels.
     pub labels: Arc<BTreeMap<String, String>>,
+}
+
+/// The keys of Module `ambassador` (`spec.config`), with what becomes of each; those of its `gzip`
+/// stand behind them as `gzip.…`.
+pub fn module_keys() -> impl Iterator<Item = (&'static str, Key)> {
+    let gzip = module::keys::GZIP.iter().map(|key| ("gzip.", *key));
+    module::keys::KEYS.iter().map(|key| ("", *key)).chain(gzip)
 }
 
 /// Parses one custom resource, given whole as the API server sends it.

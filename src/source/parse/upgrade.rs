@@ -40,11 +40,9 @@ pub(super) fn parse_upgrades(
 fn parse_protocol(item: &Field<'_>, problems: &mut Problems) -> Option<String> {
     let name = item.node.as_text()?.trim().to_ascii_lowercase();
     let message = match name.as_str() {
-        "h2c" => {
-            "h2c is not tunnelled, because its requests would pass by every route and rule; \
+        "h2c" => "h2c is not tunnelled, because its requests would pass by every route and rule; \
              remove it (a client may speak HTTP/2 to the gateway itself)"
-                .to_owned()
-        }
+            .to_owned(),
         "connect" | "connect-udp" => {
             format!("{name} is not an upgrade that is served; remove it")
         }

@@ -332,15 +332,13 @@ fn all_problems_are_told_in_the_order_of_the_text() {
         [
             "Warning timeout_ms@6:1",
             "Error weight@7:1",
-            "NoEffect retry_policy@8:1",
             "Warning prefx@9:1",
-            "NoEffect cors@11:1",
             "NoEffect envoy_override@12:1",
             "Error host_regex@16:1",
             "Warning something@17:1",
         ]
     );
-    assert!(object.problems[3].message.contains("did you mean prefix?"));
+    assert!(object.problems[2].message.contains("did you mean prefix?"));
 }
 
 #[test]
