@@ -79,7 +79,7 @@ impl Body for RequestBody {
             Self::Empty => true,
             Self::Streaming(incoming, _) => incoming.is_end_stream(),
             Self::Watched(watched) => watched.body.is_end_stream(),
-            Self::Copy(copy, exchange) => copy.is_done() && exchange.request_done.get(),
+            Self::Copy(_, exchange) => exchange.request_done.get(),
             Self::Text(..) => false,
         }
     }
@@ -121,7 +121,8 @@ fn poll_client(
                 exchange.received.set(exchange.received.get() + data.len() as u64);
             }
             exchange.touch();
-            if incoming.is_end_stream() {
+            // After the last byte that was announced nobody asks again.
+            if incoming.is_end_stream() || incoming.size_hint().exact() == Some(0) {
                 exchange.end_request();
             }
             Poll::Ready(Some(Ok(frame)))

@@ -39,6 +39,8 @@ struct Member {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     response_headers: Vec<String>,
     timeouts: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upgrades: Option<String>,
 }
 
 fn is_zero(precedence: &i64) -> bool {
@@ -126,6 +128,7 @@ fn member(leg: &Leg) -> Member {
         request_headers: edits(&route.request_headers),
         response_headers: edits(&route.response_headers),
         timeouts: timeouts.join(", "),
+        upgrades: route.policy.upgrades.as_ref().map(|protocols| protocols.join(", ")),
     };
     match &route.action {
         Action::Forward(forward) => {

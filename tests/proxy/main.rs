@@ -6,6 +6,7 @@ mod dns;
 mod drain;
 mod grpc;
 mod lifecycle;
+mod shadow;
 mod streams;
 mod strictness;
 mod support;
