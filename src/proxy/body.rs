@@ -1,4 +1,5 @@
-//! The bodies on their way: streamed, counted, watched, never gathered.
+//! The bodies on their way: streamed, counted, watched, and gathered only where a request may have
+//! to be sent again.
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -13,8 +14,9 @@ use hyper::body::Incoming;
 use super::error::{BodyError, Failure, Flag};
 use super::exchange::{Exchange, Finish};
 use super::filters::grpc_web::{Encoder, TextDecoder};
+use super::kept::Again;
 use super::mirror::{CopyBody, Watched};
-use super::upstream::connect::within;
+use super::upstream::open::within;
 use super::upstream::target::Lease;
 
 /// A request's body on its way upstream.
@@ -30,6 +32,8 @@ pub(crate) enum RequestBody {
     Copy(CopyBody, Rc<Exchange>),
     /// What the client sends in base64.
     Text(Incoming, Rc<Exchange>, TextDecoder),
+    /// The same, kept so that it can be sent again.
+    Kept(Again),
 }
 
 impl RequestBody {
@@ -55,6 +59,24 @@ impl RequestBody {
     pub(crate) fn is_empty(&self) -> bool {
         matches!(self, Self::Empty)
     }
+
+    /// The same body, such that it can be had [`again`](Self::again) as long as it is short.
+    pub(crate) fn keep(self) -> Self {
+        match self {
+            Self::Empty | Self::Kept(_) => self,
+            _ => Self::Kept(Again::new(self)),
+        }
+    }
+
+    /// The body from its beginning. As soon as that is read, this one ends. `None` where too much
+    /// has gone through it, or it was never kept.
+    pub(crate) fn again(&self) -> Option<Self> {
+        match self {
+            Self::Empty => Some(Self::Empty),
+            Self::Kept(kept) => kept.again().map(Self::Kept),
+            _ => None,
+        }
+    }
 }
 
 impl Body for RequestBody {
@@ -67,6 +89,7 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
+            Self::Kept(kept) => kept.poll(cx),
             Self::Streaming(incoming, exchange) => poll_client(incoming, exchange, cx),
             Self::Watched(watched) => watched.poll(cx),
             Self::Copy(copy, exchange) => copy.poll(exchange, cx),
@@ -81,6 +104,7 @@ impl Body for RequestBody {
             Self::Watched(watched) => watched.body.is_end_stream(),
             Self::Copy(_, exchange) => exchange.request_done.get(),
             Self::Text(..) => false,
+            Self::Kept(kept) => kept.is_end_stream(),
         }
     }
 
@@ -90,6 +114,7 @@ impl Body for RequestBody {
             Self::Streaming(incoming, _) => incoming.size_hint(),
             Self::Watched(watched) => watched.body.size_hint(),
             Self::Copy(..) | Self::Text(..) => SizeHint::default(),
+            Self::Kept(kept) => kept.size_hint(),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use futures_util::future::Either;
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::Body as _;
 use tower::Service;
 
@@ -23,6 +23,8 @@ use super::grpc::Dialect;
 use crate::model::config::Leg;
 use crate::model::route::{Action, Probe, Redirect};
 use crate::routing::{RequestHead, redirect_location};
+
+const OVERLOADED: HeaderName = HeaderName::from_static("x-envoy-overloaded");
 
 type Answer = Result<Response<ResponseBody>, Infallible>;
 
@@ -152,6 +154,9 @@ pub(crate) fn answer_failure(exchange: &Exchange, failure: Failure) -> Response<
         None => answer_text(failure.status(), failure.to_string()),
     };
     let headers = response.headers_mut();
+    if failure == Failure::Overflow {
+        headers.insert(OVERLOADED, HeaderValue::from_static("true"));
+    }
     // HTTP/2 has no such header: hyper would refuse to send it.
     if failure.closes() && exchange.version <= http::Version::HTTP_11 {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

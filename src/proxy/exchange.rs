@@ -65,6 +65,8 @@ pub(crate) struct Exchange {
     pub(crate) body_waker: RefCell<Option<Waker>>,
     /// The upstream's address, and ours towards it.
     pub(crate) upstream: Cell<Option<(SocketAddr, SocketAddr)>>,
+    /// Why TLS with the upstream failed.
+    pub(crate) transport_failure: RefCell<Option<Box<str>>>,
     /// Where it goes.
     pub(crate) target: RefCell<Option<Rc<Target>>>,
     /// The route that took it.
@@ -107,6 +109,7 @@ impl Exchange {
             finished: Cell::new(false),
             body_waker: RefCell::default(),
             upstream: Cell::new(None),
+            transport_failure: RefCell::default(),
             target: RefCell::default(),
             leg: RefCell::default(),
             sent_upstream: Cell::new(None),
@@ -146,8 +149,13 @@ impl Exchange {
     /// The request's body is complete: the route's time begins.
     pub(crate) fn end_request(&self) {
         if !self.request_done.replace(true) {
-            self.timing.arm(self.worker.timers.at(Instant::now()), self.timeout.get());
+            self.timing.arm(self.now(), self.timeout.get());
         }
+    }
+
+    /// The worker's time.
+    pub(crate) fn now(&self) -> u64 {
+        self.worker.timers.at(Instant::now())
     }
 
     /// The path and query.

@@ -21,7 +21,8 @@ use super::grpc::Dialect;
 use super::mirror::{self, Watched};
 use super::tunnel::Tunnel;
 use super::upgrade::Upgrade;
-use super::upstream::connect::{Answered, exchange_with};
+use super::upstream::affinity::{Sticky, build_sticky};
+use super::upstream::connect::{Answered, Wish, exchange_with};
 use super::upstream::target::Target;
 use crate::model::config::Leg;
 use crate::model::policy::RoutePolicy;
@@ -54,6 +55,10 @@ pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBod
     }
     exchange.capture_request(&head.headers);
     if let Some(upgrade) = &mut upgrade {
+        // Over HTTP/2 it would have to be an extended CONNECT, which few upstreams take.
+        if target.speaks_http2() {
+            return answer_failure(&exchange, Failure::Upgrade);
+        }
         upgrade.ask(&mut head);
     }
     let mut body = RequestBody::new(body, &exchange);
@@ -77,7 +82,13 @@ pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBod
     target.stats.begin();
     let began = Instant::now();
     exchange.sent_upstream.set(Some(began));
-    let answer = exchange_with(&exchange, &target, Request::from_parts(head, body)).await;
+    let sticky = sticky_of(&target, &head.headers, &exchange);
+    let wish = Wish {
+        priority: route.policy.priority.unwrap_or_default(),
+        retry: route.policy.retry.as_deref(),
+        hash: sticky.hash,
+    };
+    let answer = exchange_with(&exchange, &target, wish, Request::from_parts(head, body)).await;
     let mut response = match answer {
         Ok(answered) => accept(answered, upgrade, &exchange),
         Err(failure) => {
@@ -94,8 +105,20 @@ pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBod
     if exchange.flag.get().is_none() {
         response.headers_mut().insert(SERVICE_TIME, HeaderValue::from(took));
     }
+    if let Some(cookie) = sticky.cookie {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
     edit_response(&mut response, route, &exchange, kept.as_ref());
     response
+}
+
+/// What keeps the request's client at one endpoint.
+fn sticky_of(target: &Target, headers: &HeaderMap, exchange: &Exchange) -> Sticky {
+    let balancer = target.cluster.policy.load_balancer.as_ref();
+    match balancer.and_then(|balancer| balancer.affinity.as_ref()) {
+        Some(affinity) => build_sticky(affinity, headers, exchange.conn.peer_value.as_bytes()),
+        None => Sticky::default(),
+    }
 }
 
 /// The request's head as the upstream gets it.

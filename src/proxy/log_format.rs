@@ -230,7 +230,11 @@ pub(crate) fn write_field(
             exchange.leg.borrow().as_ref().is_some_and(|leg| put(out, leg.key.name.as_bytes()))
         }
         // There is no TLS on either side yet, and the host's name is the environment's to know.
-        Field::UpstreamTransportFailureReason | Field::RequestedServerName | Field::Hostname => {
+        Field::UpstreamTransportFailureReason => {
+            let reason = exchange.transport_failure.borrow();
+            reason.as_ref().is_some_and(|reason| put(out, reason.replace(' ', "_").as_bytes()))
+        }
+        Field::RequestedServerName | Field::Hostname => {
             false
         }
     }

@@ -19,7 +19,8 @@ use http_body_util::BodyExt as _;
 use super::body::RequestBody;
 use super::error::{BodyError, Failure};
 use super::exchange::Exchange;
-use super::upstream::connect::{exchange_with, within};
+use super::upstream::connect::{Wish, exchange_with};
+use super::upstream::open::within;
 use super::upstream::target::Target;
 use crate::model::cluster::Cluster;
 use crate::model::policy::RoutePolicy;
@@ -70,7 +71,7 @@ pub(crate) fn begin(
 async fn send(exchange: &Rc<Exchange>, target: &Rc<Target>, request: Request<RequestBody>) {
     target.stats.begin();
     let began = Instant::now();
-    match exchange_with(exchange, target, request).await {
+    match exchange_with(exchange, target, Wish::default(), request).await {
         Ok(mut answered) => {
             target.stats.finish(answered.response.status().as_u16(), began.elapsed());
             let body = answered.response.body_mut();

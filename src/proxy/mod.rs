@@ -20,6 +20,7 @@ mod filters;
 mod forward;
 mod grpc;
 mod io;
+mod kept;
 mod log_format;
 mod mirror;
 mod options;

@@ -13,10 +13,12 @@ use tokio::time::Instant;
 use super::access_log::AccessLog;
 use super::options::{ProxyOptions, ReadyCheck};
 use super::upstream::dns::Dns;
+use super::upstream::state::Registry;
 use super::worker::{Life, WorkerParts, run};
 use crate::model::service::Endpoints;
 use crate::publish::Reader;
 use crate::routing::RouteTable;
+use crate::telemetry::levels::Levels;
 use crate::telemetry::metrics::{Metrics, WorkerStats};
 
 /// Connections that wait to be accepted, per worker.
@@ -52,6 +54,9 @@ impl Proxy {
             .first()
             .map_or_else(|| Err(io::ErrorKind::InvalidInput.into()), TcpListener::local_addr)?;
         let dns = Dns::start(Arc::clone(&options))?;
+        let levels: Arc<Levels> = Arc::default();
+        let registry = Registry::start(Arc::clone(&levels), options.verify_upstreams)?;
+        let registry = Arc::new(registry);
         let log = AccessLog::start(&options)?;
         let (life, living) = watch::channel(Life::Serving);
         let stats: Vec<Arc<WorkerStats>> = (0..count).map(|_| Arc::default()).collect();
@@ -63,12 +68,13 @@ impl Proxy {
                 endpoints: endpoints.clone(),
                 ready: Arc::clone(&ready),
                 dns: dns.clone(),
+                registry: Arc::clone(&registry),
                 stats: Arc::clone(stats),
                 log: log.worker(),
             };
             workers.push(start_worker(index, parts, listener, living.clone())?);
         }
-        let metrics = Metrics::new(stats, tables, endpoints, log.drops());
+        let metrics = Metrics::new(stats, levels, (tables, endpoints), log.drops());
         tracing::info!(%address, workers = count, "listening for HTTP");
         Ok(Self { address, life, workers, metrics, log })
     }

@@ -19,7 +19,8 @@ use super::exchange::Exchange;
 use super::options::{ProxyOptions, ReadyCheck};
 use super::timer::{TICK, Timers};
 use super::upstream::dns::Dns;
-use super::upstream::target::Upstreams;
+use super::upstream::state::Registry;
+use super::upstream::target::{Upstreams, UpstreamsParts};
 use crate::model::service::Endpoints;
 use crate::publish::Reader;
 use crate::routing::RouteTable;
@@ -78,6 +79,8 @@ pub(crate) struct WorkerParts {
     pub(crate) ready: ReadyCheck,
     /// The resolver.
     pub(crate) dns: Dns,
+    /// What workers share of clusters.
+    pub(crate) registry: Arc<Registry>,
     /// The counters.
     pub(crate) stats: Arc<WorkerStats>,
     /// The access log.
@@ -102,7 +105,13 @@ impl Worker {
         let (http1, http2) = (build_http1(limits), build_http2(limits));
         let timers = Rc::new(Timers::new());
         Self {
-            upstreams: Upstreams::new(parts.dns, Arc::clone(&parts.stats), Rc::clone(&timers)),
+            upstreams: Upstreams::new(UpstreamsParts {
+                dns: parts.dns,
+                registry: parts.registry,
+                stats: Arc::clone(&parts.stats),
+                timers: Rc::clone(&timers),
+                idle: limits.upstream_idle_timeout,
+            }),
             options: parts.options,
             tables: RefCell::new(parts.tables),
             endpoints: RefCell::new(parts.endpoints),
@@ -135,11 +144,12 @@ impl Worker {
         loop {
             ticks.tick().await;
             self.timers.tick();
+            self.upstreams.relieve();
             count = count.wrapping_add(1);
             if count.is_multiple_of(TICKS_A_SWEEP) {
                 let now = self.timers.coarse();
                 self.connections.sweep(now, limits);
-                self.upstreams.sweep(now, limits.upstream_idle_timeout);
+                self.upstreams.sweep(now);
             }
         }
     }

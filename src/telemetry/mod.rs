@@ -1,6 +1,7 @@
 //! What the process says about itself.
 
 pub mod logging;
+pub(crate) mod levels;
 pub mod metrics;
 pub mod process;
 mod render;
