@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use crate::admission::review::{Policy, ReviewSettings};
 use crate::admission::{AdmissionOptions, Management, Names};
+use crate::convert::ConvertedKind;
 use crate::settings::{AdmissionSettings, AnnotationPolicy, CertificateSource, Settings};
 
 /// The options; `None` where the webhook isn't served.
@@ -16,6 +17,7 @@ pub(super) fn options(settings: &Settings) -> Option<AdmissionOptions> {
             service: admission.service.clone(),
             secret: admission.secret.clone(),
             configuration: admission.webhook.clone(),
+            definitions: definitions(admission),
         },
         management: match admission.certificate {
             CertificateSource::Own => Management::Own,
@@ -23,6 +25,12 @@ pub(super) fn options(settings: &Settings) -> Option<AdmissionOptions> {
         },
         review: review_settings(settings, admission),
     })
+}
+
+/// The definitions whose objects may have to be converted.
+fn definitions(admission: &AdmissionSettings) -> Vec<String> {
+    let all = ConvertedKind::ALL.iter().filter(|_| admission.conversion);
+    all.map(ConvertedKind::definition).collect()
 }
 
 fn review_settings(settings: &Settings, admission: &AdmissionSettings) -> ReviewSettings {
@@ -33,7 +41,7 @@ fn review_settings(settings: &Settings, admission: &AdmissionSettings) -> Review
         parse: settings.parsing(),
         ambassador_id: settings.ambassador_id.clone(),
         single_namespace: settings.single_namespace.then(|| settings.namespace.clone()),
-        mappings: unless_selective(Policy::Deny),
+        resources: unless_selective(Policy::Deny),
         annotations: match admission.annotations {
             AnnotationPolicy::Warn => Policy::Warn,
             AnnotationPolicy::Deny => unless_selective(Policy::Deny),
@@ -57,7 +65,7 @@ mod tests {
             let environment = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
             let settings = Settings::parse(&Flags::default(), environment.into(), 1).unwrap();
             let review = options(&settings).unwrap().review;
-            (review.mappings, review.annotations)
+            (review.resources, review.annotations)
         };
         assert_eq!(policies(""), (Policy::Deny, Policy::Deny));
         assert_eq!(policies("team=edge"), (Policy::Warn, Policy::Warn));

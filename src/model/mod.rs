@@ -10,6 +10,7 @@
 pub mod build;
 pub mod cluster;
 pub mod config;
+pub mod date;
 pub mod key;
 pub mod listener;
 pub mod object;
@@ -17,6 +18,7 @@ pub mod policy;
 pub mod regex;
 pub mod report;
 pub mod route;
+pub mod secret;
 pub mod service;
 pub mod snapshot;
 pub mod template;

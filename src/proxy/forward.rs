@@ -44,6 +44,10 @@ pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBod
     let Action::Forward(forward) = &route.action else {
         return answer_failure(&exchange, Failure::NoRoute);
     };
+    if forward.cluster.tls.is_some() {
+        // Not spoken yet, and never replaced by cleartext.
+        return answer_failure(&exchange, Failure::NoHealthyUpstream);
+    }
     let target = exchange.worker.upstreams.target(&forward.cluster);
     *exchange.target.borrow_mut() = Some(Rc::clone(&target));
     // Only templates in the response's edits ever look back at the request.

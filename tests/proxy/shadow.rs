@@ -29,7 +29,7 @@ fn mirrored(route: Route, mirror: &Backend, percent: u8) -> Gateway {
         origin: Origin::Resource,
     };
     let share = Share { from: 0, to: percent };
-    let leg = Arc::new(Leg { key, created: None, share, route: Arc::new(copies) });
+    let leg = Arc::new(Leg { key, created: None, share, route: Arc::new(copies), written: None });
     let group = RouteGroup { mirror: Some(leg), ..(*config.groups[0]).clone() };
     let config = GatewayConfig { groups: vec![Arc::new(group)], ..config };
     let table = RouteTable::compile(&Arc::new(config), &RouteTable::default());

@@ -212,7 +212,7 @@ impl Upstreams {
 
 impl Target {
     /// Where this request's turn begins.
-    pub(super) fn next_turn(&self) -> usize {
+    pub(crate) fn next_turn(&self) -> usize {
         let turn = self.turn.get();
         self.turn.set(turn.wrapping_add(1));
         turn
