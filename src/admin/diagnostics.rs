@@ -109,7 +109,7 @@ fn route(group: &RouteGroup) -> Value {
         "match": describe::route_match(matches),
         "precedence": group.precedence,
         "diag_class": "private",
-        "clusters": group.legs.iter().chain(&group.mirror).map(leg).collect::<Value>(),
+        "clusters": group.legs.iter().chain(group.mirror()).map(leg).collect::<Value>(),
     })
 }
 

@@ -27,7 +27,7 @@ impl GatewayConfig {
     pub fn clusters(&self) -> BTreeMap<ClusterName, Arc<Cluster>> {
         self.groups
             .iter()
-            .flat_map(|group| group.legs.iter().chain(&group.mirror))
+            .flat_map(|group| group.legs.iter().chain(group.mirror()))
             .filter_map(|leg| leg.route.action.cluster())
             .map(|cluster| (cluster.name.clone(), Arc::clone(cluster)))
             .collect()
@@ -43,8 +43,6 @@ pub struct RouteGroup {
     pub attachment: Arc<Attachment>,
     /// The members, oldest first. Never empty.
     pub legs: Vec<Arc<Leg>>,
-    /// Who gets a copy of its share of the requests, whichever member serves them.
-    pub mirror: Option<Arc<Leg>>,
 }
 
 impl RouteGroup {
@@ -53,9 +51,14 @@ impl RouteGroup {
         self.legs.first().expect("a group is made of at least one member")
     }
 
+    /// Who gets copies of requests, whichever member serves them.
+    pub fn mirror(&self) -> Option<&Arc<Leg>> {
+        self.first().mirror.as_ref()
+    }
+
     /// The smallest key of its members, by which groups are ordered.
     pub fn smallest_key(&self) -> &ObjectKey {
-        let rest = self.legs.iter().skip(1).chain(&self.mirror).map(|leg| &leg.key);
+        let rest = self.legs.iter().skip(1).chain(self.mirror()).map(|leg| &leg.key);
         rest.fold(&self.first().key, |least, key| least.min(key))
     }
 
@@ -98,6 +101,8 @@ pub struct Leg {
     pub route: Arc<Route>,
     /// What its object says, before anything was filled; `None` where nobody wrote it.
     pub written: Option<Arc<WrittenRoute>>,
+    /// Who gets a copy of its share of the requests; the same for all members of a group.
+    pub mirror: Option<Arc<Leg>>,
 }
 
 /// A half-open range of the hundred draws.

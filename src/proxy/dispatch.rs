@@ -104,17 +104,16 @@ fn find(inbound: &mut Inbound) -> Option<Arc<Leg>> {
     if policy.grpc_web || policy.grpc_http11_bridge {
         inbound.exchange.grpc.set(Dialect::of(head, inbound.exchange.version, policy));
     }
-    let (group, leg) = table
-        .find_in_group(&RequestHead {
+    table
+        .find_any(&RequestHead {
             host,
             path: head.uri.path(),
             query: head.uri.query(),
             method: &head.method,
             headers: &head.headers,
             draw: fastrand::u8(0..100),
-        })?;
-    inbound.mirror.clone_from(&group.mirror);
-    Some(Arc::clone(leg))
+        })
+        .cloned()
 }
 
 /// Whether the route lets the request switch protocols. What the gateway answers itself it answers

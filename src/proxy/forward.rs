@@ -39,7 +39,7 @@ const SERVICE_TIME: HeaderName = HeaderName::from_static("x-envoy-upstream-servi
 
 /// Forwards a request along `leg`, which is a forwarding one.
 pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBody> {
-    let Inbound { mut head, body, mut upgrade, mirror, exchange } = inbound;
+    let Inbound { mut head, body, mut upgrade, exchange } = inbound;
     let route = &*leg.route;
     let Action::Forward(forward) = &route.action else {
         return answer_failure(&exchange, Failure::NoRoute);
@@ -71,8 +71,8 @@ pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBod
     }
     frame(&mut head.headers, &body);
     // A tunnel has no copy: its bytes are no request's.
-    if let (Some(leg), None) = (&mirror, &upgrade) {
-        body = copy(body, &head, &exchange, leg, &route.policy);
+    if let (Some(mirror), None) = (&leg.mirror, &upgrade) {
+        body = copy(body, &head, &exchange, mirror, &route.policy);
     }
     exchange.timeout.set(route.policy.timeout());
     if route.policy.idle_timeout.is_some() {

@@ -154,16 +154,10 @@ impl RouteTable {
     /// The route that answers a request, of all that hosts without a selector serve: what
     /// [`find`](Self::find) gives where there is one host of any name.
     pub fn find_any(&self, head: &RequestHead<'_>) -> Option<&Arc<Leg>> {
-        self.find_in_group(head).map(|(_, leg)| leg)
-    }
-
-    /// The same with its group.
-    pub fn find_in_group(&self, head: &RequestHead<'_>) -> Option<(&RouteGroup, &Arc<Leg>)> {
         let mut best: Option<&Precedence> = None;
         let accepts = |group: &RouteGroup| answers(group, head);
         self.hosts.visit(head.host, |paths| paths.search(head.path, &mut best, &accepts));
-        let group = best?.group();
-        Some((group, group.pick(head.draw)?))
+        best.and_then(|precedence| precedence.group().pick(head.draw))
     }
 
     fn index(&self, member: &Member) -> Option<&HostIndex> {

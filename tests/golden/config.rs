@@ -67,7 +67,7 @@ fn describe(group: &RouteGroup) -> Group {
     Group {
         matches: conditions(group.matches()),
         precedence: group.precedence,
-        legs: group.legs.iter().chain(&group.mirror).map(|leg| member(leg)).collect(),
+        legs: group.legs.iter().chain(group.mirror()).map(|leg| member(leg)).collect(),
     }
 }
 

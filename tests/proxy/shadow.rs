@@ -29,8 +29,9 @@ fn mirrored(route: Route, mirror: &Backend, percent: u8) -> Gateway {
         origin: Origin::Resource,
     };
     let share = Share { from: 0, to: percent };
-    let leg = Arc::new(Leg { key, created: None, share, route: Arc::new(copies), written: None });
-    let group = RouteGroup { mirror: Some(leg), ..(*config.groups[0]).clone() };
+    let leg = Arc::new(Leg { key, created: None, share, route: Arc::new(copies), written: None, mirror: None });
+    let served = Leg { mirror: Some(leg), ..Leg::clone(config.groups[0].first()) };
+    let group = RouteGroup { legs: vec![Arc::new(served)], ..(*config.groups[0]).clone() };
     let config = GatewayConfig { groups: vec![Arc::new(group)], ..config };
     let table = RouteTable::compile(&Arc::new(config), &RouteTable::default());
     gateway.tables.publish(Arc::new(table));

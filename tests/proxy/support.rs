@@ -278,12 +278,12 @@ pub(crate) fn table_of(listeners: Vec<Listener>, routes: Vec<Route>) -> RouteTab
                 share: Share::ALL,
                 route: Arc::new(route),
                 written: None,
+                mirror: None,
             });
             Arc::new(RouteGroup {
                 precedence: 0,
                 attachment: Arc::new(Attachment::BY_HOST),
                 legs: vec![leg],
-                mirror: None,
             })
         })
         .collect();

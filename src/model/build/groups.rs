@@ -185,22 +185,23 @@ fn build_group(routes: &[Member<'_>], members: &Members) -> Option<Arc<RouteGrou
     let first = &routes[*members.legs.first()?];
     let weights: Vec<Option<u8>> =
         members.legs.iter().map(|index| routes[*index].route.weight).collect();
+    let mirror = members.mirror.map(|index| {
+        let to = routes[index].route.weight.unwrap_or(WHOLE).min(WHOLE);
+        build_leg(&routes[index], Share { from: 0, to }, None)
+    });
     let legs = members
         .legs
         .iter()
         .zip(shares(&weights))
-        .map(|(index, share)| build_leg(&routes[*index], share))
+        .map(|(index, share)| build_leg(&routes[*index], share, mirror.clone()))
         .collect();
-    let mirror = members.mirror.map(|index| {
-        let to = routes[index].route.weight.unwrap_or(WHOLE).min(WHOLE);
-        build_leg(&routes[index], Share { from: 0, to })
-    });
     let attachment = Arc::clone(first.attachment);
-    Some(Arc::new(RouteGroup { precedence: first.route.precedence, attachment, legs, mirror }))
+    Some(Arc::new(RouteGroup { precedence: first.route.precedence, attachment, legs }))
 }
 
-fn build_leg(member: &Member<'_>, share: Share) -> Arc<Leg> {
+fn build_leg(member: &Member<'_>, share: Share, mirror: Option<Arc<Leg>>) -> Arc<Leg> {
     Arc::new(Leg {
+        mirror,
         key: member.object.key.clone(),
         created: member.object.created,
         share,
@@ -258,8 +259,8 @@ impl Lender<'_> {
 
 fn is_made_of(group: &RouteGroup, routes: &[Member<'_>], members: &Members) -> bool {
     group.legs.len() == members.legs.len()
-        && group.mirror.is_some() == members.mirror.is_some()
-        && group.legs.iter().chain(&group.mirror).zip(members.all()).all(|(leg, index)| {
+        && group.mirror().is_some() == members.mirror.is_some()
+        && group.legs.iter().chain(group.mirror()).zip(members.all()).all(|(leg, index)| {
             let member = &routes[index];
             // The address first: it tells nearly all, and the key's texts are far away.
             Arc::ptr_eq(member.route, &leg.route)

@@ -4,14 +4,12 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 use tower::{Layer, Service};
 
-use crate::model::config::Leg;
 use crate::proxy::body::ResponseBody;
 use crate::proxy::connection::Conn;
 use crate::proxy::exchange::{Exchange, Finish};
@@ -27,8 +25,6 @@ pub(crate) struct Inbound {
     pub(crate) body: Incoming,
     /// The protocol that it asks to switch to.
     pub(crate) upgrade: Option<Box<Upgrade>>,
-    /// Who gets a copy of it.
-    pub(crate) mirror: Option<Arc<Leg>>,
     /// Its record.
     pub(crate) exchange: Rc<Exchange>,
 }
@@ -78,7 +74,7 @@ where
         self.conn.begin_request(self.worker.timers.coarse());
         self.worker.stats.downstream.begin();
         let finish = Finish(Rc::clone(&exchange));
-        let inner = self.inner.clone().call(Inbound { head, body, upgrade: None, mirror: None, exchange });
+        let inner = self.inner.clone().call(Inbound { head, body, upgrade: None, exchange });
         Recorded { inner, conn: Rc::clone(&self.conn), finish: Some(finish) }
     }
 }
