@@ -99,8 +99,7 @@ pub fn build_endpoints<'a>(
                 addresses
             };
             let ready = collect(|slice| &slice.ready);
-            let addresses =
-                if ready.is_empty() { collect(|slice| &slice.ending) } else { ready };
+            let addresses = if ready.is_empty() { collect(|slice| &slice.ending) } else { ready };
             let reference = ServiceRef { service: service.key.clone(), port: port.port };
             (reference, addresses.into())
         })

@@ -106,7 +106,9 @@ pub(crate) enum Failure {
     #[error("upstream connect error or disconnect/reset before headers. reset reason: overflow")]
     Overflow,
     /// The upstream reset the stream.
-    #[error("upstream connect error or disconnect/reset before headers. reset reason: remote reset")]
+    #[error(
+        "upstream connect error or disconnect/reset before headers. reset reason: remote reset"
+    )]
     RemoteReset,
     /// The upstream says that it hasn't looked at the request, again and again.
     #[error(
@@ -198,7 +200,9 @@ impl Failure {
             Self::UpstreamReset => "upstream_reset_before_response_started{connection_termination}",
             Self::UpstreamProtocol => "upstream_reset_before_response_started{protocol_error}",
             Self::TooLarge => "response_payload_too_large",
-            Self::TlsFailure => "upstream_reset_before_response_started{connection_failure,TLS_error}",
+            Self::TlsFailure => {
+                "upstream_reset_before_response_started{connection_failure,TLS_error}"
+            }
             Self::Overflow => "upstream_reset_before_response_started{overflow}",
             Self::RemoteReset => "upstream_reset_before_response_started{remote_reset}",
             Self::RefusedStream => {

@@ -176,7 +176,9 @@ mod tests {
         levels.add(&name, &one);
         one.priorities[1].requests.enter();
         let shown = levels.of("a");
-        assert!(is_open(&shown, 1, |one| &one.requests) && !is_open(&shown, 0, |one| &one.requests));
+        assert!(
+            is_open(&shown, 1, |one| &one.requests) && !is_open(&shown, 0, |one| &one.requests)
+        );
         drop((shown, one));
         assert!(levels.of("a").is_empty());
     }

@@ -1,8 +1,8 @@
 //! What the process says about itself.
 
+pub(crate) mod levels;
 pub(crate) mod listeners;
 pub mod logging;
-pub(crate) mod levels;
 pub mod metrics;
 pub mod process;
 mod render;

@@ -146,8 +146,10 @@ fn render_levels(out: &mut String, series: &[Series]) {
         one.levels.iter().map(|level| u64::from(pick(level).load(Ordering::Relaxed))).sum::<u64>()
     };
     // What no worker uses yet is known from the outside only.
-    let members = |one: &Series| if one.levels.is_empty() { one.total } else { sum(one, |l| &l.members) };
-    let healthy = |one: &Series| if one.levels.is_empty() { one.total } else { sum(one, |l| &l.healthy) };
+    let members =
+        |one: &Series| if one.levels.is_empty() { one.total } else { sum(one, |l| &l.members) };
+    let healthy =
+        |one: &Series| if one.levels.is_empty() { one.total } else { sum(one, |l| &l.healthy) };
     let ejected = |one: &Series| sum(one, |level| &level.ejected);
     let ejections = |one: &Series| sum(one, |level| &level.ejections);
     type Value<'a> = &'a dyn Fn(&Series) -> u64;

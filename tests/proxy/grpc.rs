@@ -158,8 +158,7 @@ fn what_isnt_grpc_web_is_refused_and_what_isnt_grpc_is_an_error() {
     assert_eq!(header(&answer, "grpc-status"), Some("12"));
     assert_eq!(header(&answer, "content-type"), Some("application/grpc-web+proto"));
     for body in ["AAA", "AAAA!AAA"] {
-        let answer =
-            call(&gateway, "content-type: application/grpc-web-text\r\n", body.as_bytes());
+        let answer = call(&gateway, "content-type: application/grpc-web-text\r\n", body.as_bytes());
         assert_eq!(header(&answer, "grpc-status"), Some("13"), "{body}: {answer}");
     }
 }

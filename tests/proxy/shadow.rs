@@ -29,7 +29,14 @@ fn mirrored(route: Route, mirror: &Backend, percent: u8) -> Gateway {
         origin: Origin::Resource,
     };
     let share = Share { from: 0, to: percent };
-    let leg = Arc::new(Leg { key, created: None, share, route: Arc::new(copies), written: None, mirror: None });
+    let leg = Arc::new(Leg {
+        key,
+        created: None,
+        share,
+        route: Arc::new(copies),
+        written: None,
+        mirror: None,
+    });
     let served = Leg { mirror: Some(leg), ..Leg::clone(config.groups[0].first()) };
     let group = RouteGroup { legs: vec![Arc::new(served)], ..(*config.groups[0]).clone() };
     let config = GatewayConfig { groups: vec![Arc::new(group)], ..config };
@@ -159,7 +166,8 @@ fn a_mirror_in_trouble_is_not_felt() {
     });
     let closing = Backend::start(|stream, _| drop(stream));
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("binds");
-    let gone = Backend { address: listener.local_addr().expect("bound"), connections: Arc::default() };
+    let gone =
+        Backend { address: listener.local_addr().expect("bound"), connections: Arc::default() };
     drop(listener);
     for mirror in [&silent, &closing, &gone] {
         let mut slow = route("/", Upstream::Address(backend.address));

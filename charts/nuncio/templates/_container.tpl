@@ -76,6 +76,10 @@ volumeMounts:
   value: {{ include "nuncio.drainDelay" . | quote }}
 - name: AMBASSADOR_DRAIN_TIME
   value: {{ include "nuncio.drainTime" . | quote }}
+{{- if ne .Values.secrets.watch "ByName" }}
+- name: NUNCIO_SECRETS_WATCH
+  value: {{ .Values.secrets.watch }}
+{{- end }}
 {{- if .Values.module.diagnostics.allow_non_local }}
 - name: NUNCIO_DIAGNOSTICS_ALLOW_NON_LOCAL
   value: "true"
@@ -95,6 +99,10 @@ volumeMounts:
 {{- if .Values.admission.certManager.enabled }}
 - name: NUNCIO_ADMISSION_CERTIFICATE
   value: external
+{{- end }}
+{{- if .Values.conversion.enabled }}
+- name: NUNCIO_CONVERSION
+  value: "true"
 {{- end }}
 {{- end }}
 {{- range $name, $value := omit .Values.env "NUNCIO_ADMISSION_PORT" "NUNCIO_DRAIN_DELAY" "AMBASSADOR_DRAIN_TIME" }}

@@ -22,9 +22,7 @@ pub(crate) fn translate_request(
 ) -> RequestBody {
     headers.insert(header::CONTENT_TYPE, GRPC);
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
-    headers
-        .entry(ACCEPT_ENCODING)
-        .or_insert(HeaderValue::from_static("identity,deflate,gzip"));
+    headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("identity,deflate,gzip"));
     if !text {
         return body;
     }

@@ -122,11 +122,7 @@ impl Dns {
     }
 
     /// Follows a name for as long as somebody holds the receiver.
-    pub(crate) fn subscribe(
-        &self,
-        host: &Arc<str>,
-        policy: DnsPolicy,
-    ) -> watch::Receiver<Answer> {
+    pub(crate) fn subscribe(&self, host: &Arc<str>, policy: DnsPolicy) -> watch::Receiver<Answer> {
         let mut names = self.shared.names.lock();
         let key = (Arc::clone(host), policy);
         // A name whose last follower has gone is no longer kept up to date: ask anew.
@@ -145,10 +141,7 @@ impl Dns {
     }
 }
 
-async fn serve(
-    mut asked: mpsc::UnboundedReceiver<Ask>,
-    server: Option<SocketAddr>,
-) {
+async fn serve(mut asked: mpsc::UnboundedReceiver<Ask>, server: Option<SocketAddr>) {
     let mut resolvers: HashMap<Family, Option<Arc<TokioResolver>>> = HashMap::new();
     while let Some(ask) = asked.recv().await {
         let family = Family::of(ask.policy);
@@ -170,10 +163,7 @@ async fn serve(
     }
 }
 
-fn build_resolver(
-    server: Option<SocketAddr>,
-    family: Family,
-) -> Result<TokioResolver, NetError> {
+fn build_resolver(server: Option<SocketAddr>, family: Family) -> Result<TokioResolver, NetError> {
     let mut builder = match server {
         None => TokioResolver::builder_tokio()?,
         Some(server) => {

@@ -206,9 +206,7 @@ mod tests {
         ] {
             let members = members(5, 0, method);
             let mut tried = Vec::new();
-            while let Some(one) =
-                members.pick(&Choice { hash: Some(7), turn: 3, tried: &tried })
-            {
+            while let Some(one) = members.pick(&Choice { hash: Some(7), turn: 3, tried: &tried }) {
                 tried.push(one.address);
             }
             tried.sort_unstable();

@@ -103,8 +103,10 @@ impl Source {
 impl Name {
     fn subscribe(&self) -> watch::Receiver<Answer> {
         let mut asked = self.asked.borrow_mut();
-        let asked = asked
-            .get_or_insert_with(|| Asked { answers: self.dns.subscribe(&self.host, self.policy), last: None });
+        let asked = asked.get_or_insert_with(|| Asked {
+            answers: self.dns.subscribe(&self.host, self.policy),
+            last: None,
+        });
         asked.answers.clone()
     }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{
     CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName, UnixTime,
@@ -114,12 +114,14 @@ fn build_provider(parameters: &TlsParameters) -> CryptoProvider {
     if provider.cipher_suites.iter().any(old_is_wanted) {
         provider.cipher_suites.retain(|suite| is_new(suite) || old_is_wanted(suite));
     }
-    let group = |name: &str| match name {
-        "P-256" => "secp256r1",
-        "P-384" => "secp384r1",
-        _ => name,
-    }
-    .to_owned();
+    let group = |name: &str| {
+        match name {
+            "P-256" => "secp256r1",
+            "P-384" => "secp384r1",
+            _ => name,
+        }
+        .to_owned()
+    };
     let groups: Vec<String> = parameters.curves.iter().map(|name| group(name)).collect();
     let known = |one: &&'static dyn rustls::crypto::SupportedKxGroup| {
         one.name().as_str().is_some_and(|name| groups.iter().any(|group| group == name))
