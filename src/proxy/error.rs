@@ -126,6 +126,9 @@ pub(crate) enum Failure {
     /// The upstream's answer isn't HTTP, or an unasked 101.
     #[error("upstream protocol error")]
     UpstreamProtocol,
+    /// The upstream's answer, which has to be gathered, has more bytes than may wait.
+    #[error("upstream response too large")]
+    TooLarge,
     /// The route's time is over.
     #[error("upstream request timeout")]
     Timeout,
@@ -154,7 +157,7 @@ impl Failure {
             | Self::RemoteReset
             | Self::RefusedStream
             | Self::UpstreamReset => StatusCode::SERVICE_UNAVAILABLE,
-            Self::UpstreamProtocol => StatusCode::BAD_GATEWAY,
+            Self::UpstreamProtocol | Self::TooLarge => StatusCode::BAD_GATEWAY,
             Self::Timeout | Self::PerTryTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::StreamIdle => StatusCode::REQUEST_TIMEOUT,
         }
@@ -172,7 +175,7 @@ impl Failure {
             Self::Overflow => Flag::Overflow,
             Self::RemoteReset | Self::RefusedStream => Flag::RemoteReset,
             Self::UpstreamReset => Flag::UpstreamReset,
-            Self::UpstreamProtocol => Flag::UpstreamProtocol,
+            Self::UpstreamProtocol | Self::TooLarge => Flag::UpstreamProtocol,
             Self::Timeout | Self::PerTryTimeout => Flag::Timeout,
             Self::StreamIdle => Flag::StreamIdle,
         })
@@ -196,6 +199,7 @@ impl Failure {
             Self::ConnectTimeout => "upstream_reset_before_response_started{connection_timeout}",
             Self::UpstreamReset => "upstream_reset_before_response_started{connection_termination}",
             Self::UpstreamProtocol => "upstream_reset_before_response_started{protocol_error}",
+            Self::TooLarge => "response_payload_too_large",
             Self::TlsFailure => {
                 "upstream_reset_before_response_started{connection_failure,TLS_error}"
             }
@@ -226,6 +230,8 @@ pub(crate) enum BodyError {
     Transport(hyper::Error),
     /// The request's time is over.
     Expired(Failure),
+    /// The request's body isn't what it has to be.
+    Invalid(Failure),
     /// The response has ended; what is left of the request is not wanted.
     Finished,
 }
@@ -234,7 +240,7 @@ impl fmt::Display for BodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Transport(error) => write!(f, "transport: {error}"),
-            Self::Expired(failure) => failure.fmt(f),
+            Self::Expired(failure) | Self::Invalid(failure) => failure.fmt(f),
             Self::Finished => f.write_str("the response has ended before its request"),
         }
     }
@@ -244,7 +250,7 @@ impl std::error::Error for BodyError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Transport(error) => Some(error),
-            Self::Expired(failure) => Some(failure),
+            Self::Expired(failure) | Self::Invalid(failure) => Some(failure),
             Self::Finished => None,
         }
     }

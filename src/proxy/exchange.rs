@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 
 use super::connection::Conn;
 use super::error::{Failure, Flag};
+use super::grpc::Dialect;
 use super::timer::Timing;
 use super::tunnel::Tunnel;
 use super::upstream::target::Target;
@@ -78,6 +79,8 @@ pub(crate) struct Exchange {
     pub(crate) timeout: Cell<Option<Duration>>,
     /// What begins when the client has its answer, where that switches protocols.
     pub(crate) tunnel: RefCell<Option<Box<Tunnel>>>,
+    /// How it speaks gRPC, if it does.
+    pub(crate) grpc: Cell<Option<Dialect>>,
     /// Its deadlines.
     pub(crate) timing: Timing,
 }
@@ -115,6 +118,7 @@ impl Exchange {
             sent_upstream: Cell::new(None),
             timeout: Cell::new(None),
             tunnel: RefCell::default(),
+            grpc: Cell::new(Dialect::native(head)),
             timing: Timing::new(now, Some(worker.options.limits.stream_idle_timeout)),
         }
     }

@@ -1,6 +1,6 @@
 //! One worker: a thread with its own accept queue, connections, pools and counters.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -50,6 +50,8 @@ pub(crate) struct Worker {
     pub(crate) ports: RefCell<Vec<Weak<Port>>>,
     /// The clusters and their connections.
     pub(crate) upstreams: Upstreams,
+    /// Copies of requests that are under way.
+    pub(crate) copies: Cell<u32>,
     /// TLS towards clients, all workers'.
     pub(crate) tls: Arc<TlsConfigs>,
     /// The counters.
@@ -121,6 +123,7 @@ impl Worker {
             ready: parts.ready,
             timers,
             connections: Connections::default(),
+            copies: Cell::new(0),
             ports: RefCell::default(),
             tls: parts.tls,
             stats: parts.stats,

@@ -294,6 +294,7 @@ pub(crate) fn table_of(listeners: Vec<Listener>, routes: Vec<Route>) -> RouteTab
                 share: Share::ALL,
                 route: Arc::new(route),
                 written: None,
+                mirror: None,
             });
             Arc::new(RouteGroup {
                 precedence: 0,

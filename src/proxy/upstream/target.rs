@@ -85,7 +85,7 @@ pub(super) struct View {
 #[derive(Debug)]
 pub(crate) struct Ticket {
     /// Its cluster.
-    pub(super) target: Rc<Target>,
+    pub(in crate::proxy) target: Rc<Target>,
     priority: Priority,
     endpoint: Option<Arc<Endpoint>>,
 }
@@ -239,7 +239,7 @@ impl Target {
     }
 
     /// Whether HTTP/2 is spoken.
-    pub(super) fn speaks_http2(&self) -> bool {
+    pub(crate) fn speaks_http2(&self) -> bool {
         self.cluster.policy.http2 == Some(true)
     }
 
