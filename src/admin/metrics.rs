@@ -4,9 +4,13 @@
 //! may follow, and this text is joined from two halves.
 
 use std::fmt::{Display, Write};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Admin, diagnostics};
+use crate::controller::rebuild::Built;
 use crate::controller::replicas::Link;
+use crate::model::secret::SecretState;
+use crate::model::written::PemSource;
 use crate::telemetry::process::Process;
 use crate::telemetry::timings::DurationsSnapshot;
 
@@ -57,12 +61,51 @@ pub(super) fn render(admin: &Admin) -> String {
         "Time from the arrival of a change to its being served",
         &admin.timings.change.snapshot(),
     );
+    certificates(&mut out, &built, seconds_now());
     replicas(&mut out, admin);
     if let Some(process) = Process::read() {
         out.process("ambassador_process", &process);
         out.process("process", &process);
     }
     out.0
+}
+
+/// When the certificates that objects name expire.
+fn certificates(out: &mut Exposition, built: &Built, now: i64) {
+    let secrets = built.secrets.iter().map(|(key, state)| {
+        (vec![("namespace", &*key.namespace), ("secret", &*key.name)], not_after(state))
+    });
+    let files = built.pem_files.iter().filter_map(|(source, state)| match source {
+        PemSource::Files { certificates, .. } => {
+            Some((vec![("file", &**certificates)], not_after(state)))
+        }
+        PemSource::Secret(_) => None,
+    });
+    let expiries: Vec<_> = secrets
+        .chain(files)
+        .filter_map(|(labels, not_after)| Some((labels, not_after?.saturating_sub(now))))
+        .collect();
+    let Some(first) = expiries.iter().map(|(_, seconds)| *seconds).min() else { return };
+    let name = "nuncio_certificate_expiry_seconds";
+    out.head(name, "gauge", "Seconds until a certificate expires, negative once it has");
+    for (labels, seconds) in &expiries {
+        out.sample(name, labels, seconds);
+    }
+    out.gauge(
+        "envoy_server_days_until_first_cert_expiring",
+        "Whole days until the first certificate expires",
+        (first / 86_400).max(0),
+    );
+}
+
+fn not_after(state: &SecretState) -> Option<i64> {
+    let SecretState::Present(contents) = state else { return None };
+    Some(contents.certificate.as_ref().ok()?.as_ref()?.not_after)
+}
+
+fn seconds_now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// What the replica that writes status knows of the others; none of it on any other.
@@ -140,7 +183,64 @@ fn escape(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::model::secret::SecretContents;
+    use crate::model::tls::{Certificate, Private, SecretKey};
+
+    #[test]
+    fn certificates_are_shown_with_the_time_that_is_left() {
+        let state = |not_after: i64| {
+            let certificate = Certificate {
+                fingerprint: [0; 32],
+                chain: vec![],
+                key: Private::new(b"hidden".as_slice()),
+                names: vec![],
+                not_before: 0,
+                not_after,
+            };
+            let certificate = Ok(Some(Arc::new(certificate)));
+            let contents = SecretContents { certificate, authorities: Ok(None), revoked: Ok(None) };
+            SecretState::Present(Arc::new(contents))
+        };
+        let key = |name: &str| SecretKey { namespace: "shop".into(), name: name.into() };
+        let secrets = [
+            (key("a"), state(10 * 86_400)),
+            (key("b"), SecretState::Missing),
+            (key("c"), state(5)),
+        ];
+        let files = PemSource::Files { certificates: "/tls.crt".into(), key: None };
+        let pem_files = [(files, state(20 * 86_400))].into_iter().collect();
+        let mut built = Built {
+            secrets: Arc::new(secrets.into_iter().collect()),
+            pem_files: Arc::new(pem_files),
+            ..Built::default()
+        };
+        let render = |built: &Built, now: i64| {
+            let mut out = Exposition(String::new());
+            certificates(&mut out, built, now);
+            out.0
+                .lines()
+                .filter(|line| !line.starts_with('#'))
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        let name = "nuncio_certificate_expiry_seconds";
+        let expected = [
+            format!("{name}{{namespace=\"shop\",secret=\"a\"}} 863900"),
+            format!("{name}{{namespace=\"shop\",secret=\"c\"}} -95"),
+            format!("{name}{{file=\"/tls.crt\"}} 1727900"),
+            "envoy_server_days_until_first_cert_expiring 0".to_owned(),
+        ];
+        assert_eq!(render(&built, 100), expected);
+        built.secrets = Arc::default();
+        assert!(
+            render(&built, 0).contains(&"envoy_server_days_until_first_cert_expiring 20".into())
+        );
+        built.pem_files = Arc::default();
+        assert!(render(&built, 0).is_empty());
+    }
 
     #[test]
     fn the_format_is_prometheus() {

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use hyper::server::conn::{http1, http2};
@@ -18,7 +18,7 @@ use super::error::Failure;
 use super::exchange::Exchange;
 use super::listen::PortCommand;
 use super::options::{ProxyOptions, ReadyCheck};
-use super::port::Ports;
+use super::port::{Port, Ports};
 use super::timer::{TICK, Timers};
 use super::tls::TlsConfigs;
 use super::upstream::dns::Dns;
@@ -45,6 +45,8 @@ pub(crate) struct Worker {
     pub(crate) timers: Rc<Timers>,
     /// The clients' connections.
     pub(crate) connections: Connections,
+    /// Its ports, those that are closing among them.
+    pub(crate) ports: RefCell<Vec<Weak<Port>>>,
     /// The clusters and their connections.
     pub(crate) upstreams: Upstreams,
     /// TLS towards clients, all workers'.
@@ -110,6 +112,7 @@ impl Worker {
             ready: parts.ready,
             timers,
             connections: Connections::default(),
+            ports: RefCell::default(),
             tls: parts.tls,
             stats: parts.stats,
             log: parts.log,
@@ -127,6 +130,14 @@ impl Worker {
         }
     }
 
+    /// Lets each port keep what the newest table says of it.
+    fn remember_ports(&self) {
+        self.ports.borrow_mut().retain(|port| {
+            let port = port.upgrade();
+            port.inspect(|port| port.remember(self)).is_some()
+        });
+    }
+
     /// Looks after deadlines and idle connections.
     async fn tend(&self) {
         let mut ticks = interval(TICK);
@@ -136,6 +147,7 @@ impl Worker {
         loop {
             ticks.tick().await;
             self.timers.tick();
+            self.remember_ports();
             count = count.wrapping_add(1);
             if count.is_multiple_of(TICKS_A_SWEEP) {
                 let now = self.timers.coarse();

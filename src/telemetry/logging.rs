@@ -129,7 +129,8 @@ pub fn init(format: Format, level: Level) -> Result<LogLevel, LoggingError> {
 /// Our own lines at the level, libraries' no lower than warn unless everything is wanted.
 fn build_filter(level: Level) -> EnvFilter {
     match level {
-        Level::Trace => EnvFilter::new("trace"),
+        // But for the body of an answer that can't be read: it may be a Secret.
+        Level::Trace => EnvFilter::new("trace,kube_client::client=off"),
         // Of its errors the client tells the outermost cause, once for each attempt; we tell them
         // whole and once.
         Level::Error => EnvFilter::new("error,kube_client=off"),

@@ -22,6 +22,12 @@
 {{- if and .Values.metrics.serviceMonitor.enabled (not .Values.adminService.create) }}
 {{- $problems = append $problems "metrics.serviceMonitor needs adminService.create: true. Without that Service use metrics.podMonitor." }}
 {{- end }}
+{{- if and .Values.secrets.namespaces (eq .Values.secrets.watch "All") }}
+{{- $problems = append $problems "secrets: watch All reads every namespace, and namespaces lists some. Use ByName." }}
+{{- end }}
+{{- if and .Values.secrets.namespaces .Values.scope.singleNamespace }}
+{{- $problems = append $problems "secrets.namespaces: with scope.singleNamespace the gateway reads Secrets of its own namespace only. Leave the list out." }}
+{{- end }}
 {{- range $name := list "AMBASSADOR_NAMESPACE" "AMBASSADOR_SINGLE_NAMESPACE" "HOST_IP" "NUNCIO_ADMIN_SERVICE" "NUNCIO_ADMISSION_ANNOTATIONS" "NUNCIO_ADMISSION_CERTIFICATE" "NUNCIO_ADMISSION_SECRET" "NUNCIO_ADMISSION_SERVICE" "NUNCIO_ADMISSION_WEBHOOK" "POD_NAME" }}
 {{- if hasKey $.Values.env $name }}
 {{- $instead := get (dict "AMBASSADOR_NAMESPACE" " Use namespaceOverride." "AMBASSADOR_SINGLE_NAMESPACE" " Use scope.singleNamespace." "NUNCIO_ADMIN_SERVICE" " Use adminService.create." "NUNCIO_ADMISSION_ANNOTATIONS" " Use admission.annotations." "NUNCIO_ADMISSION_CERTIFICATE" " Use admission.certManager.enabled." "NUNCIO_ADMISSION_SERVICE" " Use admission.enabled.") $name }}

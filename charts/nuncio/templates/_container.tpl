@@ -76,6 +76,10 @@ volumeMounts:
   value: {{ include "nuncio.drainDelay" . | quote }}
 - name: AMBASSADOR_DRAIN_TIME
   value: {{ include "nuncio.drainTime" . | quote }}
+{{- if ne .Values.secrets.watch "ByName" }}
+- name: NUNCIO_SECRETS_WATCH
+  value: {{ .Values.secrets.watch }}
+{{- end }}
 {{- if .Values.module.diagnostics.allow_non_local }}
 - name: NUNCIO_DIAGNOSTICS_ALLOW_NON_LOCAL
   value: "true"

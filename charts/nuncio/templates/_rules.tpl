@@ -46,6 +46,15 @@
   verbs: [create]
 {{- end }}
 
+{{/* Certificates that Hosts and TLSContexts name. Kubernetes has no "watch" of one object: it is a
+list and a watch with a field selector, and which names that will be is known to nobody before. */}}
+{{- define "nuncio.secretRules" -}}
+# Certificates.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [list, watch]
+{{- end }}
+
 {{/* For its own namespace, always in a Role. */}}
 {{- define "nuncio.ownRules" -}}
 # The Lease that says which replica writes status.
