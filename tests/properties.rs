@@ -262,6 +262,7 @@ fn by_events(objects: &[Arc<Object>]) -> Build {
             objects: vec![Arc::clone(object)],
             services: vec![],
             endpoints: vec![],
+            secrets: vec![],
         }));
     }
     build(store.snapshot(), &Build::default())

@@ -40,9 +40,13 @@ impl Service<Inbound> for Dispatch {
 
     fn call(&mut self, mut inbound: Inbound) -> Self::Future {
         let exchange = Rc::clone(&inbound.exchange);
-        let Some(leg) = find(&inbound) else {
-            exchange.capture_request(&inbound.head.headers);
-            return Either::Left(ready(Ok(answer_failure(&exchange, Failure::NoRoute))));
+        let found = if is_misdirected(&inbound) { Err(Failure::Misdirected) } else { Ok(()) };
+        let leg = match found.and_then(|()| find(&inbound).ok_or(Failure::NoRoute)) {
+            Ok(leg) => leg,
+            Err(failure) => {
+                exchange.capture_request(&inbound.head.headers);
+                return Either::Left(ready(Ok(answer_failure(&exchange, failure))));
+            }
         };
         *exchange.leg.borrow_mut() = Some(Arc::clone(&leg));
         if inbound.upgrade.is_some() && !may_upgrade(&mut inbound, &leg) {
@@ -70,6 +74,18 @@ impl Service<Inbound> for Dispatch {
             edits::apply(wanted, rendered, response.headers_mut());
         }
         Either::Left(ready(Ok(response)))
+    }
+}
+
+/// Whether the connection's TLS isn't that of the request's host.
+fn is_misdirected(inbound: &Inbound) -> bool {
+    let conn = &inbound.exchange.conn;
+    let Some(tls) = &conn.tls else { return false };
+    let host = inbound.head.headers.get(header::HOST);
+    let listener = conn.port.listener(&inbound.exchange.worker);
+    match (listener, host) {
+        (Some(listener), Some(host)) => !tls.admits(&listener, host),
+        _ => false,
     }
 }
 
@@ -105,7 +121,8 @@ fn may_upgrade(inbound: &mut Inbound, leg: &Leg) -> bool {
 fn answer_redirect(inbound: &Inbound, leg: &Leg, redirect: &Redirect) -> Response<ResponseBody> {
     let uri = &inbound.head.uri;
     let matched = &leg.route.matches.path;
-    let location = redirect_location(redirect, matched, "http", uri.path(), uri.query());
+    let scheme = inbound.exchange.conn.scheme();
+    let location = redirect_location(redirect, matched, scheme, uri.path(), uri.query());
     let mut response = Response::new(ResponseBody::text(""));
     *response.status_mut() = redirect.status;
     if let Ok(location) = HeaderValue::try_from(location) {

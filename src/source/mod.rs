@@ -9,6 +9,8 @@ pub mod files;
 pub mod kubernetes;
 pub mod observed;
 pub mod parse;
+pub mod pem_files;
+pub mod settle;
 pub mod store;
 pub mod versions;
 
@@ -16,7 +18,10 @@ use std::sync::Arc;
 
 use crate::model::key::Kind;
 use crate::model::object::Object;
+use crate::model::secret::SecretState;
 use crate::model::service::{EndpointSlice, Service};
+use crate::model::tls::SecretKey;
+use crate::model::written::PemSource;
 use versions::Version;
 
 /// A collection that is listed and then watched as one.
@@ -126,6 +131,8 @@ pub struct Statement {
     pub services: Vec<Arc<Service>>,
     /// The EndpointSlices that it defines.
     pub endpoints: Vec<EndpointSlice>,
+    /// The Secrets that it defines; only files do.
+    pub secrets: Vec<(SecretKey, SecretState)>,
 }
 
 /// A status as it stands in the cluster.
@@ -172,4 +179,10 @@ pub enum Event {
     /// An event and the version that it brings, or a version of which there is nothing to say.
     /// With [`Event::Listed`]: the list holds everything up to it.
     Versioned(Version, Option<Box<Event>>),
+    /// What a Secret or a file holds now that a build has wanted; `None` when nobody wants it any
+    /// more. Secrets have no part in [`versions`]: each is watched for itself, and what one replica
+    /// has read of them says nothing about the others.
+    Pem(PemSource, Option<SecretState>),
+    /// The time has come to tell something of a certificate; in seconds since 1970.
+    Now(i64),
 }

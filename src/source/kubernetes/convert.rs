@@ -178,7 +178,7 @@ fn is_same(one: &Known, other: &Known) -> bool {
 
 fn silence(id: StatementId) -> Statement {
     let (objects, services, endpoints) = (Vec::new(), Vec::new(), Vec::new());
-    Statement { id, objects, services, endpoints }
+    Statement { id, objects, services, endpoints, secrets: Vec::new() }
 }
 
 fn fingerprint(value: &impl Hash) -> u64 {

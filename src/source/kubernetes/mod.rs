@@ -6,6 +6,7 @@
 mod convert;
 mod explain;
 mod raw;
+mod secrets;
 mod state;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -22,6 +23,7 @@ use tokio::task::JoinSet;
 
 pub(crate) use convert::observed_status;
 pub use explain::{explain, explain_watch, permission};
+pub use secrets::{SecretOptions, SecretProgress, SecretWatch, run as run_secrets};
 pub use state::{CollectionState, SourceState};
 
 use super::observed::ObservedStatuses;

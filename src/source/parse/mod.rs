@@ -23,6 +23,7 @@ mod health;
 mod host;
 mod known;
 mod kubernetes;
+mod legacy;
 mod listener;
 mod mapping;
 mod matching;
@@ -32,6 +33,7 @@ mod outlier;
 mod read;
 mod resolver;
 mod retry;
+mod secret;
 mod service;
 mod suggest;
 mod tcp_mapping;
@@ -56,6 +58,10 @@ pub use self::file::parse_file;
 pub(super) use self::file::unreadable_file;
 pub(super) use self::kubernetes::{created_of, labels_of};
 pub use self::kubernetes::{parse_endpoint_slice, parse_service};
+pub(in crate::source) use self::secret::MAX_BYTES as MAX_SECRET_BYTES;
+#[cfg(test)]
+pub(crate) use self::secret::testing as secret_testing;
+pub use self::secret::{parse_pem_files, parse_secret, parse_secret_values};
 pub use super::annotation::{annotation_of, parse_annotation};
 
 /// What parsing needs to know of the process.
