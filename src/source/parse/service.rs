@@ -76,7 +76,7 @@ impl ServiceText {
     }
 
     /// The host and port as they were written, for people.
-    pub(super) fn written(&self) -> String {
+    fn written(&self) -> String {
         self.with_port(match &self.host {
             ServiceHost::Name(name) => name.clone(),
             ServiceHost::Address(IpAddr::V6(address)) => format!("[{address}]"),
