@@ -17,7 +17,6 @@ mod observe;
 mod sources;
 mod tasks;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -37,7 +36,7 @@ use crate::model::service::Endpoints;
 use crate::proxy::{Proxy, ProxyOptions};
 use crate::publish::{self, Reader};
 use crate::routing::RouteTable;
-use crate::settings::Settings;
+use crate::settings::{Environment, Settings};
 use crate::source::store::Store;
 use crate::source::versions::Versions;
 use crate::telemetry::logging::{self, LogLevel};
@@ -52,6 +51,14 @@ const CONTROL_THREADS: usize = 2;
 const EVENT_QUEUE: usize = 8192;
 /// What is left to do after the drain: give the Lease back, end the admin port.
 const STOP_TIME: Duration = Duration::from_secs(5);
+
+/// A client of the cluster of KUBECONFIG, or of the pod's. Asks it nothing yet.
+///
+/// # Errors
+/// If no cluster is configured, or its configuration can't be used.
+pub async fn connect(environment: &Environment) -> anyhow::Result<kube::Client> {
+    Ok(cluster::connect(environment).await?)
+}
 
 /// Where objects come from.
 #[derive(Debug, Clone)]
@@ -174,19 +181,18 @@ impl Gateway {
             () = self.signals.next() => return Ok(()),
         }
         let health = Arc::clone(&self.health);
-        let listen = SocketAddr::new(self.settings.listen_address, self.settings.http_port);
         let proxy = Proxy::start(
             self.proxy_options,
             self.tables,
             self.endpoints,
             Arc::new(move || health.is_ready()),
         )
-        .with_context(|| format!("the port {listen} can't be opened"))?;
+        .context("no port for clients can be opened")?;
         let metrics = proxy.metrics();
         self.admin.proxy_metrics.get_or_init(|| Arc::new(move || metrics.render()));
         self.health.set_listening();
         tracing::info!(
-            address = %listen,
+            addresses = ?proxy.local_addrs(),
             admin = %self.settings.admin,
             routes = self.built.borrow().build.config.groups.len(),
             "ready"
@@ -254,7 +260,6 @@ fn proxy_options(settings: &Settings, in_cluster: bool) -> ProxyOptions {
     ProxyOptions {
         workers: settings.workers,
         listen_address: settings.listen_address,
-        http_port: settings.http_port,
         static_names: settings.static_names.clone(),
         verify_upstreams: settings.verify_upstreams,
         // In a cluster its DNS knows better.

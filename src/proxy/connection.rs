@@ -1,33 +1,31 @@
-//! A client's connection: which protocol it speaks, how long it may be silent, how it ends.
+//! A client's connection: what is known of it, how long it may be silent, how it ends.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
 use http::HeaderValue;
 use hyper::server::conn::{http1, http2};
-use hyper_util::rt::TokioIo;
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
-use super::io::{ClientIo, has_arrived};
 use super::options::Limits;
-use super::service::{Service, build_service};
+use super::port::Port;
+use super::tls::Session;
 use super::tunnel::Tunnel;
 use super::worker::Worker;
-
-/// RFC 9113 section 3.4: what an HTTP/2 client with prior knowledge sends first.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+use crate::telemetry::listeners::Refusal;
 
 /// What the worker knows of a connection. Times are the worker's milliseconds.
 #[derive(Debug)]
 pub(crate) struct Conn {
-    worker: Rc<Worker>,
+    pub(super) worker: Rc<Worker>,
+    /// The port that it came by.
+    pub(crate) port: Rc<Port>,
+    /// Its TLS, where it has any.
+    pub(crate) tls: Option<Session>,
     /// The client's address.
     pub(crate) peer: SocketAddr,
     /// Our address towards the client.
@@ -37,29 +35,132 @@ pub(crate) struct Conn {
     phase: Cell<Phase>,
     since: Cell<u64>,
     in_flight: Cell<u32>,
-    framed: Cell<bool>,
-    leaving: Cell<bool>,
+    pub(super) framed: Cell<bool>,
+    pub(super) leaving: Cell<bool>,
     waker: RefCell<Option<Waker>>,
-    abort: RefCell<Option<AbortHandle>>,
-    slot: Cell<Option<usize>>,
+    pub(super) abort: RefCell<Option<AbortHandle>>,
+    /// Its place in the worker's list.
+    pub(super) slot: Cell<Option<usize>>,
     /// What it is switched to when its answer is written.
     pub(crate) tunnel: RefCell<Option<Box<Tunnel>>>,
+    /// How long bytes that are passed on may be silent.
+    idle: Cell<Option<Duration>>,
+    /// It has been closed for its silence.
+    pub(super) idled: Cell<bool>,
+}
+
+/// What is known of a connection before anything is read of it, or after more has been read.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// The client's address.
+    pub(super) peer: SocketAddr,
+    /// What it connected to.
+    pub(super) local: SocketAddr,
+    /// Its TLS.
+    pub(super) tls: Option<Session>,
 }
 
 /// What a connection is waiting for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     /// Its first byte.
     New,
+    /// The end of what comes before HTTP: the PROXY protocol's header, the TLS handshake.
+    Handshake,
     /// The rest of a head.
     Head,
     /// The end of a request.
     Busy,
     /// The next request.
     Idle,
+    /// The end of a stream of bytes.
+    Tunnel,
 }
 
 impl Conn {
+    /// A new one, not in the worker's list yet. `None` for an address that no header can hold.
+    pub(super) fn new(worker: &Rc<Worker>, port: &Rc<Port>, known: Known) -> Option<Self> {
+        let ip = known.peer.ip().to_canonical();
+        Some(Self {
+            worker: Rc::clone(worker),
+            port: Rc::clone(port),
+            tls: known.tls,
+            peer: SocketAddr::new(ip, known.peer.port()),
+            local: SocketAddr::new(known.local.ip().to_canonical(), known.local.port()),
+            peer_value: HeaderValue::from_str(&ip.to_string()).ok()?,
+            phase: Cell::new(Phase::New),
+            since: Cell::new(worker.timers.coarse()),
+            in_flight: Cell::new(0),
+            framed: Cell::new(false),
+            leaving: Cell::new(false),
+            waker: RefCell::default(),
+            abort: RefCell::default(),
+            slot: Cell::new(None),
+            tunnel: RefCell::default(),
+            idle: Cell::new(None),
+            idled: Cell::new(false),
+        })
+    }
+
+    /// Takes over what the same connection was before more was known of it.
+    pub(super) fn inherit(&self, old: &Self) {
+        self.leaving.set(old.leaving.get());
+        *self.abort.borrow_mut() = old.abort.take();
+    }
+
+    /// How its client reached it: `https` where it was TLS that was ended here.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// From here on bytes are passed on as they are; `idle` is how long none may move.
+    pub(super) fn begin_tunnel(&self, idle: Option<Duration>) {
+        self.idle.set(idle);
+        self.enter(Phase::Tunnel, self.worker.timers.coarse());
+    }
+
+    /// A byte has moved through a tunnel.
+    pub(super) fn touch(&self) {
+        self.since.set(self.worker.timers.coarse());
+    }
+
+    /// What comes before HTTP begins or has ended.
+    pub(super) fn begin(&self, phase: Phase) {
+        self.enter(phase, self.worker.timers.coarse());
+    }
+
+    /// Ends it without a word.
+    pub(super) fn cut(&self) {
+        if let Some(abort) = self.abort.borrow().as_ref() {
+            abort.abort();
+        }
+    }
+
+    /// Ends it for having been silent.
+    pub(super) fn cut_overdue(&self) {
+        match self.phase.get() {
+            Phase::Handshake => self.port.stats.refused(Refusal::Timeout),
+            Phase::Tunnel => self.idled.set(true),
+            Phase::New | Phase::Head | Phase::Busy | Phase::Idle => {}
+        }
+        self.cut();
+    }
+
+    /// How many of its requests are in flight.
+    pub(super) fn requests_in_flight(&self) -> u32 {
+        self.in_flight.get()
+    }
+
+    /// See [`Connections::drain`](super::connections::Connections::drain).
+    pub(super) fn drain(&self, silent_since: u64) {
+        if self.framed.get() || (self.is_waiting() && self.since.get() < silent_since) {
+            self.leaving.set(true);
+        }
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
     /// A byte has come from the client.
     pub(crate) fn arrived(&self) {
         // HTTP/2's frames come at any time, and need not be a request's.
@@ -88,7 +189,7 @@ impl Conn {
     /// Whether its answers have to say that it ends: HTTP/1.1's way to part without losing the
     /// request that is on its way. HTTP/2 has GOAWAY.
     pub(crate) fn says_close(&self) -> bool {
-        self.worker.connections.draining.get() && !self.framed.get()
+        (self.worker.connections.is_draining() || self.port.draining.get()) && !self.framed.get()
     }
 
     fn enter(&self, phase: Phase, now: u64) {
@@ -107,7 +208,7 @@ impl Conn {
     }
 
     /// Returns when it is to end.
-    async fn left(&self) {
+    pub(super) async fn left(&self) {
         poll_fn(|cx| {
             if self.leaving.get() {
                 return Poll::Ready(());
@@ -118,7 +219,8 @@ impl Conn {
         .await;
     }
 
-    fn wake_with(&self, cx: &Context<'_>) {
+    /// Wakes whoever asks when it is to end.
+    pub(super) fn wake_with(&self, cx: &Context<'_>) {
         let mut waker = self.waker.borrow_mut();
         if !waker.as_ref().is_some_and(|old| old.will_wake(cx.waker())) {
             *waker = Some(cx.waker().clone());
@@ -126,215 +228,19 @@ impl Conn {
     }
 
     /// Whether it has been waiting for too long.
-    fn overdue(&self, now: u64, limits: &Limits) -> bool {
+    pub(super) fn overdue(&self, now: u64, limits: &Limits) -> bool {
         let limit = match self.phase.get() {
             Phase::New => limits.first_byte_timeout,
+            Phase::Handshake => limits.handshake_timeout,
             Phase::Head => limits.header_timeout,
             Phase::Idle => limits.keep_alive_timeout,
+            Phase::Tunnel => match self.idle.get() {
+                Some(idle) => idle,
+                None => return false,
+            },
             Phase::Busy => return false,
         };
         u128::from(now.saturating_sub(self.since.get())) > limit.as_millis()
-    }
-}
-
-/// A worker's connections.
-#[derive(Debug, Default)]
-pub(crate) struct Connections {
-    entries: RefCell<Vec<Rc<Conn>>>,
-    /// All are to end, also those that are still to come.
-    draining: Cell<bool>,
-}
-
-impl Connections {
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        self.entries.borrow().len()
-    }
-
-    fn insert(&self, conn: &Rc<Conn>) {
-        let mut entries = self.entries.borrow_mut();
-        conn.slot.set(Some(entries.len()));
-        entries.push(Rc::clone(conn));
-    }
-
-    fn remove(&self, conn: &Conn) {
-        let Some(slot) = conn.slot.take() else { return };
-        let mut entries = self.entries.borrow_mut();
-        entries.swap_remove(slot);
-        if let Some(moved) = entries.get(slot) {
-            moved.slot.set(Some(slot));
-        }
-    }
-
-    /// Closes those that have been waiting for too long.
-    pub(crate) fn sweep(&self, now: u64, limits: &Limits) {
-        for conn in self.entries.borrow().iter().filter(|conn| conn.overdue(now, limits)) {
-            if let Some(abort) = conn.abort.borrow().as_ref() {
-                abort.abort();
-            }
-        }
-    }
-
-    /// How many requests are in flight.
-    pub(crate) fn in_flight(&self) -> u32 {
-        self.entries.borrow().iter().map(|conn| conn.in_flight.get()).sum()
-    }
-
-    /// Ends each after its requests in flight: GOAWAY, or `connection: close` with the next
-    /// answer, since the next request may be on its way. Those of HTTP/1.1 that have been waiting
-    /// for a request since before `silent_since` end at once.
-    pub(crate) fn drain(&self, silent_since: u64) {
-        self.draining.set(true);
-        for conn in self.entries.borrow().iter() {
-            if conn.framed.get() || (conn.is_waiting() && conn.since.get() < silent_since) {
-                conn.leaving.set(true);
-            }
-            if let Some(waker) = conn.waker.borrow_mut().take() {
-                waker.wake();
-            }
-        }
-    }
-}
-
-/// Takes a connection in and serves it on a task of its own.
-pub(crate) fn start(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
-    // Small responses must not wait for the client's acknowledgement.
-    let _ = stream.set_nodelay(true);
-    let Ok(local) = stream.local_addr() else { return };
-    let ip = peer.ip().to_canonical();
-    let Ok(peer_value) = HeaderValue::from_str(&ip.to_string()) else { return };
-    let conn = Rc::new(Conn {
-        worker: Rc::clone(worker),
-        peer: SocketAddr::new(ip, peer.port()),
-        local,
-        peer_value,
-        phase: Cell::new(Phase::New),
-        since: Cell::new(worker.timers.coarse()),
-        in_flight: Cell::new(0),
-        framed: Cell::new(false),
-        leaving: Cell::new(false),
-        waker: RefCell::default(),
-        abort: RefCell::default(),
-        slot: Cell::new(None),
-        tunnel: RefCell::default(),
-    });
-    worker.connections.insert(&conn);
-    worker.stats.downstream.connection_opened();
-    let guard = Open(Rc::clone(&conn));
-    let task = tokio::task::spawn_local(async move {
-        let conn = &guard.0;
-        if let Some((stream, ahead, protocol)) = sniff(stream, conn).await {
-            serve(conn, stream, ahead, protocol).await;
-        }
-    });
-    *conn.abort.borrow_mut() = Some(task.abort_handle());
-}
-
-/// Takes a connection off the worker's list however its task ends.
-#[derive(Debug)]
-struct Open(Rc<Conn>);
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        // It would keep the connection, which keeps it.
-        let tunnel = self.0.tunnel.borrow_mut().take();
-        drop(tunnel);
-        self.0.worker.connections.remove(&self.0);
-        self.0.worker.stats.downstream.connection_closed();
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Protocol {
-    Http1,
-    Http2,
-}
-
-/// Reads until it is clear which protocol this is. The worker's sweep bounds the time.
-async fn sniff(mut stream: TcpStream, conn: &Conn) -> Option<(TcpStream, Bytes, Protocol)> {
-    let mut ahead = BytesMut::with_capacity(2048);
-    tokio::select! {
-        biased;
-        first = stream.readable() => first.ok()?,
-        () = conn.left() => if !has_arrived(&stream) {
-            return None;
-        },
-    }
-    loop {
-        if stream.read_buf(&mut ahead).await.ok()? == 0 {
-            return None;
-        }
-        conn.arrived();
-        let length = ahead.len().min(PREFACE.len());
-        if ahead[..length] != PREFACE[..length] {
-            return Some((stream, ahead.freeze(), Protocol::Http1));
-        }
-        if length == PREFACE.len() {
-            return Some((stream, ahead.freeze(), Protocol::Http2));
-        }
-    }
-}
-
-async fn serve(conn: &Rc<Conn>, stream: TcpStream, ahead: Bytes, protocol: Protocol) {
-    let worker = &conn.worker;
-    let io = ClientIo::new(stream, ahead, Rc::clone(conn));
-    let service = build_service(worker, conn);
-    // Errors are the client's: what it had to be told it has been told.
-    let _ = match protocol {
-        Protocol::Http1 => {
-            let connection = worker.http1.serve_connection(io, service);
-            let mut draining = Draining { connection, conn, told: false };
-            let served = (&mut draining).await;
-            let tunnel = conn.tunnel.borrow_mut().take();
-            if let (Ok(()), Some(tunnel)) = (&served, tunnel) {
-                let parts = draining.connection.into_parts();
-                tunnel.run(TokioIo::new(parts.io.preceded_by(parts.read_buf))).await;
-            }
-            served
-        }
-        Protocol::Http2 => {
-            conn.framed.set(true);
-            conn.enter(Phase::Idle, worker.timers.coarse());
-            let connection = worker.http2.serve_connection(io, service);
-            Draining { connection, conn, told: false }.await
-        }
-    };
-}
-
-/// A hyper connection that ends gracefully when its worker drains.
-struct Draining<'a, C> {
-    connection: C,
-    conn: &'a Conn,
-    told: bool,
-}
-
-trait Graceful: Future<Output = hyper::Result<()>> + Unpin {
-    fn end(self: Pin<&mut Self>);
-}
-
-/// hyper would close at once, also where a request has arrived that it hasn't read: [`ClientIo`]
-/// looks, and gives it an end of the stream.
-impl Graceful for http1::Connection<ClientIo, Service> {
-    fn end(self: Pin<&mut Self>) {}
-}
-
-impl Graceful for http2::Connection<ClientIo, Service, LocalExecutor> {
-    fn end(self: Pin<&mut Self>) {
-        self.graceful_shutdown();
-    }
-}
-
-impl<C: Graceful> Future for Draining<'_, C> {
-    type Output = hyper::Result<()>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        if this.conn.leaving.get() && !this.told {
-            this.told = true;
-            Pin::new(&mut this.connection).end();
-        }
-        this.conn.wake_with(cx);
-        Pin::new(&mut this.connection).poll(cx)
     }
 }
 

@@ -16,11 +16,12 @@ use super::body::ResponseBody;
 use super::error::Failure;
 use super::exchange::Exchange;
 use super::filters::edits::{self, RequestValues};
+use super::filters::forwarded::FORWARDED_PROTO;
 use super::filters::record::Inbound;
 use super::forward::forward;
 use crate::model::config::Leg;
 use crate::model::route::{Action, Probe, Redirect};
-use crate::routing::{RequestHead, redirect_location};
+use crate::routing::{Found, RequestHead, redirect_location};
 
 const OVERLOADED: HeaderName = HeaderName::from_static("x-envoy-overloaded");
 
@@ -42,9 +43,12 @@ impl Service<Inbound> for Dispatch {
 
     fn call(&mut self, mut inbound: Inbound) -> Self::Future {
         let exchange = Rc::clone(&inbound.exchange);
-        let Some(leg) = find(&inbound) else {
-            exchange.capture_request(&inbound.head.headers);
-            return Either::Left(ready(Ok(answer_failure(&exchange, Failure::NoRoute))));
+        let leg = match find(&inbound) {
+            Way::Route(leg) => leg,
+            Way::ToHttps => return answer_now(&inbound, answer_to_https),
+            Way::None(failure) => {
+                return answer_now(&inbound, |_| answer_failure(&exchange, failure));
+            }
         };
         *exchange.leg.borrow_mut() = Some(Arc::clone(&leg));
         if inbound.upgrade.is_some() && !may_upgrade(&mut inbound, &leg) {
@@ -75,21 +79,77 @@ impl Service<Inbound> for Dispatch {
     }
 }
 
-fn find(inbound: &Inbound) -> Option<Arc<Leg>> {
-    let head = &inbound.head;
+/// Whether the connection's TLS isn't that of the request's host.
+fn is_misdirected(inbound: &Inbound) -> bool {
+    let conn = &inbound.exchange.conn;
+    let Some(tls) = &conn.tls else { return false };
+    let host = inbound.head.headers.get(header::HOST);
+    let listener = conn.port.listener(&inbound.exchange.worker);
+    match (listener, host) {
+        (Some(listener), Some(host)) => !tls.admits(&listener, host),
+        _ => false,
+    }
+}
+
+/// What becomes of a request.
+enum Way {
+    /// This route has it.
+    Route(Arc<Leg>),
+    /// It is insecure, and its host takes none that are.
+    ToHttps,
+    /// Nobody has it.
+    None(Failure),
+}
+
+fn find(inbound: &Inbound) -> Way {
+    if is_misdirected(inbound) {
+        return Way::None(Failure::Misdirected);
+    }
+    let (head, exchange) = (&inbound.head, &inbound.exchange);
     let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
-    let mut tables = inbound.exchange.worker.tables.borrow_mut();
-    let table = tables.get();
-    table
-        .find_any(&RequestHead {
-            host,
-            path: head.uri.path(),
-            query: head.uri.query(),
-            method: &head.method,
-            headers: &head.headers,
-            draw: fastrand::u8(0..100),
-        })
-        .cloned()
+    let secure = head.headers.get(FORWARDED_PROTO).is_some_and(|scheme| scheme == "https");
+    let request = RequestHead {
+        host,
+        path: head.uri.path(),
+        query: head.uri.query(),
+        method: &head.method,
+        headers: &head.headers,
+        draw: fastrand::u8(0..100),
+    };
+    let way = exchange.conn.port.with_table(&exchange.worker, |table, listener| {
+        let host = listener.host_by_authority(host)?;
+        match table.find(listener, host, secure, &request) {
+            Found::Route(leg) => Some(Way::Route(Arc::clone(leg))),
+            Found::RedirectToHttps => Some(Way::ToHttps),
+            Found::NoRoute => None,
+        }
+    });
+    way.flatten().unwrap_or(Way::None(Failure::NoRoute))
+}
+
+/// What the gateway says itself, without a route.
+fn answer_now(
+    inbound: &Inbound,
+    answer: impl FnOnce(&Inbound) -> Response<ResponseBody>,
+) -> <Dispatch as Service<Inbound>>::Future {
+    inbound.exchange.capture_request(&inbound.head.headers);
+    Either::Left(ready(Ok(answer(inbound))))
+}
+
+/// Sends a client to the same place by https (Envoy's `https_redirect`): an explicit port 80 goes,
+/// any other stays.
+fn answer_to_https(inbound: &Inbound) -> Response<ResponseBody> {
+    let host = inbound.head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = host.unwrap_or_default();
+    let host = host.strip_suffix(":80").unwrap_or(host);
+    let path = inbound.head.uri.path_and_query().map_or("/", |path| path.as_str());
+    inbound.exchange.details.set("direct_response");
+    let mut response = Response::new(ResponseBody::text(""));
+    *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
+    if let Ok(location) = HeaderValue::try_from(format!("https://{host}{path}")) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
 }
 
 /// Whether the route lets the request switch protocols. What the gateway answers itself it answers
@@ -107,7 +167,8 @@ fn may_upgrade(inbound: &mut Inbound, leg: &Leg) -> bool {
 fn answer_redirect(inbound: &Inbound, leg: &Leg, redirect: &Redirect) -> Response<ResponseBody> {
     let uri = &inbound.head.uri;
     let matched = &leg.route.matches.path;
-    let location = redirect_location(redirect, matched, "http", uri.path(), uri.query());
+    let scheme = inbound.exchange.conn.scheme();
+    let location = redirect_location(redirect, matched, scheme, uri.path(), uri.query());
     let mut response = Response::new(ResponseBody::text(""));
     *response.status_mut() = redirect.status;
     if let Ok(location) = HeaderValue::try_from(location) {

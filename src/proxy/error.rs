@@ -75,6 +75,9 @@ pub(crate) enum Failure {
     /// An upgrade that no route allows.
     #[error("upgrade refused")]
     Upgrade,
+    /// The connection's TLS isn't that of the request's host (RFC 9110 section 15.5.20).
+    #[error("misdirected request: ask on a connection of its own")]
+    Misdirected,
     /// No route takes the request.
     #[error("no route")]
     NoRoute,
@@ -140,6 +143,7 @@ impl Failure {
             Self::TransferCoding => StatusCode::NOT_IMPLEMENTED,
             Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
             Self::Upgrade => StatusCode::FORBIDDEN,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::NoHealthyUpstream
             | Self::NameNotResolved
@@ -159,7 +163,7 @@ impl Failure {
     /// The flag for the access log.
     pub(crate) fn flag(self) -> Option<Flag> {
         Some(match self {
-            Self::Http10 | Self::Connect | Self::Upgrade => return None,
+            Self::Http10 | Self::Connect | Self::Upgrade | Self::Misdirected => return None,
             Self::BadPath | Self::BadHost | Self::TransferCoding => Flag::DownstreamProtocol,
             Self::RequestBody => Flag::DownstreamReset,
             Self::NoRoute => Flag::NoRoute,
@@ -184,6 +188,7 @@ impl Failure {
             Self::RequestBody => "downstream_body_incomplete",
             Self::Connect => "connect_refused",
             Self::Upgrade => "upgrade_failed",
+            Self::Misdirected => "misdirected_request",
             Self::NoRoute => "route_not_found",
             Self::NoHealthyUpstream => "no_healthy_upstream",
             Self::NameNotResolved => "no_healthy_upstream{name_not_resolved}",

@@ -178,8 +178,9 @@ fn write_value(out: &mut Vec<u8>, value: Value, exchange: &Exchange, took: Durat
         _ => false,
     };
     match value {
+        Value::Method | Value::Scheme | Value::Path if !exchange.is_http => false,
         Value::Method => put(out, exchange.method.as_str().as_bytes()),
-        Value::Scheme => put(out, b"http"),
+        Value::Scheme => put(out, exchange.conn.scheme().as_bytes()),
         Value::Path => exchange.with_path(|path| put(out, path.as_bytes())),
         Value::Authority => {
             let authority = exchange.authority.borrow();
@@ -200,6 +201,7 @@ pub(crate) fn write_field(
 ) -> bool {
     match field {
         Field::StartTime => write_time(out, exchange.wall),
+        Field::Protocol if !exchange.is_http => false,
         Field::Protocol => put(out, protocol(exchange.version).as_bytes()),
         Field::ResponseCode => show(out, exchange.status.get()),
         Field::ResponseCodeDetails => put(out, exchange.details.get().as_bytes()),
@@ -229,12 +231,17 @@ pub(crate) fn write_field(
         Field::RouteName => {
             exchange.leg.borrow().as_ref().is_some_and(|leg| put(out, leg.key.name.as_bytes()))
         }
-        // There is no TLS on either side yet, and the host's name is the environment's to know.
         Field::UpstreamTransportFailureReason => {
             let reason = exchange.transport_failure.borrow();
             reason.as_ref().is_some_and(|reason| put(out, reason.replace(' ', "_").as_bytes()))
         }
-        Field::RequestedServerName | Field::Hostname => false,
+        Field::RequestedServerName => {
+            let tls = exchange.conn.tls.as_ref();
+            let name = tls.and_then(|tls| tls.server_name.as_ref());
+            name.is_some_and(|name| put(out, name.as_bytes()))
+        }
+        // The host's name is the environment's to know.
+        Field::Hostname => false,
     }
 }
 

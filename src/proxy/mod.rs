@@ -1,17 +1,24 @@
 //! Bytes: listeners, connections, the way of a request to its upstream and back.
 //!
 //! ```text
-//! server ─ worker (one thread, one accept queue, one pool) ─ connection ─ service
-//!                                                                          │
+//! server ─ listen (which ports are open)
+//!    │
+//!  worker (one thread, one accept queue a port, one pool) ─ accept (PROXY, TLS) ─┬─ tcp
+//!                                                                                │
+//!                                                          connection ─ service ─┘
+//!                                                                         │
 //!     filters: record ► strict ► forwarded ► dispatch ─┬─ the gateway's own answers
 //!                                                      └─ forward ► upstream (resolve, pool)
 //! ```
 //!
 //! Nothing on a request's path is shared between workers but the published values.
 
+mod accept;
 mod access_log;
 mod body;
+mod choose;
 mod connection;
+mod connections;
 mod dispatch;
 mod drain;
 mod error;
@@ -20,11 +27,17 @@ mod filters;
 mod forward;
 mod io;
 mod kept;
+mod listen;
 mod log_format;
 mod options;
+mod port;
+mod proxy_protocol;
+mod serve;
 mod server;
 mod service;
+mod tcp;
 mod timer;
+mod tls;
 mod tunnel;
 mod upgrade;
 mod upstream;

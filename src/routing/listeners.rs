@@ -175,7 +175,7 @@ pub(super) fn compile(config: &GatewayConfig, selectors: &[Selector]) -> Vec<Lis
     config.listeners.iter().map(|listener| compile_one(listener, selectors)).collect()
 }
 
-fn compile_one(listener: &Arc<Listener>, selectors: &[Selector]) -> ListenerTable {
+pub(super) fn compile_one(listener: &Arc<Listener>, selectors: &[Selector]) -> ListenerTable {
     let mut hosts = ByPort::default();
     let mut sni: Names<Server> = Names::default();
     // TCP comes before a host of the same name, as in Emissary.
@@ -189,7 +189,14 @@ fn compile_one(listener: &Arc<Listener>, selectors: &[Selector]) -> ListenerTabl
             Some(port) => hosts.one.entry(port).or_default(),
             None => &mut hosts.any,
         };
-        let index = selectors.iter().position(|selector| *selector == host.selector);
+        let index = match host.selector.is_empty() {
+            true => None,
+            // One that isn't there has no routes.
+            false => {
+                let position = selectors.iter().position(|selector| *selector == host.selector);
+                Some(position.unwrap_or(selectors.len()))
+            }
+        };
         if let Some(table) = names.entry(&host.name, HostTable::default) {
             table.members.push(Member { host: Arc::clone(host), index });
         }

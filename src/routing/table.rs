@@ -13,7 +13,7 @@ use super::listeners::{
 };
 use super::precedence::Precedence;
 use crate::model::config::{GatewayConfig, Leg, RouteGroup};
-use crate::model::listener::Selector;
+use crate::model::listener::{Listener, Selector};
 use crate::model::route::HostMatch;
 
 /// What a request shows to the matchers.
@@ -113,6 +113,14 @@ impl RouteTable {
     /// The port that is listened on at an address; `None` is the process' own.
     pub fn listener(&self, address: Option<IpAddr>, port: u16) -> Option<&ListenerTable> {
         listeners::find(&self.listeners, address, port)
+    }
+
+    /// A port that the configuration no longer has, for connections that it still had: its hosts as
+    /// they were, with the routes of now.
+    pub fn adopt(&self, listener: &Arc<Listener>) -> ListenerTable {
+        let selectors: Vec<Selector> =
+            self.selected.iter().map(|(selector, _)| Arc::clone(selector)).collect();
+        listeners::compile_one(listener, &selectors)
     }
 
     /// What answers a request that came to `host` of `listener`: of all groups that the host

@@ -1,6 +1,7 @@
 //! What the process says about itself.
 
 pub(crate) mod levels;
+pub(crate) mod listeners;
 pub mod logging;
 pub mod metrics;
 pub mod process;

@@ -33,11 +33,7 @@ pub(crate) struct Gateway {
 
 /// Options for tests: one worker on a free port, the log in memory.
 pub(crate) fn options() -> ProxyOptions {
-    ProxyOptions {
-        listen_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        http_port: 0,
-        ..ProxyOptions::default()
-    }
+    ProxyOptions { listen_address: IpAddr::V4(Ipv4Addr::LOCALHOST), ..ProxyOptions::default() }
 }
 
 impl Gateway {
@@ -45,10 +41,14 @@ impl Gateway {
         Self::with(options(), routes)
     }
 
-    pub(crate) fn with(mut options: ProxyOptions, routes: Vec<Route>) -> Self {
+    pub(crate) fn with(options: ProxyOptions, routes: Vec<Route>) -> Self {
+        Self::with_table(options, table(routes))
+    }
+
+    pub(crate) fn with_table(mut options: ProxyOptions, first: RouteTable) -> Self {
         let log = Arc::new(Mutex::new(Vec::new()));
         options.access_log_sink = LogSink::Memory(Arc::clone(&log));
-        let (tables, table_reader) = channel(table(routes));
+        let (tables, table_reader) = channel(first);
         let (endpoints, endpoint_reader) = channel(Endpoints::default());
         let proxy = Proxy::start(options, table_reader, endpoint_reader, Arc::new(|| true))
             .expect("starts");
@@ -56,7 +56,7 @@ impl Gateway {
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.proxy.local_addr()
+        self.proxy.local_addr().expect("a port is open")
     }
 
     /// Sends one request on a connection of its own and returns all of the answer.
@@ -273,6 +273,11 @@ pub(crate) fn route_to(prefix: &str, action: Action) -> Route {
 }
 
 pub(crate) fn table(routes: Vec<Route>) -> RouteTable {
+    table_of(vec![listener(0)], routes)
+}
+
+/// The table of these listeners and routes.
+pub(crate) fn table_of(listeners: Vec<Listener>, routes: Vec<Route>) -> RouteTable {
     let groups = routes
         .into_iter()
         .enumerate()
@@ -297,9 +302,14 @@ pub(crate) fn table(routes: Vec<Route>) -> RouteTable {
             })
         })
         .collect();
-    let listeners = vec![Arc::new(Listener::plain(8080))];
-    let config = GatewayConfig { listeners, groups, ..GatewayConfig::default() };
+    let listeners = listeners.into_iter().map(Arc::new).collect();
+    let config = GatewayConfig { groups, listeners, ..GatewayConfig::default() };
     RouteTable::compile(&Arc::new(config), &RouteTable::default())
+}
+
+/// A listener for HTTP in cleartext; 0 takes any free port.
+pub(crate) fn listener(port: u16) -> Listener {
+    Listener::plain(port)
 }
 
 /// A current-thread runtime for what is easier to say in async.

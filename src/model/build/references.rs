@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::environment::Environment;
 use super::routes::Prepared;
 use super::secrets::{Secrets, context_faults};
 use crate::model::cluster::{Cluster, ServiceRef, Upstream};
@@ -19,6 +20,8 @@ use crate::model::tls::Certificate;
 pub(super) struct Lookup<'a> {
     /// The inputs.
     pub(super) snapshot: &'a Snapshot,
+    /// What objects share.
+    pub(super) environment: &'a Environment,
     /// What is served.
     pub(super) config: &'a GatewayConfig,
     /// All Hosts, in the order of their keys.
@@ -51,7 +54,10 @@ impl Lookup<'_> {
                 leg.map_or(References::Resolved, |leg| self.service(object, &leg.cluster))
             }
             Content::Host(_) => self.host(object),
-            Content::TlsContext(spec) => match context_faults(spec, &Secrets::new(self.snapshot)) {
+            Content::TlsContext(spec) => match context_faults(
+                self.environment.undivided(spec).unwrap_or(spec),
+                &Secrets::new(self.snapshot),
+            ) {
                 Err(missing) => References::Missing(Box::new(missing)),
                 Ok(certificate) => {
                     certificate.map_or(References::Resolved, |known| self.validity(&known))

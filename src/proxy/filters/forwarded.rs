@@ -10,9 +10,11 @@ use tower::{Layer, Service};
 
 use super::record::Inbound;
 use crate::proxy::body::ResponseBody;
+use crate::proxy::tls::forward_client_certificate;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// Whether the client spoke TLS, as far as that is believed.
+pub(crate) const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const EXTERNAL_ADDRESS: HeaderName = HeaderName::from_static("x-envoy-external-address");
 
@@ -55,8 +57,13 @@ where
         }
         let peer = &inbound.exchange.conn.peer_value;
         append_forwarded_for(headers, peer);
-        headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+        headers.insert(FORWARDED_PROTO, HeaderValue::from_static(inbound.exchange.conn.scheme()));
         headers.insert(EXTERNAL_ADDRESS, peer.clone());
+        let conn = &inbound.exchange.conn;
+        let mut tables = inbound.exchange.worker.tables.borrow_mut();
+        let policy = &tables.get().config().http;
+        forward_client_certificate(headers, policy, conn.tls.as_ref());
+        drop(tables);
         headers.insert(REQUEST_ID, build_request_id(fastrand::u128(..)));
         self.inner.call(inbound)
     }

@@ -9,6 +9,7 @@ mod services;
 mod tcp_mappings;
 mod tls_contexts;
 mod upstreams;
+mod versions;
 
 use std::sync::Arc;
 
