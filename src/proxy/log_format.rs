@@ -231,14 +231,14 @@ pub(crate) fn write_field(
         Field::RouteName => {
             exchange.leg.borrow().as_ref().is_some_and(|leg| put(out, leg.key.name.as_bytes()))
         }
+        Field::UpstreamTransportFailureReason => {
+            let reason = exchange.transport_failure.borrow();
+            reason.as_ref().is_some_and(|reason| put(out, reason.replace(' ', "_").as_bytes()))
+        }
         Field::RequestedServerName => {
             let tls = exchange.conn.tls.as_ref();
             let name = tls.and_then(|tls| tls.server_name.as_ref());
             name.is_some_and(|name| put(out, name.as_bytes()))
-        }
-        Field::UpstreamTransportFailureReason => {
-            let reason = exchange.transport_failure.borrow();
-            reason.as_ref().is_some_and(|reason| put(out, reason.replace(' ', "_").as_bytes()))
         }
         // The host's name is the environment's to know.
         Field::Hostname => false,

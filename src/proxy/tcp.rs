@@ -2,7 +2,6 @@
 //! have ended or nothing moves any more.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,23 +10,18 @@ use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional_with_sizes};
-use tokio::time::timeout;
 
 use super::connection::Conn;
 use super::error::{Failure, Flag};
 use super::exchange::Exchange;
 use super::io::Transport;
-use super::upstream::dial::{self, DialError, Stream};
-use super::upstream::target::Target;
+use super::upstream::raw::open_raw;
 use crate::model::listener::{TcpGroup, TcpLeg};
 use crate::telemetry::listeners::TcpStats;
 use crate::telemetry::metrics::ClusterStats;
 
 /// Bytes on their way, in each direction: all that a slow reader lets the other side park here.
 const BUFFER: usize = 16 * 1024;
-
-/// Addresses that one connection tries at most.
-const MAX_ADDRESSES: usize = 16;
 
 /// Passes a connection on. `ahead` has been read of it already.
 pub(super) async fn serve(conn: &Rc<Conn>, group: &TcpGroup, client: Transport, ahead: BytesMut) {
@@ -41,10 +35,10 @@ pub(super) async fn serve(conn: &Rc<Conn>, group: &TcpGroup, client: Transport, 
     *tunnel.exchange.target.borrow_mut() = Some(Rc::clone(&target));
     // Connecting has a limit of its own.
     conn.begin_tunnel(None);
-    let mut upstream = match dial(&tunnel.exchange, &target).await {
-        Ok((stream, address, local)) => {
-            tunnel.exchange.upstream.set(Some((address, local)));
-            stream
+    let mut upstream = match open_raw(&tunnel.exchange, &target).await {
+        Ok(upstream) => {
+            tunnel.exchange.upstream.set(Some((upstream.address, upstream.local)));
+            upstream
         }
         Err(failure) => return tunnel.exchange.fail(failure),
     };
@@ -52,7 +46,8 @@ pub(super) async fn serve(conn: &Rc<Conn>, group: &TcpGroup, client: Transport, 
     conn.begin_tunnel(leg.idle_timeout.duration());
     let mut client = Metered { inner: client, ahead, exchange: Rc::clone(&tunnel.exchange) };
     // An error is the end of one side, and so of both.
-    let ended = copy_bidirectional_with_sizes(&mut client, &mut upstream, BUFFER, BUFFER).await;
+    let ended =
+        copy_bidirectional_with_sizes(&mut client, &mut upstream.stream, BUFFER, BUFFER).await;
     if ended.is_ok() {
         tunnel.exchange.response_done.set(true);
     }
@@ -61,41 +56,6 @@ pub(super) async fn serve(conn: &Rc<Conn>, group: &TcpGroup, client: Transport, 
 /// The member whose share holds the draw.
 fn pick(group: &TcpGroup, draw: u8) -> Option<&Arc<TcpLeg>> {
     group.legs.iter().find(|leg| leg.share.contains(draw))
-}
-
-/// Connects to one of a cluster's addresses.
-async fn dial(
-    exchange: &Exchange,
-    target: &Target,
-) -> Result<(Stream, SocketAddr, SocketAddr), Failure> {
-    let limit = target.cluster.policy.connect_timeout();
-    let addresses = match target.source.known(&exchange.worker.endpoints) {
-        Some(addresses) => addresses?,
-        None => {
-            timeout(limit, target.source.wait()).await.map_err(|_| Failure::NameNotResolved)??
-        }
-    };
-    let count = addresses.len();
-    let turn = target.next_turn();
-    let until = Instant::now() + limit;
-    let mut last = Failure::NoHealthyUpstream;
-    for step in 0..count.min(MAX_ADDRESSES) {
-        let address = addresses[turn.wrapping_add(step) % count];
-        let rest = until.saturating_duration_since(Instant::now());
-        // The half is kept for the others: one that swallows packets doesn't cost the connection.
-        let share = if step + 1 < count { rest / 2 } else { rest };
-        match dial::dial(&target.state, address, share).await {
-            Ok((stream, local)) => return Ok((stream, address, local)),
-            Err(DialError::Refused) => last = Failure::ConnectFailure,
-            Err(DialError::Tls(reason)) => {
-                *exchange.transport_failure.borrow_mut() = Some(reason.into());
-                last = Failure::ConnectFailure;
-            }
-            Err(DialError::Timeout) => last = Failure::ConnectTimeout,
-        }
-        target.stats.connect_failed();
-    }
-    Err(last)
 }
 
 /// One connection: counted and logged when it is dropped, however that comes.

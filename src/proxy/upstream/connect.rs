@@ -27,7 +27,7 @@ use crate::proxy::error::Failure;
 use crate::proxy::exchange::Exchange;
 
 /// Addresses that one request tries at most.
-const MAX_ADDRESSES: usize = 16;
+pub(super) const MAX_ADDRESSES: usize = 16;
 
 /// How often an HTTP/2 upstream may say that it hasn't looked at the same request.
 const MAX_UNPROCESSED: u32 = 3;
@@ -277,7 +277,7 @@ fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
 
 /// The time for one address when `left` of them share what is left until `until`. The half is
 /// kept for the others, so that one that swallows packets doesn't cost the request.
-fn share(until: Instant, left: usize) -> Duration {
+pub(super) fn share(until: Instant, left: usize) -> Duration {
     let rest = until.saturating_duration_since(Instant::now());
     if left > 1 { rest / 2 } else { rest }
 }

@@ -19,6 +19,7 @@ mod members;
 pub(crate) mod names;
 pub(crate) mod open;
 mod pool;
+pub(crate) mod raw;
 mod retry;
 mod send;
 pub(crate) mod state;

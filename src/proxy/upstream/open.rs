@@ -121,7 +121,7 @@ async fn wait(target: &Rc<Target>, address: SocketAddr, priority: Priority) -> G
     }
 }
 
-fn fail(exchange: &Exchange, error: DialError) -> Failure {
+pub(super) fn fail(exchange: &Exchange, error: DialError) -> Failure {
     match error {
         DialError::Refused => Failure::ConnectFailure,
         DialError::Timeout => Failure::ConnectTimeout,
