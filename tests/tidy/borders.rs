@@ -87,7 +87,7 @@ const BORDERS: &[Border] = &[
     },
     Border {
         module: "admission",
-        ours: &["convert", "source", "model"],
+        ours: &["convert", "source", "model", "crd"],
         crates: ALL,
         never: &["clap"],
     },

@@ -187,16 +187,11 @@ impl Keeper {
             Step::Issue(_) | Step::Stage | Step::Promote => self.write(&step, secret).await,
         };
         match outcome {
-            Ok(()) => {
-                self.complaint = None;
-                // What was written comes back as news, and is planned upon then.
-                Instant::now() + RETRY
-            }
-            Err(error) => {
-                self.complain(&error.to_string());
-                Instant::now() + RETRY
-            }
+            Ok(()) => self.complaint = None,
+            Err(error) => self.complain(&error.to_string()),
         }
+        // What was written comes back as news, and is planned upon then.
+        Instant::now() + RETRY
     }
 
     /// Tells the API server whom to trust, if that still follows from the Secret: one that is
