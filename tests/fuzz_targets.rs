@@ -10,7 +10,7 @@ type Target = fn(&[u8]);
 
 const ROUNDS: usize = 60;
 
-const TARGETS: [(&str, Target, &[&str]); 5] = [
+const TARGETS: [(&str, Target, &[&str]); 6] = [
     (
         "annotation",
         targets::annotation,
@@ -34,6 +34,11 @@ const TARGETS: [(&str, Target, &[&str]); 5] = [
             "/%",
             "/é/%c3%a9/.%2e",
         ],
+    ),
+    (
+        "grpc_web_text",
+        targets::grpc_web_text,
+        &["", "AAAAAANhYmM=", "AA==AAAA", "AAA", "AA=A", "A===", "gAAAAA9ncnBjLXN0YXR1czowDQo="],
     ),
     (
         "host_header",

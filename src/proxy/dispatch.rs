@@ -7,8 +7,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use futures_util::future::Either;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::Body as _;
 use tower::Service;
 
@@ -19,9 +20,12 @@ use super::filters::edits::{self, RequestValues};
 use super::filters::forwarded::FORWARDED_PROTO;
 use super::filters::record::Inbound;
 use super::forward::forward;
+use super::grpc::Dialect;
 use crate::model::config::Leg;
 use crate::model::route::{Action, Probe, Redirect};
 use crate::routing::{Found, RequestHead, redirect_location};
+
+const OVERLOADED: HeaderName = HeaderName::from_static("x-envoy-overloaded");
 
 type Answer = Result<Response<ResponseBody>, Infallible>;
 
@@ -62,6 +66,8 @@ impl Service<Inbound> for Dispatch {
             Action::Forward(_) => {
                 return Either::Right(Box::pin(async move { Ok(forward(inbound, &leg).await) }));
             }
+            // A group answers with its members, of which a mirror is none.
+            Action::Mirror(_) => answer_failure(&exchange, Failure::NoRoute),
             Action::Redirect(redirect) => answer_redirect(&inbound, &leg, redirect),
             Action::Probe(probe) => answer_probe(&exchange, *probe),
         };
@@ -106,6 +112,10 @@ fn find(inbound: &Inbound) -> Result<Next, Failure> {
     };
     let secure = head.headers.get(FORWARDED_PROTO).is_some_and(|proto| proto == "https");
     let found = conn.port.look_up(&inbound.exchange.worker, |table, listener| {
+        let policy = &table.config().http;
+        if policy.grpc_web || policy.grpc_http11_bridge {
+            inbound.exchange.grpc.set(Dialect::of(head, inbound.exchange.version, policy));
+        }
         let served = listener.host_by_authority(host).ok_or(Failure::NoRoute)?;
         if let (Some(tls), Some(value)) = (&conn.tls, value)
             && !tls.admits(listener, served, value)
@@ -143,7 +153,7 @@ fn may_upgrade(inbound: &mut Inbound, leg: &Leg) -> bool {
     match leg.route.action {
         // A body would have to be told from the bytes of the tunnel.
         Action::Forward(_) => !has_body && upgrade.keep_allowed(leg.route.policy.upgrades.as_ref()),
-        Action::Redirect(_) | Action::Probe(_) => !upgrade.is_stream(),
+        Action::Redirect(_) | Action::Mirror(_) | Action::Probe(_) => !upgrade.is_stream(),
     }
 }
 
@@ -171,7 +181,7 @@ fn answer_probe(exchange: &Exchange, probe: Probe) -> Response<ResponseBody> {
     answer_text(status, text)
 }
 
-fn answer_text(status: StatusCode, text: &'static str) -> Response<ResponseBody> {
+fn answer_text(status: StatusCode, text: impl Into<Bytes>) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::text(text));
     *response.status_mut() = status;
     let kind = HeaderValue::from_static("text/plain");
@@ -182,10 +192,14 @@ fn answer_text(status: StatusCode, text: &'static str) -> Response<ResponseBody>
 /// The gateway's own answer to a failure, noted in the record.
 pub(crate) fn answer_failure(exchange: &Exchange, failure: Failure) -> Response<ResponseBody> {
     exchange.fail(failure);
-    let mut response = Response::new(ResponseBody::text(failure.to_string()));
-    *response.status_mut() = failure.status();
+    let mut response = match exchange.grpc.get() {
+        Some(dialect) => dialect.error(failure.status(), &failure.to_string()),
+        None => answer_text(failure.status(), failure.to_string()),
+    };
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    if failure == Failure::Overflow {
+        headers.insert(OVERLOADED, HeaderValue::from_static("true"));
+    }
     // HTTP/2 has no such header: hyper would refuse to send it.
     if failure.closes() && exchange.version <= http::Version::HTTP_11 {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -51,6 +51,8 @@ struct Member {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     response_headers: Vec<String>,
     timeouts: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upgrades: Option<String>,
 }
 
 fn is_zero(precedence: &i64) -> bool {
@@ -82,7 +84,7 @@ fn describe(group: &RouteGroup) -> Group {
         matches: conditions(group.matches()),
         precedence: group.precedence,
         served_by: served_by(group),
-        legs: group.legs.iter().map(|leg| member(leg)).collect(),
+        legs: group.legs.iter().chain(group.mirror()).map(|leg| member(leg)).collect(),
     }
 }
 
@@ -152,6 +154,7 @@ fn member(leg: &Leg) -> Member {
         request_headers: edits(&route.request_headers),
         response_headers: edits(&route.response_headers),
         timeouts: timeouts.join(", "),
+        upgrades: route.policy.upgrades.as_ref().map(|protocols| protocols.join(", ")),
     };
     match &route.action {
         Action::Forward(forward) => {
@@ -172,6 +175,10 @@ fn member(leg: &Leg) -> Member {
                 format!("redirect {} to {}", redirect.status.as_u16(), redirect.authority);
             member.path = Some(redirect_path(redirect));
         }
+        Action::Mirror(cluster) => {
+            member.action = format!("copies to {}", cluster.upstream.authority());
+            member.cluster = Some(cluster.name.to_string());
+        }
         Action::Probe(probe) => member.action = format!("{probe:?}"),
     }
     member
@@ -179,8 +186,8 @@ fn member(leg: &Leg) -> Member {
 
 fn connect_timeout(action: &Action) -> Option<Duration> {
     match action {
-        Action::Forward(forward) => Some(forward.cluster.policy.connect_timeout()),
         Action::Redirect(_) | Action::Probe(_) => None,
+        other => other.cluster().map(|cluster| cluster.policy.connect_timeout()),
     }
 }
 

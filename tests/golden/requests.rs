@@ -124,6 +124,7 @@ fn describe(leg: &Leg, head: &RequestHead<'_>) -> Answer {
             let location = redirect_location(redirect, matched, "http", head.path, head.query);
             answer.redirect = Some(format!("{} {location}", redirect.status.as_u16()));
         }
+        Action::Mirror(_) => unreachable!("a mirror answers nobody"),
         Action::Probe(probe) => answer.upstream = Some(format!("{probe:?}")),
     }
     answer

@@ -11,7 +11,6 @@ use crate::model::key::ServiceKey;
 use crate::model::listener::{Listener, VirtualHost};
 use crate::model::object::{Content, Object};
 use crate::model::report::{References, Verdict};
-use crate::model::route::Action;
 use crate::model::snapshot::Snapshot;
 use crate::model::tls::Certificate;
 
@@ -41,10 +40,10 @@ impl Lookup<'_> {
         }
         match &object.content {
             Content::Route(_) => match route.and_then(Prepared::served) {
-                Some(route) => match &route.action {
-                    Action::Forward(forward) => self.service(object, &forward.cluster),
-                    Action::Redirect(_) | Action::Probe(_) => References::Resolved,
-                },
+                Some(route) => {
+                    let cluster = route.action.cluster();
+                    cluster.map_or(References::Resolved, |cluster| self.service(object, cluster))
+                }
                 None => References::Resolved,
             },
             Content::TcpRoute(_) => {
