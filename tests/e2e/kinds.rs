@@ -35,7 +35,9 @@ pub(crate) fn one_of_each(name: &str, ambassador_id: &str) -> Vec<Value> {
     ];
     let objects = specs.into_iter().map(|(kind, mut spec)| {
         spec["ambassador_id"] = json!([ambassador_id]);
-        object(kind, name, &spec)
+        // Resolvers of both kinds share their names.
+        let is_second = kind == "KubernetesEndpointResolver";
+        object(kind, &format!("{name}{}", if is_second { "-endpoint" } else { "" }), &spec)
     });
     objects.collect()
 }
@@ -115,7 +117,8 @@ fn every_kind_is_told_what_became_of_it() {
         namespace.apply(&objects);
         for object in &objects {
             let kind = object["kind"].as_str().expect("a kind").to_lowercase();
-            let accepted = wait_accepted_or_not(namespace, &format!("{kind}/good"));
+            let name = object["metadata"]["name"].as_str().expect("a name");
+            let accepted = wait_accepted_or_not(namespace, &format!("{kind}/{name}"));
             println!("{kind}: {accepted}");
             // A Module counts by its name only.
             assert!(accepted["status"] == "True" || kind == "module", "{kind}: {accepted}");

@@ -349,7 +349,7 @@ fn parse_content(
             Content::Route(Arc::new(route))
         }
         Kind::TcpMapping => {
-            let route = parse_tcp_mapping(fields, version, namespace, problems)?;
+            let route = parse_tcp_mapping(fields, namespace, problems)?;
             Content::TcpRoute(Arc::new(route))
         }
         Kind::Listener => Content::Listener(Arc::new(parse_listener(fields, problems)?)),

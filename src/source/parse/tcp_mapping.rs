@@ -14,7 +14,6 @@ use super::cluster::parse_cluster_policy;
 use super::fields::{Field, Fields, Problems};
 use super::known::Known;
 use super::mapping::parse_weight;
-use super::matching::ApiVersion;
 use super::service::ServiceText;
 use super::words::{parse_host_glob, parse_port};
 
@@ -54,7 +53,6 @@ struct Origination {
 /// The connections that a TCPMapping in `namespace` asks for, or `None` where a problem forbids it.
 pub(super) fn parse_tcp_mapping(
     fields: &Fields<'_>,
-    version: ApiVersion,
     namespace: &str,
     problems: &mut Problems,
 ) -> Option<TcpRoute> {
@@ -63,7 +61,7 @@ pub(super) fn parse_tcp_mapping(
     let address = parse_address(fields, problems);
     let sni = parse_sni(fields, problems);
     let service = parse_service(fields, problems);
-    let origination = parse_origination(fields, service.as_ref(), version, problems);
+    let origination = parse_origination(fields, service.as_ref(), problems);
     let passthrough = parse_passthrough(fields, sni.as_ref(), &origination, problems);
     let weight = parse_weight(fields, problems);
     let idle_timeout = parse_idle_timeout(fields, problems);
@@ -111,34 +109,23 @@ fn parse_sni(fields: &Fields<'_>, problems: &mut Problems) -> Option<HostMatch> 
     parse_host_glob(&field, text, problems)
 }
 
-/// Older versions have `tls: true` for what newer ones write as `https://`, and give the scheme
-/// no meaning.
+/// Documents of older versions, which have `tls: true` for it, arrive converted.
 fn parse_origination(
     fields: &Fields<'_>,
     service: Option<&ServiceText>,
-    version: ApiVersion,
     problems: &mut Problems,
 ) -> Origination {
-    let https = service.is_some_and(|service| service.tls);
-    let begun = https && version == ApiVersion::V3Alpha1;
+    let begun = service.is_some_and(|service| service.tls);
     let Some(field) = fields.get("tls").filter(|field| !field.node.is_neutral()) else {
-        if let (Some(service), true) = (fields.get("service"), https && !begun) {
-            let message = "https:// has no meaning in this version of TCPMapping; write tls: true, \
-                           or apiVersion: getambassador.io/v3alpha1";
-            problems.add(Severity::Warning, &service, message);
-        }
         return Origination { begun, context: None };
     };
-    match (field.node.as_bool(), version) {
-        (Some(true), ApiVersion::Legacy) => Origination { begun: true, context: None },
-        (Some(_), _) => {
-            let message = "expected the name of a TLSContext; to begin TLS without one, write \
-                           https:// before service";
-            problems.add(Severity::Error, &field, message);
-            Origination::default()
-        }
-        (None, _) => parse_context(&field, fields, problems),
+    if field.node.as_bool().is_some() {
+        let message = "expected the name of a TLSContext; to begin TLS without one, write \
+                       https:// before service";
+        problems.add(Severity::Error, &field, message);
+        return Origination::default();
     }
+    parse_context(&field, fields, problems)
 }
 
 fn parse_context(field: &Field<'_>, fields: &Fields<'_>, problems: &mut Problems) -> Origination {

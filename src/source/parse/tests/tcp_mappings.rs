@@ -141,7 +141,6 @@ fn what_costs_one_field_only() {
         (V3, "circuit_breakers: [{max_connections: -1}]\n", "Warning circuit_breakers[0].max_c"),
         (V3, "enable_ipv6: maybe\n", "Warning enable_ipv6: expected true or false"),
         (V3, "service: http://db\ntls: strict\n", "Warning service: http:// is ignored"),
-        (V2, "service: https://db\n", "Warning service: https:// has no meaning in this version"),
         (V3, "tls_passthrough: true\n", "Warning tls_passthrough: needs host"),
         (V3, "hosts: a\n", "Warning hosts: is not a field of a TCPMapping; did you mean host?"),
     ] {
