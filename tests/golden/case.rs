@@ -29,6 +29,8 @@ struct Settings {
     ambassador_id: Option<String>,
     namespace: Option<String>,
     services_known: bool,
+    /// The time, in seconds since 1970.
+    now: i64,
     environment: BTreeMap<String, String>,
 }
 
@@ -57,6 +59,7 @@ fn build_text(text: &str, settings: Settings) -> Build {
     defaults.namespace = parse.namespace.clone();
     defaults.ambassador_id = settings.ambassador_id.unwrap_or(defaults.ambassador_id);
     let mut store = Store::new(defaults, [Collection::Files]);
+    store.apply(Event::Now(settings.now));
     store.apply(Event::Init(Collection::Files));
     store.apply(Event::Put(parse_file("in.yaml", text, &parse)));
     store.apply(Event::Listed(Collection::Files));
