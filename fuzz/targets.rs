@@ -13,6 +13,7 @@ use nuncio::model::regex::Regex;
 use nuncio::model::secret::SecretState;
 use nuncio::model::snapshot::Defaults;
 use nuncio::model::{Build, build};
+use nuncio::proxy::{GrpcWebEncoder, TextDecoder};
 use nuncio::routing::{CanonicalPath, Outcome, RequestHead, RouteTable};
 use nuncio::source::parse::{
     CarrierMeta, ParseSettings, parse_annotation, parse_file, parse_secret,
@@ -51,6 +52,25 @@ pub(crate) fn annotation(bytes: &[u8]) {
         assert_eq!(report.conditions().len(), 4);
     }
     RouteTable::compile(&built.config, &RouteTable::default());
+}
+
+/// Base64 of gRPC-Web: its cuts (at each byte that is odd) change neither verdict nor bytes.
+pub(crate) fn grpc_web_text(bytes: &[u8]) {
+    let decode = |pieces: &[&[u8]]| {
+        let mut decoder = TextDecoder::default();
+        let mut all = Vec::new();
+        for piece in pieces {
+            all.extend_from_slice(&decoder.data(piece)?);
+        }
+        decoder.finish().map(|()| all)
+    };
+    let pieces: Vec<&[u8]> = bytes.split_inclusive(|byte| byte % 2 == 1).collect();
+    let whole = decode(&[bytes]);
+    assert_eq!(decode(&pieces), whole, "cuts make a difference");
+    if let Ok(plain) = whole {
+        let text = GrpcWebEncoder::new(true).data(plain.clone().into());
+        assert_eq!(decode(&[&text]), Ok(plain), "what is encoded is decoded");
+    }
 }
 
 /// A path has one canonical form, which begins with a slash and holds no dot segment.

@@ -12,8 +12,8 @@ mod commands;
 mod examples;
 #[path = "docs/fences.rs"]
 mod fences;
-#[path = "docs/mapping.rs"]
-mod mapping;
+#[path = "docs/kinds.rs"]
+mod kinds;
 #[path = "docs/reasons.rs"]
 mod reasons;
 

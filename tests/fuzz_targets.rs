@@ -28,7 +28,7 @@ const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\n\
              NrmzS1wGyCmRQbAEqf8lft8xGYH+icVk+OpAFLkicMksNIlZvfenpYRg\n\
              -----END PRIVATE KEY-----\n";
 
-const TARGETS: [(&str, Target, &[&str]); 6] = [
+const TARGETS: [(&str, Target, &[&str]); 7] = [
     (
         "secret",
         targets::secret,
@@ -61,6 +61,11 @@ const TARGETS: [(&str, Target, &[&str]); 6] = [
             "/%",
             "/é/%c3%a9/.%2e",
         ],
+    ),
+    (
+        "grpc_web_text",
+        targets::grpc_web_text,
+        &["", "AAAAAANhYmM=", "AA==AAAA", "AAA", "AA=A", "A===", "gAAAAA9ncnBjLXN0YXR1czowDQo="],
     ),
     (
         "host_header",

@@ -16,6 +16,8 @@
 mod case;
 #[path = "golden/config.rs"]
 mod config;
+#[path = "golden/listeners.rs"]
+mod listeners;
 #[path = "golden/requests.rs"]
 mod requests;
 #[path = "golden/status.rs"]

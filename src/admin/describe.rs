@@ -97,7 +97,7 @@ pub(super) fn rewrite(action: &Action) -> String {
             PathRewrite::Matched(by) => by.to_string(),
             PathRewrite::Regex(by) => substitution(by),
         },
-        Action::Redirect(_) | Action::Probe(_) => String::new(),
+        Action::Redirect(_) | Action::Mirror(_) | Action::Probe(_) => String::new(),
     }
 }
 
@@ -105,6 +105,7 @@ pub(super) fn rewrite(action: &Action) -> String {
 pub(super) fn target(action: &Action) -> String {
     match action {
         Action::Forward(forward) => forward.cluster.service.to_string(),
+        Action::Mirror(cluster) => format!("copies to {}", cluster.service),
         Action::Redirect(redirect) => format!("redirect to {}", redirect.authority),
         Action::Probe(Probe::Alive) => "liveness of the gateway".to_owned(),
         Action::Probe(Probe::Ready) => "readiness of the gateway".to_owned(),

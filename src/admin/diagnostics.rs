@@ -109,7 +109,7 @@ fn route(group: &RouteGroup) -> Value {
         "match": describe::route_match(matches),
         "precedence": group.precedence,
         "diag_class": "private",
-        "clusters": group.legs.iter().map(leg).collect::<Value>(),
+        "clusters": group.legs.iter().chain(group.mirror()).map(leg).collect::<Value>(),
     })
 }
 
@@ -196,6 +196,7 @@ pub fn verdict(verdict: &Verdict) -> &'static str {
         Verdict::Conflicted { .. } => "conflicted",
         Verdict::NotAttached(_) => "not attached",
         Verdict::Unresolved(_) => "unresolved",
+        Verdict::NothingToCopy => "nothing to copy",
     }
 }
 

@@ -262,6 +262,8 @@ fn effect(leg: &Leg, question: &Question) -> Effect {
                 question.query.as_deref(),
             ),
         },
+        // A group answers with its members, of which a mirror is none.
+        Action::Mirror(_) => Effect::Probe { of: "nothing".to_owned() },
         Action::Probe(Probe::Alive) => Effect::Probe { of: "alive".to_owned() },
         Action::Probe(Probe::Ready) => Effect::Probe { of: "ready".to_owned() },
     }

@@ -49,7 +49,13 @@ pub(super) fn render(admin: &Admin) -> String {
     );
     out.gauge("nuncio_config_generation", "Route tables published so far", built.generation);
     out.gauge("nuncio_config_objects", "Objects that speak to this gateway", built.reports().len());
-    let routes: usize = built.build.config.groups.iter().map(|group| group.legs.len()).sum();
+    let routes: usize = built
+        .build
+        .config
+        .groups
+        .iter()
+        .map(|group| group.legs.iter().chain(group.mirror()).count())
+        .sum();
     out.gauge("nuncio_config_routes", "Routes that are served", routes);
     out.histogram(
         "nuncio_config_build_seconds",

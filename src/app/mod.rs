@@ -261,6 +261,7 @@ fn proxy_options(settings: &Settings, in_cluster: bool) -> ProxyOptions {
         workers: settings.workers,
         listen_address: settings.listen_address,
         static_names: settings.static_names.clone(),
+        verify_upstreams: settings.verify_upstreams,
         // In a cluster its DNS knows better.
         services_by_name: !in_cluster,
         namespace: settings.namespace.as_str().into(),

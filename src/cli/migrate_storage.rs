@@ -1,18 +1,18 @@
 //! `nuncio migrate-storage`: what is stored in an older version is stored in v3alpha1.
 
 use anyhow::Context as _;
+use kube::Client;
 
 use super::{CliError, Context, FAILED, OK};
 use crate::app;
 use crate::convert::ConvertedKind;
-use crate::migrate::{Outcome, migrate};
+use crate::migrate::{MigrateError, Outcome, drop_older, migrate};
 
 /// Store all resources as getambassador.io/v3alpha1.
 ///
 /// Emissary stores v2. Once the definitions store v3alpha1 (chart nuncio-crds with
 /// enableLegacyVersions), this writes every resource back as it is, so that the API server stores
-/// it anew, and then takes the older versions off the definitions' lists of stored versions. After
-/// that, enableLegacyVersions can be turned off.
+/// it anew, and then takes the older versions off the definitions' lists of stored versions.
 ///
 /// It changes no resource and may be run again at any time. It asks the cluster of KUBECONFIG, and
 /// needs the rights to update these resources and the status of definitions.
@@ -20,11 +20,15 @@ use crate::migrate::{Outcome, migrate};
 #[command(after_long_help = "\
 Examples:
   nuncio migrate-storage --dry-run
-  nuncio migrate-storage")]
+  nuncio migrate-storage
+  nuncio migrate-storage --drop-older-versions")]
 pub(super) struct Arguments {
     /// Only say what would be done
-    #[arg(long)]
+    #[arg(long, conflicts_with = "drop_older_versions")]
     dry_run: bool,
+    /// Afterwards serve v3alpha1 only: then turn enableLegacyVersions off in the chart too
+    #[arg(long)]
+    drop_older_versions: bool,
 }
 
 pub(super) fn execute(arguments: &Arguments, context: &mut Context<'_>) -> Result<u8, CliError> {
@@ -35,12 +39,24 @@ pub(super) fn execute(arguments: &Arguments, context: &mut Context<'_>) -> Resul
     let client = runtime.block_on(app::connect(&context.environment))?;
     let mut code = OK;
     for kind in ConvertedKind::ALL {
-        let outcome = runtime.block_on(migrate(&client, kind, arguments.dry_run));
+        let outcome = runtime.block_on(move_one(&client, kind, arguments));
         let text = match &outcome {
-            Ok(outcome) => text_of(outcome),
+            Ok((outcome, dropped)) => text_of(outcome).map(|text| match dropped.as_slice() {
+                [] => text,
+                dropped => format!("{text}; no longer served: {}", dropped.join(", ")),
+            }),
             Err(error) => Some(format!("failed: {error}")),
         };
-        if matches!(outcome, Err(_) | Ok(Outcome::Failed { .. } | Outcome::StoresOther(_))) {
+        if !matches!(
+            outcome,
+            Ok((
+                Outcome::Done
+                    | Outcome::NoDefinition
+                    | Outcome::Planned { .. }
+                    | Outcome::Moved { .. },
+                _
+            ))
+        ) {
             code = FAILED;
         }
         if let Some(text) = text {
@@ -48,6 +64,21 @@ pub(super) fn execute(arguments: &Arguments, context: &mut Context<'_>) -> Resul
         }
     }
     Ok(code)
+}
+
+/// What became of a kind, and the versions of it that aren't served any more.
+async fn move_one(
+    client: &Client,
+    kind: &ConvertedKind,
+    arguments: &Arguments,
+) -> Result<(Outcome, Vec<String>), MigrateError> {
+    let outcome = migrate(client, kind, arguments.dry_run).await?;
+    let is_moved = matches!(outcome, Outcome::Done | Outcome::Moved { .. });
+    let dropped = match arguments.drop_older_versions && is_moved {
+        true => drop_older(client, kind).await?,
+        false => Vec::new(),
+    };
+    Ok((outcome, dropped))
 }
 
 /// What to say of a kind; nothing where the cluster hasn't got it.

@@ -197,9 +197,13 @@ pub struct MappingSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "super::any_objects")]
     pub health_checks: Option<Vec<serde_json::Value>>,
-    /// Reserved. Emissary accepts it and does nothing either.
+    /// Leaves endpoints out that fail again and again: a map of `consecutive_5xx` (5),
+    /// `consecutive_gateway_failure` (0, off), `interval` ("10s"), `base_ejection_time` ("30s"),
+    /// `max_ejection_time` ("300s") and `max_ejection_percent` (10). Text, as Emissary's definition
+    /// has it, has no effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outlier_detection: Option<String>,
+    #[schemars(schema_with = "super::anything")]
+    pub outlier_detection: Option<serde_json::Value>,
     /// Cross-origin resource sharing: preflight requests are answered by the gateway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cors: Option<Cors>,

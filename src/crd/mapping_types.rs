@@ -106,6 +106,10 @@ pub struct RetryPolicy {
         "retriable-status-codes"
     ]))]
     pub retry_on: Option<String>,
+    /// The statuses of retriable-status-codes, such as `[502, 503]`. A field that Emissary doesn't
+    /// have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retriable_status_codes: Option<Vec<i64>>,
     /// How often it is tried again. Default 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub num_retries: Option<i64>,

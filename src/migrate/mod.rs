@@ -117,6 +117,43 @@ pub async fn migrate(
     Ok(Outcome::Moved { objects: tally.objects, dropped })
 }
 
+/// Takes all versions but the stored one out of a definition, and its conversion with them: in one
+/// write, so that nothing is ever read in another version without being converted. Returns the
+/// names of what was taken out.
+///
+/// A chart could do it too, but for the `caBundle` in the conversion: that isn't the chart's, and
+/// a conversion of nothing else is invalid.
+///
+/// # Errors
+/// If the definition can't be read or written, or a version is still on the list of the stored
+/// ones.
+pub async fn drop_older(
+    client: &Client,
+    kind: &ConvertedKind,
+) -> Result<Vec<String>, MigrateError> {
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let name = kind.definition();
+    let Some(definition) = timed(definitions.get_opt(&name)).await? else {
+        return Ok(Vec::new());
+    };
+    if !matches!(plan(&Stored::read(&definition)), Task::Nothing) {
+        return Err(MigrateError::Changed);
+    }
+    let (kept, older): (Vec<_>, Vec<_>) =
+        definition.spec.versions.into_iter().partition(|version| version.storage);
+    if older.is_empty() {
+        return Ok(Vec::new());
+    }
+    let patch = json!({
+        "metadata": {"resourceVersion": definition.metadata.resource_version},
+        "spec": {"conversion": {"strategy": "None", "webhook": null}, "versions": kept},
+    });
+    let params =
+        PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+    unless_changed(timed(definitions.patch(&name, &params, &Patch::Merge(patch))).await)?;
+    Ok(older.into_iter().map(|version| version.name).collect())
+}
+
 /// How far the objects of a kind came.
 #[derive(Debug, Default)]
 struct Tally {
@@ -195,7 +232,11 @@ async fn cut_list(
     let params =
         PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
     let (name, patch) = (kind.definition(), Patch::Merge(patch));
-    match timed(definitions.patch_status(&name, &params, &patch)).await {
+    unless_changed(timed(definitions.patch_status(&name, &params, &patch)).await)
+}
+
+fn unless_changed<T>(written: Result<T, MigrateError>) -> Result<(), MigrateError> {
+    match written {
         Err(MigrateError::Api(kube::Error::Api(status))) if status.code == 409 => {
             Err(MigrateError::Changed)
         }

@@ -117,3 +117,29 @@ async fn what_is_done_or_absent_is_left_alone() {
     server.next().await.ok(&definition("v2", &["v2"]));
     assert_eq!(task.await.unwrap().unwrap(), Outcome::StoresOther("v2".into()));
 }
+
+#[tokio::test]
+async fn older_versions_go_together_with_their_conversion() {
+    let (client, mut server) = server();
+    let kind = of_kind("Module").unwrap();
+    let task = tokio::spawn(async move { drop_older(&client, kind).await });
+    server.next().await.ok(&definition("v3alpha1", &["v3alpha1"]));
+    let patch = server.next().await;
+    assert_eq!(patch.method, "PATCH");
+    assert_eq!(patch.body["metadata"]["resourceVersion"], "7");
+    assert_eq!(patch.body["spec"]["conversion"], json!({"strategy": "None", "webhook": null}));
+    let versions = patch.body["spec"]["versions"].as_array().unwrap().clone();
+    assert_eq!(versions.len(), 1);
+    assert_eq!(versions[0]["name"], "v3alpha1");
+    patch.ok(&definition("v3alpha1", &["v3alpha1"]));
+    assert_eq!(task.await.unwrap().unwrap(), ["v2"]);
+}
+
+#[tokio::test]
+async fn a_version_that_is_stored_is_not_dropped() {
+    let (client, mut server) = server();
+    let kind = of_kind("Module").unwrap();
+    let task = tokio::spawn(async move { drop_older(&client, kind).await });
+    server.next().await.ok(&definition("v3alpha1", &["v2", "v3alpha1"]));
+    assert!(matches!(task.await.unwrap(), Err(MigrateError::Changed)));
+}

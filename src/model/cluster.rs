@@ -68,6 +68,13 @@ impl Hash for Cluster {
     }
 }
 
+impl Cluster {
+    /// The name in metrics: the author's `stats_name`, or the cluster's own.
+    pub fn metrics_name(&self) -> &Arc<str> {
+        self.policy.stats_name.as_ref().unwrap_or(&self.name.0)
+    }
+}
+
 impl Upstream {
     /// The authority that reaches this upstream: `host:port`, or the address.
     pub fn authority(&self) -> String {

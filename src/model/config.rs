@@ -7,7 +7,7 @@ use super::cluster::{Cluster, ClusterName};
 use super::key::ObjectKey;
 use super::listener::{Listener, Selector};
 use super::policy::HttpPolicy;
-use super::route::{Action, Route, RouteMatch};
+use super::route::{Route, RouteMatch};
 use super::written::WrittenRoute;
 
 /// What the gateway should serve.
@@ -27,11 +27,8 @@ impl GatewayConfig {
     pub fn clusters(&self) -> BTreeMap<ClusterName, Arc<Cluster>> {
         self.groups
             .iter()
-            .flat_map(|group| &group.legs)
-            .filter_map(|leg| match &leg.route.action {
-                Action::Forward(forward) => Some(&forward.cluster),
-                Action::Redirect(_) | Action::Probe(_) => None,
-            })
+            .flat_map(|group| group.legs.iter().chain(group.mirror()))
+            .filter_map(|leg| leg.route.action.cluster())
             .map(|cluster| (cluster.name.clone(), Arc::clone(cluster)))
             .collect()
     }
@@ -54,9 +51,14 @@ impl RouteGroup {
         self.legs.first().expect("a group is made of at least one member")
     }
 
+    /// Who gets copies of requests, whichever member serves them.
+    pub fn mirror(&self) -> Option<&Arc<Leg>> {
+        self.first().mirror.as_ref()
+    }
+
     /// The smallest key of its members, by which groups are ordered.
     pub fn smallest_key(&self) -> &ObjectKey {
-        let rest = self.legs.iter().skip(1).map(|leg| &leg.key);
+        let rest = self.legs.iter().skip(1).chain(self.mirror()).map(|leg| &leg.key);
         rest.fold(&self.first().key, |least, key| least.min(key))
     }
 
@@ -99,6 +101,8 @@ pub struct Leg {
     pub route: Arc<Route>,
     /// What its object says, before anything was filled; `None` where nobody wrote it.
     pub written: Option<Arc<WrittenRoute>>,
+    /// Who gets a copy of its share of the requests; the same for all members of a group.
+    pub mirror: Option<Arc<Leg>>,
 }
 
 /// A half-open range of the hundred draws.

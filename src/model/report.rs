@@ -47,6 +47,8 @@ pub enum Verdict {
     NotAttached(Detached),
     /// It names something without which it can't be served safely.
     Unresolved(Box<Missing>),
+    /// It asks for copies of requests that nothing else takes.
+    NothingToCopy,
 }
 
 /// Why nothing serves an object.
@@ -121,6 +123,8 @@ pub enum Conflict {
         /// What the older members leave.
         left: u8,
     },
+    /// A second mirror.
+    Mirror,
     /// Two objects of a kind that is looked up by its name alone.
     Name,
     /// Two Listeners with one port.
@@ -250,6 +254,12 @@ impl Report {
             |status, reason, message| condition(ConditionKind::Accepted, status, reason, message);
         match &self.verdict {
             Verdict::Rejected => of(false, "Invalid", self.problem_text(Severity::is_fatal)),
+            Verdict::NothingToCopy => of(
+                false,
+                "NothingToCopy",
+                "No other Mapping with the same match forwards requests that could be copied: add one, or remove shadow"
+                    .to_owned(),
+            ),
             Verdict::NotAttached(why) => of(false, "NotAttached", why.text().to_owned()),
             Verdict::Unresolved(missing) => {
                 of(false, missing.reason(), format!("Nothing of this is served: {missing}"))
@@ -461,6 +471,9 @@ impl Conflict {
             Self::Tls => format!("{with} is for the same host and has other TLS settings"),
             Self::Redirect => format!(
                 "{with} has the same match: a match can have one redirect, or routes that forward, but not both"
+            ),
+            Self::Mirror => format!(
+                "{with} has the same match and gets the copies already: a match can have one shadow"
             ),
             Self::Weight { own, left } => format!(
                 "the weight {own} is more than the {left} that older objects with the same match leave of 100, the last of them {with}"

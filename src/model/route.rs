@@ -130,8 +130,22 @@ pub enum Action<U = Arc<Cluster>> {
     Forward(Forward<U>),
     /// The client is sent elsewhere.
     Redirect(Redirect),
+    /// A cluster gets copies of the requests that others of its group serve; its answers are
+    /// dropped. Emissary: `shadow`.
+    Mirror(U),
     /// The gateway answers itself with its own health.
     Probe(Probe),
+}
+
+impl<U> Action<U> {
+    /// The cluster that requests or their copies go to.
+    pub fn cluster(&self) -> Option<&U> {
+        match self {
+            Self::Forward(forward) => Some(&forward.cluster),
+            Self::Mirror(cluster) => Some(cluster),
+            Self::Redirect(_) | Self::Probe(_) => None,
+        }
+    }
 }
 
 /// Health endpoints that the data ports answer as Emissary's do.

@@ -38,6 +38,8 @@ pub struct EndpointSlice {
     pub ports: Vec<ServicePort>,
     /// Addresses that are ready to serve.
     pub ready: Vec<IpAddr>,
+    /// Addresses that still serve, but are about to end.
+    pub ending: Vec<IpAddr>,
 }
 
 /// All ready endpoints, by Service port. A missing key means that there is none.
@@ -65,7 +67,8 @@ impl Endpoints {
 }
 
 /// The addresses of each port of `service` over all its `slices`, empty ones included, in port
-/// order.
+/// order. Where none is ready, those that are about to end serve on: the last pod goes, or all are
+/// replaced at once, without a request lost (as kube-proxy does, KEP-1669).
 pub fn build_endpoints<'a>(
     service: &Service,
     slices: &(impl Iterator<Item = &'a EndpointSlice> + Clone),
@@ -75,23 +78,28 @@ pub fn build_endpoints<'a>(
         .ports
         .iter()
         .map(|port| {
-            let mut addresses: Vec<SocketAddr> = slices
-                .clone()
-                .flat_map(|slice| {
-                    slice
-                        .ports
-                        .iter()
-                        // A Service with one port may name it in the slice or not.
-                        .filter(move |target| {
-                            target.name == port.name || (single && slice.ports.len() == 1)
-                        })
-                        .flat_map(|target| {
-                            slice.ready.iter().map(|ip| SocketAddr::new(*ip, target.port))
-                        })
-                })
-                .collect();
-            addresses.sort_unstable();
-            addresses.dedup();
+            // A Service with one port may name it in the slice or not.
+            let is_target = move |slice: &EndpointSlice, target: &ServicePort| {
+                target.name == port.name || (single && slice.ports.len() == 1)
+            };
+            let collect = |which: fn(&EndpointSlice) -> &[IpAddr]| {
+                let mut addresses: Vec<SocketAddr> = slices
+                    .clone()
+                    .flat_map(|slice| {
+                        let targets = slice.ports.iter();
+                        targets.filter(move |target| is_target(slice, target)).flat_map(
+                            move |target| {
+                                which(slice).iter().map(|ip| SocketAddr::new(*ip, target.port))
+                            },
+                        )
+                    })
+                    .collect();
+                addresses.sort_unstable();
+                addresses.dedup();
+                addresses
+            };
+            let ready = collect(|slice| &slice.ready);
+            let addresses = if ready.is_empty() { collect(|slice| &slice.ending) } else { ready };
             let reference = ServiceRef { service: service.key.clone(), port: port.port };
             (reference, addresses.into())
         })

@@ -29,6 +29,7 @@ use super::tls::{self, Greeting, Session, Speaks, TlsStream};
 use super::worker::Worker;
 use crate::model::listener::Listener;
 use crate::model::tls::Termination;
+use crate::routing::{ListenerTable, RouteTable};
 use crate::telemetry::listeners::{Handshake, Refusal};
 
 /// RFC 8446 section 5.1: what a record of a handshake begins with. No method of HTTP does.
@@ -91,7 +92,7 @@ impl Open {
         }
         if may_be_tls(&listener) && first_byte(&stream, &ahead, &conn).await? == TLS_HANDSHAKE {
             // Boxed, so that a connection in cleartext doesn't carry its size.
-            return Box::pin(self.serve_tls(stream, ahead, &listener)).await;
+            return Box::pin(self.serve_tls(stream, ahead)).await;
         }
         let stream = Transport::Plain(stream);
         match choose_plain(&listener) {
@@ -138,12 +139,7 @@ impl Open {
         }
     }
 
-    async fn serve_tls(
-        &self,
-        stream: TcpStream,
-        ahead: BytesMut,
-        listener: &Listener,
-    ) -> Option<()> {
+    async fn serve_tls(&self, stream: TcpStream, ahead: BytesMut) -> Option<()> {
         let conn = self.conn();
         let shaking = Shaking::new(&conn);
         let greeting = match tls::greet(stream, ahead.to_vec()).await {
@@ -151,7 +147,9 @@ impl Open {
             Err(error) => return refuse(&conn, &error),
         };
         let name = greeting.server_name();
-        let (termination, speaks, group) = match choose_tls(listener, name.as_deref()) {
+        let choose = |_: &RouteTable, one: &ListenerTable| choose_tls(one, name.as_deref());
+        let server = conn.port.look_up(&conn.worker, choose).flatten();
+        let (termination, speaks, group) = match &server {
             None => {
                 conn.port.stats.refused(Refusal::NoServer);
                 tls::refuse(greeting, false).await;

@@ -1,15 +1,22 @@
-//! The bodies on their way: streamed, counted, watched, never gathered.
+//! The bodies on their way: streamed, counted, watched, and gathered only where a request may have
+//! to be sent again.
 
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
-use super::error::{BodyError, Flag};
+use super::error::{BodyError, Failure, Flag};
 use super::exchange::{Exchange, Finish};
+use super::filters::grpc_web::{Encoder, TextDecoder};
+use super::kept::Again;
+use super::mirror::{CopyBody, Watched};
+use super::upstream::open::within;
 use super::upstream::target::Lease;
 
 /// A request's body on its way upstream.
@@ -19,6 +26,14 @@ pub(crate) enum RequestBody {
     Empty,
     /// What the client sends.
     Streaming(Incoming, Rc<Exchange>),
+    /// What is sent, copied on its way.
+    Watched(Box<Watched>),
+    /// A copy of what another request sends.
+    Copy(CopyBody, Rc<Exchange>),
+    /// What the client sends in base64.
+    Text(Incoming, Rc<Exchange>, TextDecoder),
+    /// The same, kept so that it can be sent again.
+    Kept(Again),
 }
 
 impl RequestBody {
@@ -30,9 +45,37 @@ impl RequestBody {
         Self::Streaming(incoming, Rc::clone(exchange))
     }
 
+    /// The body whose base64 is taken off on the way.
+    pub(crate) fn decoded(self) -> Self {
+        match self {
+            Self::Streaming(incoming, exchange) => {
+                Self::Text(incoming, exchange, TextDecoder::default())
+            }
+            other => other,
+        }
+    }
+
     /// Whether there is nothing to send.
     pub(crate) fn is_empty(&self) -> bool {
         matches!(self, Self::Empty)
+    }
+
+    /// The same body, such that it can be had [`again`](Self::again) as long as it is short.
+    pub(crate) fn keep(self) -> Self {
+        match self {
+            Self::Empty | Self::Kept(_) => self,
+            _ => Self::Kept(Again::new(self)),
+        }
+    }
+
+    /// The body from its beginning. As soon as that is read, this one ends. `None` where too much
+    /// has gone through it, or it was never kept.
+    pub(crate) fn again(&self) -> Option<Self> {
+        match self {
+            Self::Empty => Some(Self::Empty),
+            Self::Kept(kept) => kept.again().map(Self::Kept),
+            _ => None,
+        }
     }
 }
 
@@ -44,35 +87,13 @@ impl Body for RequestBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Self::Streaming(incoming, exchange) = self.get_mut() else {
-            return Poll::Ready(None);
-        };
-        if exchange.finished.get() {
-            return Poll::Ready(Some(Err(BodyError::Finished)));
-        }
-        match Pin::new(&mut *incoming).poll_frame(cx) {
-            Poll::Pending => {
-                *exchange.body_waker.borrow_mut() = Some(cx.waker().clone());
-                Poll::Pending
-            }
-            Poll::Ready(None) => {
-                exchange.end_request();
-                Poll::Ready(None)
-            }
-            Poll::Ready(Some(Err(error))) => {
-                exchange.flag.set(Some(Flag::DownstreamReset));
-                Poll::Ready(Some(Err(BodyError::Transport(error))))
-            }
-            Poll::Ready(Some(Ok(frame))) => {
-                if let Some(data) = frame.data_ref() {
-                    exchange.received.set(exchange.received.get() + data.len() as u64);
-                }
-                exchange.touch();
-                if incoming.is_end_stream() {
-                    exchange.end_request();
-                }
-                Poll::Ready(Some(Ok(frame)))
-            }
+        match self.get_mut() {
+            Self::Empty => Poll::Ready(None),
+            Self::Kept(kept) => kept.poll(cx),
+            Self::Streaming(incoming, exchange) => poll_client(incoming, exchange, cx),
+            Self::Watched(watched) => watched.poll(cx),
+            Self::Copy(copy, exchange) => copy.poll(exchange, cx),
+            Self::Text(incoming, exchange, decoder) => poll_text(incoming, exchange, decoder, cx),
         }
     }
 
@@ -80,6 +101,10 @@ impl Body for RequestBody {
         match self {
             Self::Empty => true,
             Self::Streaming(incoming, _) => incoming.is_end_stream(),
+            Self::Watched(watched) => watched.body.is_end_stream(),
+            Self::Copy(_, exchange) => exchange.request_done.get(),
+            Self::Text(..) => false,
+            Self::Kept(kept) => kept.is_end_stream(),
         }
     }
 
@@ -87,14 +112,84 @@ impl Body for RequestBody {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Streaming(incoming, _) => incoming.size_hint(),
+            Self::Watched(watched) => watched.body.size_hint(),
+            Self::Copy(..) | Self::Text(..) => SizeHint::default(),
+            Self::Kept(kept) => kept.size_hint(),
         }
     }
+}
+
+/// What the client sends, counted and watched.
+fn poll_client(
+    incoming: &mut Incoming,
+    exchange: &Exchange,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    if exchange.finished.get() {
+        return Poll::Ready(Some(Err(BodyError::Finished)));
+    }
+    match Pin::new(&mut *incoming).poll_frame(cx) {
+        Poll::Pending => {
+            *exchange.body_waker.borrow_mut() = Some(cx.waker().clone());
+            Poll::Pending
+        }
+        Poll::Ready(None) => {
+            exchange.end_request();
+            Poll::Ready(None)
+        }
+        Poll::Ready(Some(Err(error))) => {
+            exchange.flag.set(Some(Flag::DownstreamReset));
+            Poll::Ready(Some(Err(BodyError::Transport(error))))
+        }
+        Poll::Ready(Some(Ok(frame))) => {
+            if let Some(data) = frame.data_ref() {
+                exchange.received.set(exchange.received.get() + data.len() as u64);
+            }
+            exchange.touch();
+            // After the last byte that was announced nobody asks again.
+            if incoming.is_end_stream() || incoming.size_hint().exact() == Some(0) {
+                exchange.end_request();
+            }
+            Poll::Ready(Some(Ok(frame)))
+        }
+    }
+}
+
+/// The same without its base64. Trailers are nothing that gRPC-Web's clients send.
+fn poll_text(
+    incoming: &mut Incoming,
+    exchange: &Exchange,
+    decoder: &mut TextDecoder,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    let decoded = loop {
+        match ready!(poll_client(incoming, exchange, cx)) {
+            Some(Ok(frame)) => {
+                let data = frame.into_data().unwrap_or_default();
+                match decoder.data(&data) {
+                    Ok(bytes) if bytes.is_empty() => {}
+                    other => break other.map(Some),
+                }
+            }
+            None => break decoder.finish().map(|()| None),
+            error => return Poll::Ready(error),
+        }
+    };
+    Poll::Ready(match decoded {
+        Ok(bytes) => bytes.map(|bytes| Ok(Frame::data(bytes))),
+        Err(_) => {
+            exchange.flag.set(Some(Flag::DownstreamReset));
+            Some(Err(BodyError::Invalid(Failure::RequestBody)))
+        }
+    })
 }
 
 /// A response's body on its way to the client.
 #[derive(Debug)]
 pub(crate) struct ResponseBody {
     source: Source,
+    /// What translates it for a gRPC-Web client.
+    encoder: Option<Encoder>,
     // Declared last: the lease goes back before the exchange is logged.
     finish: Option<Finish>,
 }
@@ -111,7 +206,8 @@ impl ResponseBody {
     /// A text of the gateway's own.
     pub(crate) fn text(text: impl Into<Bytes>) -> Self {
         let text = text.into();
-        Self { source: Source::Text((!text.is_empty()).then_some(text)), finish: None }
+        let source = Source::Text((!text.is_empty()).then_some(text));
+        Self { source, encoder: None, finish: None }
     }
 
     /// The upstream's body; `lease` goes back when it has ended. `clean` says that the request
@@ -123,7 +219,38 @@ impl ResponseBody {
         } else {
             Some(lease)
         };
-        Self { source: Source::Upstream(incoming, lease), finish: None }
+        Self { source: Source::Upstream(incoming, lease), encoder: None, finish: None }
+    }
+
+    /// The body as a gRPC-Web client gets it.
+    pub(crate) fn encoded(mut self, encoder: Encoder) -> Self {
+        self.encoder = Some(encoder);
+        self
+    }
+
+    /// All of it, with its trailers, in so far as it has `limit` bytes at most.
+    pub(crate) async fn collect(
+        self,
+        exchange: &Exchange,
+        limit: usize,
+    ) -> Result<(Bytes, Option<HeaderMap>), Failure> {
+        let (mut incoming, lease) = match self.source {
+            Source::Text(text) => return Ok((text.unwrap_or_default(), None)),
+            Source::Upstream(incoming, lease) => (incoming, lease),
+        };
+        let (mut all, mut trailers) = (BytesMut::new(), None);
+        while let Some(frame) = within(exchange, incoming.frame()).await? {
+            exchange.touch();
+            match frame.map_err(|_| Failure::UpstreamReset)?.into_data() {
+                Ok(data) if all.len() + data.len() > limit => return Err(Failure::TooLarge),
+                Ok(data) => all.extend_from_slice(&data),
+                Err(frame) => trailers = frame.into_trailers().ok(),
+            }
+        }
+        if let Some(lease) = lease {
+            lease.give_back(exchange.request_done.get());
+        }
+        Ok((all.freeze(), trailers))
     }
 
     /// Ends the exchange with this body.
@@ -169,6 +296,10 @@ impl Body for ResponseBody {
                 (frame, ended)
             }
         };
+        let frame = match &this.encoder {
+            Some(encoder) => frame.map(|frame| frame.map(|frame| encode(frame, encoder))),
+            None => frame,
+        };
         if let Some(exchange) = exchange {
             match &frame {
                 Some(Ok(frame)) => {
@@ -196,7 +327,18 @@ impl Body for ResponseBody {
             Source::Text(text) => {
                 SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64))
             }
+            Source::Upstream(..) if self.encoder.is_some() => SizeHint::default(),
             Source::Upstream(incoming, _) => incoming.size_hint(),
         }
+    }
+}
+
+fn encode(frame: Frame<Bytes>, encoder: &Encoder) -> Frame<Bytes> {
+    match frame.into_data() {
+        Ok(data) => Frame::data(encoder.data(data)),
+        Err(frame) => match frame.into_trailers() {
+            Ok(trailers) => Frame::data(encoder.trailers(&trailers)),
+            Err(frame) => frame,
+        },
     }
 }

@@ -7,8 +7,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use futures_util::future::Either;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::Body as _;
 use tower::Service;
 
@@ -16,11 +17,15 @@ use super::body::ResponseBody;
 use super::error::Failure;
 use super::exchange::Exchange;
 use super::filters::edits::{self, RequestValues};
+use super::filters::forwarded::FORWARDED_PROTO;
 use super::filters::record::Inbound;
 use super::forward::forward;
+use super::grpc::Dialect;
 use crate::model::config::Leg;
 use crate::model::route::{Action, Probe, Redirect};
-use crate::routing::{RequestHead, redirect_location};
+use crate::routing::{Found, RequestHead, redirect_location};
+
+const OVERLOADED: HeaderName = HeaderName::from_static("x-envoy-overloaded");
 
 type Answer = Result<Response<ResponseBody>, Infallible>;
 
@@ -40,9 +45,13 @@ impl Service<Inbound> for Dispatch {
 
     fn call(&mut self, mut inbound: Inbound) -> Self::Future {
         let exchange = Rc::clone(&inbound.exchange);
-        let found = if is_misdirected(&inbound) { Err(Failure::Misdirected) } else { Ok(()) };
-        let leg = match found.and_then(|()| find(&inbound).ok_or(Failure::NoRoute)) {
-            Ok(leg) => leg,
+        let leg = match find(&inbound) {
+            Ok(Next::Route(leg)) => leg,
+            Ok(Next::ToHttps) => {
+                exchange.capture_request(&inbound.head.headers);
+                exchange.details.set("direct_response");
+                return Either::Left(ready(Ok(answer_to_https(&inbound))));
+            }
             Err(failure) => {
                 exchange.capture_request(&inbound.head.headers);
                 return Either::Left(ready(Ok(answer_failure(&exchange, failure))));
@@ -57,6 +66,8 @@ impl Service<Inbound> for Dispatch {
             Action::Forward(_) => {
                 return Either::Right(Box::pin(async move { Ok(forward(inbound, &leg).await) }));
             }
+            // A group answers with its members, of which a mirror is none.
+            Action::Mirror(_) => answer_failure(&exchange, Failure::NoRoute),
             Action::Redirect(redirect) => answer_redirect(&inbound, &leg, redirect),
             Action::Probe(probe) => answer_probe(&exchange, *probe),
         };
@@ -77,33 +88,61 @@ impl Service<Inbound> for Dispatch {
     }
 }
 
-/// Whether the connection's TLS isn't that of the request's host.
-fn is_misdirected(inbound: &Inbound) -> bool {
-    let conn = &inbound.exchange.conn;
-    let Some(tls) = &conn.tls else { return false };
-    let host = inbound.head.headers.get(header::HOST);
-    let listener = conn.port.listener(&inbound.exchange.worker);
-    match (listener, host) {
-        (Some(listener), Some(host)) => !tls.admits(&listener, host),
-        _ => false,
-    }
+/// What is to be done with a request.
+enum Next {
+    /// This.
+    Route(Arc<Leg>),
+    /// It is insecure, and is sent to https.
+    ToHttps,
 }
 
-fn find(inbound: &Inbound) -> Option<Arc<Leg>> {
+/// Which host the request is for, whether it may come by this connection, and its route there.
+fn find(inbound: &Inbound) -> Result<Next, Failure> {
+    let head = &inbound.head;
+    let conn = &inbound.exchange.conn;
+    let value = head.headers.get(header::HOST);
+    let host = value.and_then(|host| host.to_str().ok()).unwrap_or("");
+    let request = RequestHead {
+        host,
+        path: head.uri.path(),
+        query: head.uri.query(),
+        method: &head.method,
+        headers: &head.headers,
+        draw: fastrand::u8(0..100),
+    };
+    let secure = head.headers.get(FORWARDED_PROTO).is_some_and(|proto| proto == "https");
+    let found = conn.port.look_up(&inbound.exchange.worker, |table, listener| {
+        let policy = &table.config().http;
+        if policy.grpc_web || policy.grpc_http11_bridge {
+            inbound.exchange.grpc.set(Dialect::of(head, inbound.exchange.version, policy));
+        }
+        let served = listener.host_by_authority(host).ok_or(Failure::NoRoute)?;
+        if let (Some(tls), Some(value)) = (&conn.tls, value)
+            && !tls.admits(listener, served, value)
+        {
+            return Err(Failure::Misdirected);
+        }
+        match table.find(listener, served, secure, &request) {
+            Found::Route(leg) => Ok(Next::Route(Arc::clone(leg))),
+            Found::RedirectToHttps => Ok(Next::ToHttps),
+            Found::NoRoute => Err(Failure::NoRoute),
+        }
+    });
+    found.unwrap_or(Err(Failure::NoRoute))
+}
+
+/// The same address by https; an explicit port 80 would not be there.
+fn answer_to_https(inbound: &Inbound) -> Response<ResponseBody> {
     let head = &inbound.head;
     let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
-    let mut tables = inbound.exchange.worker.tables.borrow_mut();
-    let table = tables.get();
-    table
-        .find_any(&RequestHead {
-            host,
-            path: head.uri.path(),
-            query: head.uri.query(),
-            method: &head.method,
-            headers: &head.headers,
-            draw: fastrand::u8(0..100),
-        })
-        .cloned()
+    let host = host.strip_suffix(":80").unwrap_or(host);
+    let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+    let mut response = Response::new(ResponseBody::text(""));
+    *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
+    if let Ok(location) = HeaderValue::try_from(format!("https://{host}{path}")) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
 }
 
 /// Whether the route lets the request switch protocols. What the gateway answers itself it answers
@@ -114,7 +153,7 @@ fn may_upgrade(inbound: &mut Inbound, leg: &Leg) -> bool {
     match leg.route.action {
         // A body would have to be told from the bytes of the tunnel.
         Action::Forward(_) => !has_body && upgrade.keep_allowed(leg.route.policy.upgrades.as_ref()),
-        Action::Redirect(_) | Action::Probe(_) => !upgrade.is_stream(),
+        Action::Redirect(_) | Action::Mirror(_) | Action::Probe(_) => !upgrade.is_stream(),
     }
 }
 
@@ -142,7 +181,7 @@ fn answer_probe(exchange: &Exchange, probe: Probe) -> Response<ResponseBody> {
     answer_text(status, text)
 }
 
-fn answer_text(status: StatusCode, text: &'static str) -> Response<ResponseBody> {
+fn answer_text(status: StatusCode, text: impl Into<Bytes>) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::text(text));
     *response.status_mut() = status;
     let kind = HeaderValue::from_static("text/plain");
@@ -153,10 +192,14 @@ fn answer_text(status: StatusCode, text: &'static str) -> Response<ResponseBody>
 /// The gateway's own answer to a failure, noted in the record.
 pub(crate) fn answer_failure(exchange: &Exchange, failure: Failure) -> Response<ResponseBody> {
     exchange.fail(failure);
-    let mut response = Response::new(ResponseBody::text(failure.to_string()));
-    *response.status_mut() = failure.status();
+    let mut response = match exchange.grpc.get() {
+        Some(dialect) => dialect.error(failure.status(), &failure.to_string()),
+        None => answer_text(failure.status(), failure.to_string()),
+    };
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    if failure == Failure::Overflow {
+        headers.insert(OVERLOADED, HeaderValue::from_static("true"));
+    }
     // HTTP/2 has no such header: hyper would refuse to send it.
     if failure.closes() && exchange.version <= http::Version::HTTP_11 {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

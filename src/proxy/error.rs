@@ -25,6 +25,10 @@ pub(crate) enum Flag {
     UpstreamProtocol,
     /// Nothing moved for too long.
     StreamIdle,
+    /// A limit of the cluster is reached.
+    Overflow,
+    /// The upstream reset the stream.
+    RemoteReset,
 }
 
 impl Flag {
@@ -40,6 +44,8 @@ impl Flag {
             Self::DownstreamProtocol => "DPE",
             Self::UpstreamProtocol => "UPE",
             Self::StreamIdle => "SI",
+            Self::Overflow => "UO",
+            Self::RemoteReset => "UR",
         }
     }
 }
@@ -91,6 +97,27 @@ pub(crate) enum Failure {
         "upstream connect error or disconnect/reset before headers. reset reason: connection timeout"
     )]
     ConnectTimeout,
+    /// TLS with the upstream failed.
+    #[error(
+        "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure, transport failure reason: TLS error"
+    )]
+    TlsFailure,
+    /// A limit of the cluster (`circuit_breakers`) is reached.
+    #[error("upstream connect error or disconnect/reset before headers. reset reason: overflow")]
+    Overflow,
+    /// The upstream reset the stream.
+    #[error(
+        "upstream connect error or disconnect/reset before headers. reset reason: remote reset"
+    )]
+    RemoteReset,
+    /// The upstream says that it hasn't looked at the request, again and again.
+    #[error(
+        "upstream connect error or disconnect/reset before headers. reset reason: remote refused stream reset"
+    )]
+    RefusedStream,
+    /// The time of one try is over.
+    #[error("upstream request timeout")]
+    PerTryTimeout,
     /// The upstream closed before it answered.
     #[error(
         "upstream connect error or disconnect/reset before headers. reset reason: connection termination"
@@ -99,6 +126,9 @@ pub(crate) enum Failure {
     /// The upstream's answer isn't HTTP, or an unasked 101.
     #[error("upstream protocol error")]
     UpstreamProtocol,
+    /// The upstream's answer, which has to be gathered, has more bytes than may wait.
+    #[error("upstream response too large")]
+    TooLarge,
     /// The route's time is over.
     #[error("upstream request timeout")]
     Timeout,
@@ -122,9 +152,13 @@ impl Failure {
             | Self::NameNotResolved
             | Self::ConnectFailure
             | Self::ConnectTimeout
+            | Self::TlsFailure
+            | Self::Overflow
+            | Self::RemoteReset
+            | Self::RefusedStream
             | Self::UpstreamReset => StatusCode::SERVICE_UNAVAILABLE,
-            Self::UpstreamProtocol => StatusCode::BAD_GATEWAY,
-            Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::UpstreamProtocol | Self::TooLarge => StatusCode::BAD_GATEWAY,
+            Self::Timeout | Self::PerTryTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::StreamIdle => StatusCode::REQUEST_TIMEOUT,
         }
     }
@@ -137,10 +171,12 @@ impl Failure {
             Self::RequestBody => Flag::DownstreamReset,
             Self::NoRoute => Flag::NoRoute,
             Self::NoHealthyUpstream | Self::NameNotResolved => Flag::NoHealthyUpstream,
-            Self::ConnectFailure | Self::ConnectTimeout => Flag::ConnectFailure,
+            Self::ConnectFailure | Self::ConnectTimeout | Self::TlsFailure => Flag::ConnectFailure,
+            Self::Overflow => Flag::Overflow,
+            Self::RemoteReset | Self::RefusedStream => Flag::RemoteReset,
             Self::UpstreamReset => Flag::UpstreamReset,
-            Self::UpstreamProtocol => Flag::UpstreamProtocol,
-            Self::Timeout => Flag::Timeout,
+            Self::UpstreamProtocol | Self::TooLarge => Flag::UpstreamProtocol,
+            Self::Timeout | Self::PerTryTimeout => Flag::Timeout,
             Self::StreamIdle => Flag::StreamIdle,
         })
     }
@@ -163,6 +199,16 @@ impl Failure {
             Self::ConnectTimeout => "upstream_reset_before_response_started{connection_timeout}",
             Self::UpstreamReset => "upstream_reset_before_response_started{connection_termination}",
             Self::UpstreamProtocol => "upstream_reset_before_response_started{protocol_error}",
+            Self::TooLarge => "response_payload_too_large",
+            Self::TlsFailure => {
+                "upstream_reset_before_response_started{connection_failure,TLS_error}"
+            }
+            Self::Overflow => "upstream_reset_before_response_started{overflow}",
+            Self::RemoteReset => "upstream_reset_before_response_started{remote_reset}",
+            Self::RefusedStream => {
+                "upstream_reset_before_response_started{remote_refused_stream_reset}"
+            }
+            Self::PerTryTimeout => "upstream_per_try_timeout",
             Self::Timeout => "response_timeout",
             Self::StreamIdle => "stream_idle_timeout",
         }
@@ -184,6 +230,8 @@ pub(crate) enum BodyError {
     Transport(hyper::Error),
     /// The request's time is over.
     Expired(Failure),
+    /// The request's body isn't what it has to be.
+    Invalid(Failure),
     /// The response has ended; what is left of the request is not wanted.
     Finished,
 }
@@ -192,7 +240,7 @@ impl fmt::Display for BodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Transport(error) => write!(f, "transport: {error}"),
-            Self::Expired(failure) => failure.fmt(f),
+            Self::Expired(failure) | Self::Invalid(failure) => failure.fmt(f),
             Self::Finished => f.write_str("the response has ended before its request"),
         }
     }
@@ -202,7 +250,7 @@ impl std::error::Error for BodyError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Transport(error) => Some(error),
-            Self::Expired(failure) => Some(failure),
+            Self::Expired(failure) | Self::Invalid(failure) => Some(failure),
             Self::Finished => None,
         }
     }

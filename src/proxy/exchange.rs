@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 
 use super::connection::Conn;
 use super::error::{Failure, Flag};
+use super::grpc::Dialect;
 use super::timer::Timing;
 use super::tunnel::Tunnel;
 use super::upstream::target::Target;
@@ -66,6 +67,8 @@ pub(crate) struct Exchange {
     pub(crate) body_waker: RefCell<Option<Waker>>,
     /// The upstream's address, and ours towards it.
     pub(crate) upstream: Cell<Option<(SocketAddr, SocketAddr)>>,
+    /// Why TLS with the upstream failed.
+    pub(crate) transport_failure: RefCell<Option<Box<str>>>,
     /// Where it goes.
     pub(crate) target: RefCell<Option<Rc<Target>>>,
     /// The route that took it.
@@ -76,6 +79,8 @@ pub(crate) struct Exchange {
     pub(crate) timeout: Cell<Option<Duration>>,
     /// What begins when the client has its answer, where that switches protocols.
     pub(crate) tunnel: RefCell<Option<Box<Tunnel>>>,
+    /// How it speaks gRPC, if it does.
+    pub(crate) grpc: Cell<Option<Dialect>>,
     /// Its deadlines.
     pub(crate) timing: Timing,
 }
@@ -107,11 +112,13 @@ impl Exchange {
             finished: Cell::new(false),
             body_waker: RefCell::default(),
             upstream: Cell::new(None),
+            transport_failure: RefCell::default(),
             target: RefCell::default(),
             leg: RefCell::default(),
             sent_upstream: Cell::new(None),
             timeout: Cell::new(None),
             tunnel: RefCell::default(),
+            grpc: Cell::new(Dialect::native(head)),
             timing: Timing::new(now, Some(worker.options.limits.stream_idle_timeout)),
         }
     }
@@ -151,8 +158,13 @@ impl Exchange {
     /// The request's body is complete: the route's time begins.
     pub(crate) fn end_request(&self) {
         if !self.request_done.replace(true) {
-            self.timing.arm(self.worker.timers.at(Instant::now()), self.timeout.get());
+            self.timing.arm(self.now(), self.timeout.get());
         }
+    }
+
+    /// The worker's time.
+    pub(crate) fn now(&self) -> u64 {
+        self.worker.timers.at(Instant::now())
     }
 
     /// The path and query.

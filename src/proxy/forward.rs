@@ -14,14 +14,23 @@ use super::error::Failure;
 use super::exchange::Exchange;
 use super::filters::edits::{self, RequestValues};
 use super::filters::forwarded::strip_response;
+use super::filters::grpc_bridge::bridge;
+use super::filters::grpc_web::{translate_answer, translate_request};
 use super::filters::record::Inbound;
+use super::grpc::Dialect;
+use super::mirror::{self, Watched};
 use super::tunnel::Tunnel;
 use super::upgrade::Upgrade;
-use super::upstream::connect::{Answered, exchange_with};
+use super::upstream::affinity::{Sticky, build_sticky};
+use super::upstream::connect::{Answered, Wish, exchange_with};
 use super::upstream::target::Target;
 use crate::model::config::Leg;
+use crate::model::policy::RoutePolicy;
 use crate::model::route::{Action, Forward, HostRewrite, Route};
 use crate::routing::rewrite_path;
+
+/// Bytes of an answer that is gathered for an HTTP/1.1 client of gRPC.
+const BRIDGED: usize = 1024 * 1024;
 
 const ORIGINAL_HOST: HeaderName = HeaderName::from_static("x-envoy-original-host");
 const ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path");
@@ -35,10 +44,6 @@ pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBod
     let Action::Forward(forward) = &route.action else {
         return answer_failure(&exchange, Failure::NoRoute);
     };
-    if forward.cluster.tls.is_some() {
-        // Not spoken yet, and never replaced by cleartext.
-        return answer_failure(&exchange, Failure::NoHealthyUpstream);
-    }
     let target = exchange.worker.upstreams.target(&forward.cluster);
     *exchange.target.borrow_mut() = Some(Rc::clone(&target));
     // Only templates in the response's edits ever look back at the request.
@@ -50,10 +55,21 @@ pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBod
     }
     exchange.capture_request(&head.headers);
     if let Some(upgrade) = &mut upgrade {
+        // Over HTTP/2 it would have to be an extended CONNECT, which few upstreams take.
+        if target.speaks_http2() {
+            return answer_failure(&exchange, Failure::Upgrade);
+        }
         upgrade.ask(&mut head);
     }
-    let body = RequestBody::new(body, &exchange);
+    let mut body = RequestBody::new(body, &exchange);
+    if let Some(Dialect::Web { text_request, .. }) = exchange.grpc.get() {
+        body = translate_request(&mut head.headers, body, text_request);
+    }
     frame(&mut head.headers, &body);
+    // A tunnel has no copy: its bytes are no request's.
+    if let (Some(mirror), None) = (&leg.mirror, &upgrade) {
+        body = copy(body, &head, &exchange, mirror, &route.policy);
+    }
     exchange.timeout.set(route.policy.timeout());
     if route.policy.idle_timeout.is_some() {
         exchange.timing.set_idle(route.policy.idle_timeout());
@@ -66,7 +82,13 @@ pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBod
     target.stats.begin();
     let began = Instant::now();
     exchange.sent_upstream.set(Some(began));
-    let answer = exchange_with(&exchange, &target, Request::from_parts(head, body)).await;
+    let sticky = sticky_of(&target, &head.headers, &exchange);
+    let wish = Wish {
+        priority: route.policy.priority.unwrap_or_default(),
+        retry: route.policy.retry.as_deref(),
+        hash: sticky.hash,
+    };
+    let answer = exchange_with(&exchange, &target, wish, Request::from_parts(head, body)).await;
     let mut response = match answer {
         Ok(answered) => accept(answered, upgrade, &exchange),
         Err(failure) => {
@@ -74,14 +96,29 @@ pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBod
             answer_failure(&exchange, failure)
         }
     };
+    if let Some(dialect) = exchange.grpc.get() {
+        response = translate(response, dialect, &exchange).await;
+    }
     let took = began.elapsed();
     target.stats.finish(response.status().as_u16(), took);
     let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     if exchange.flag.get().is_none() {
         response.headers_mut().insert(SERVICE_TIME, HeaderValue::from(took));
     }
+    if let Some(cookie) = sticky.cookie {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
     edit_response(&mut response, route, &exchange, kept.as_ref());
     response
+}
+
+/// What keeps the request's client at one endpoint.
+fn sticky_of(target: &Target, headers: &HeaderMap, exchange: &Exchange) -> Sticky {
+    let balancer = target.cluster.policy.load_balancer.as_ref();
+    match balancer.and_then(|balancer| balancer.affinity.as_ref()) {
+        Some(affinity) => build_sticky(affinity, headers, exchange.conn.peer_value.as_bytes()),
+        None => Sticky::default(),
+    }
 }
 
 /// The request's head as the upstream gets it.
@@ -153,6 +190,24 @@ fn frame(headers: &mut HeaderMap, body: &RequestBody) {
     }
 }
 
+/// Begins a copy of the request, if it is of the mirror's share.
+fn copy(
+    body: RequestBody,
+    head: &http::request::Parts,
+    exchange: &Exchange,
+    mirror: &Leg,
+    policy: &RoutePolicy,
+) -> RequestBody {
+    let Action::Mirror(cluster) = &mirror.route.action else { return body };
+    if !mirror.share.contains(fastrand::u8(0..100)) {
+        return body;
+    }
+    match mirror::begin(exchange, head, &body, cluster, policy) {
+        Some(sender) => RequestBody::Watched(Watched::new(body, sender)),
+        None => body,
+    }
+}
+
 /// The upstream's answer as the client gets it.
 fn accept(
     answered: Answered,
@@ -198,6 +253,21 @@ fn switch(
             Response::from_parts(head, ResponseBody::text(""))
         }
         Err(failure) => answer_failure(exchange, failure),
+    }
+}
+
+/// An upstream's answer as the client's dialect of gRPC has it.
+async fn translate(
+    response: Response<ResponseBody>,
+    dialect: Dialect,
+    exchange: &Exchange,
+) -> Response<ResponseBody> {
+    match dialect {
+        // The gateway's own answer is in it already.
+        _ if exchange.flag.get().is_some() => response,
+        Dialect::Native => response,
+        Dialect::Bridged => bridge(response, exchange, BRIDGED).await,
+        Dialect::Web { .. } => translate_answer(response, dialect),
     }
 }
 

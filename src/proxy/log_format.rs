@@ -236,8 +236,12 @@ pub(crate) fn write_field(
             let name = tls.and_then(|tls| tls.server_name.as_ref());
             name.is_some_and(|name| put(out, name.as_bytes()))
         }
-        // There is no TLS towards upstreams yet, and the host's name is the environment's to know.
-        Field::UpstreamTransportFailureReason | Field::Hostname => false,
+        Field::UpstreamTransportFailureReason => {
+            let reason = exchange.transport_failure.borrow();
+            reason.as_ref().is_some_and(|reason| put(out, reason.replace(' ', "_").as_bytes()))
+        }
+        // The host's name is the environment's to know.
+        Field::Hostname => false,
     }
 }
 

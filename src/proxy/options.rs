@@ -33,6 +33,9 @@ pub struct ProxyOptions {
     pub access_log_sink: LogSink,
     /// The `server` header of every response. Emissary's `server_name`, default `envoy`.
     pub server_name: HeaderValue,
+    /// Whether upstreams' certificates are always verified: by the system's authorities where no
+    /// TLSContext names any.
+    pub verify_upstreams: bool,
     /// Limits towards clients.
     pub limits: Limits,
 }
@@ -49,6 +52,7 @@ impl Default for ProxyOptions {
             access_log: AccessLogFormat::Text,
             access_log_sink: LogSink::Stdout,
             server_name: HeaderValue::from_static("envoy"),
+            verify_upstreams: false,
             limits: Limits::default(),
         }
     }

@@ -18,7 +18,7 @@ use super::drain::{SILENT_GRACE, end_connections};
 use super::listen::{Place, PortCommand};
 use super::worker::Worker;
 use crate::model::listener::Listener;
-use crate::routing::RouteTable;
+use crate::routing::{ListenerTable, RouteTable};
 use crate::telemetry::listeners::ListenerStats;
 
 /// After an accept that failed for want of something (file descriptors): trying again at once
@@ -42,23 +42,45 @@ pub(crate) struct Port {
     shut: CancellationToken,
     /// Who waits for that.
     closed: RefCell<Option<mpsc::Sender<()>>>,
-    last: RefCell<Option<Arc<Listener>>>,
+    /// The newest table that has it.
+    last: RefCell<Option<Arc<RouteTable>>>,
 }
 
 impl Port {
-    /// What the newest table says of it; where that has it no more, what the last one said.
-    pub(crate) fn listener(&self, worker: &Worker) -> Option<Arc<Listener>> {
-        let found = find(worker.tables.borrow_mut().get(), self.place);
-        let mut last = self.last.borrow_mut();
-        if let Some(found) = found {
-            *last = Some(found);
+    /// Looks it up in the newest table; where that has it no more, in the last one that had it.
+    pub(crate) fn look_up<T>(
+        &self,
+        worker: &Worker,
+        look: impl FnOnce(&RouteTable, &ListenerTable) -> T,
+    ) -> Option<T> {
+        let mut tables = worker.tables.borrow_mut();
+        let table = tables.get();
+        if let Some(listener) = table.listener(self.place.address, self.place.port) {
+            return Some(look(table, listener));
         }
-        last.clone()
+        drop(tables);
+        let last = self.last.borrow();
+        let table = last.as_ref()?;
+        Some(look(table, table.listener(self.place.address, self.place.port)?))
     }
-}
 
-fn find(table: &RouteTable, place: Place) -> Option<Arc<Listener>> {
-    table.config().listeners.iter().find(|one| Place::of(one) == place).cloned()
+    /// What the table says of it.
+    pub(crate) fn listener(&self, worker: &Worker) -> Option<Arc<Listener>> {
+        self.look_up(worker, |_, listener| Arc::clone(listener.spec()))
+    }
+
+    /// Keeps the newest table that has it, so that the last one is there when it is needed and no
+    /// older one is kept alive.
+    pub(crate) fn remember(&self, worker: &Worker) {
+        let mut tables = worker.tables.borrow_mut();
+        let table = tables.get();
+        let is_kept = |last: &Arc<RouteTable>| Arc::ptr_eq(last, table);
+        if !self.last.borrow().as_ref().is_some_and(is_kept)
+            && table.listener(self.place.address, self.place.port).is_some()
+        {
+            *self.last.borrow_mut() = Some(Arc::clone(table));
+        }
+    }
 }
 
 /// A worker's ports.
@@ -103,7 +125,8 @@ impl Ports {
             last: RefCell::default(),
         });
         // So that there is one to go by, even if the next table has it no more.
-        port.listener(&self.worker);
+        port.remember(&self.worker);
+        self.worker.ports.borrow_mut().push(Rc::downgrade(&port));
         self.open.push(Rc::clone(&port));
         let worker = Rc::clone(&self.worker);
         self.accepting.spawn_local(async move {

@@ -14,11 +14,13 @@ use super::listen::{Control, ControlParts, Handle, PortCommand};
 use super::options::{ProxyOptions, ReadyCheck};
 use super::tls::TlsConfigs;
 use super::upstream::dns::Dns;
+use super::upstream::state::Registry;
 use super::worker::{Life, WorkerParts, run};
 use crate::model::service::Endpoints;
 use crate::model::snapshot::Observations;
 use crate::publish::Reader;
 use crate::routing::RouteTable;
+use crate::telemetry::levels::Levels;
 use crate::telemetry::metrics::{Metrics, WorkerStats};
 
 /// The running data plane.
@@ -48,6 +50,9 @@ impl Proxy {
         let options = Arc::new(options);
         let count = options.workers.max(1);
         let dns = Dns::start(Arc::clone(&options))?;
+        let levels: Arc<Levels> = Arc::default();
+        let registry = Registry::start(Arc::clone(&levels), options.verify_upstreams)?;
+        let registry = Arc::new(registry);
         let log = AccessLog::start(&options)?;
         let tls = Arc::new(TlsConfigs::default());
         let (life, living) = watch::channel(Life::Serving);
@@ -61,6 +66,7 @@ impl Proxy {
                 ready: Arc::clone(&ready),
                 dns: dns.clone(),
                 tls: Arc::clone(&tls),
+                registry: Arc::clone(&registry),
                 stats: Arc::clone(stats),
                 log: log.worker(),
             };
@@ -68,7 +74,7 @@ impl Proxy {
             commands.push(sender);
             workers.push(start_worker(index, parts, receiver, living.clone())?);
         }
-        let metrics = Metrics::new(stats, tables.clone(), endpoints, log.drops());
+        let metrics = Metrics::new(stats, levels, (tables.clone(), endpoints), log.drops());
         let own_address = options.listen_address;
         let ports = Control::start(ControlParts { tables, own_address, workers: commands, tls })?;
         Ok(Self { ports, life, workers, metrics, log })

@@ -11,15 +11,14 @@ use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional_with_sizes};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::connection::Conn;
 use super::error::{Failure, Flag};
 use super::exchange::Exchange;
 use super::io::Transport;
+use super::upstream::dial::{self, DialError, Stream};
 use super::upstream::target::Target;
-use super::worker::Worker;
 use crate::model::listener::{TcpGroup, TcpLeg};
 use crate::telemetry::listeners::TcpStats;
 use crate::telemetry::metrics::ClusterStats;
@@ -42,7 +41,7 @@ pub(super) async fn serve(conn: &Rc<Conn>, group: &TcpGroup, client: Transport, 
     *tunnel.exchange.target.borrow_mut() = Some(Rc::clone(&target));
     // Connecting has a limit of its own.
     conn.begin_tunnel(None);
-    let mut upstream = match dial(worker, &target).await {
+    let mut upstream = match dial(&tunnel.exchange, &target).await {
         Ok((stream, address, local)) => {
             tunnel.exchange.upstream.set(Some((address, local)));
             stream
@@ -66,15 +65,11 @@ fn pick(group: &TcpGroup, draw: u8) -> Option<&Arc<TcpLeg>> {
 
 /// Connects to one of a cluster's addresses.
 async fn dial(
-    worker: &Worker,
+    exchange: &Exchange,
     target: &Target,
-) -> Result<(TcpStream, SocketAddr, SocketAddr), Failure> {
-    // Never in cleartext what has to be encrypted.
-    if target.cluster.tls.is_some() {
-        return Err(Failure::ConnectFailure);
-    }
+) -> Result<(Stream, SocketAddr, SocketAddr), Failure> {
     let limit = target.cluster.policy.connect_timeout();
-    let addresses = match target.source.known(&worker.endpoints) {
+    let addresses = match target.source.known(&exchange.worker.endpoints) {
         Some(addresses) => addresses?,
         None => {
             timeout(limit, target.source.wait()).await.map_err(|_| Failure::NameNotResolved)??
@@ -89,14 +84,14 @@ async fn dial(
         let rest = until.saturating_duration_since(Instant::now());
         // The half is kept for the others: one that swallows packets doesn't cost the connection.
         let share = if step + 1 < count { rest / 2 } else { rest };
-        match timeout(share, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => {
-                let _ = stream.set_nodelay(true);
-                let local = stream.local_addr().map_err(|_| Failure::ConnectFailure)?;
-                return Ok((stream, address, local));
+        match dial::dial(&target.state, address, share).await {
+            Ok((stream, local)) => return Ok((stream, address, local)),
+            Err(DialError::Refused) => last = Failure::ConnectFailure,
+            Err(DialError::Tls(reason)) => {
+                *exchange.transport_failure.borrow_mut() = Some(reason.into());
+                last = Failure::ConnectFailure;
             }
-            Ok(Err(_)) => last = Failure::ConnectFailure,
-            Err(_) => last = Failure::ConnectTimeout,
+            Err(DialError::Timeout) => last = Failure::ConnectTimeout,
         }
         target.stats.connect_failed();
     }

@@ -30,6 +30,10 @@ pub(crate) struct Timers {
 pub(crate) struct Timing {
     slot: Cell<Option<usize>>,
     deadline: Cell<u64>,
+    // Of one try, armed at the end of the request like the deadline.
+    try_limit: Cell<Option<Duration>>,
+    try_deadline: Cell<u64>,
+    try_expired: Cell<bool>,
     idle: Cell<u64>,
     touched: Cell<u64>,
     expired: Cell<Option<Failure>>,
@@ -42,6 +46,9 @@ impl Timing {
         Self {
             slot: Cell::new(None),
             deadline: Cell::new(NEVER),
+            try_limit: Cell::new(None),
+            try_deadline: Cell::new(NEVER),
+            try_expired: Cell::new(false),
             idle: Cell::new(idle.map_or(NEVER, millis)),
             touched: Cell::new(now),
             expired: Cell::new(None),
@@ -62,6 +69,23 @@ impl Timing {
     /// Sets the deadline, counted from `now`.
     pub(crate) fn arm(&self, now: u64, limit: Option<Duration>) {
         self.deadline.set(limit.map_or(NEVER, |limit| now.saturating_add(millis(limit))));
+        self.arm_try(now);
+    }
+
+    /// Begins one of several tries with a limit of its own; `armed` says that the request has
+    /// ended, so that it counts from `now`.
+    pub(crate) fn begin_try(&self, now: u64, limit: Option<Duration>, armed: bool) {
+        self.try_expired.set(false);
+        self.try_limit.set(limit);
+        self.try_deadline.set(NEVER);
+        if armed {
+            self.arm_try(now);
+        }
+    }
+
+    fn arm_try(&self, now: u64) {
+        let limit = self.try_limit.get();
+        self.try_deadline.set(limit.map_or(NEVER, |limit| now.saturating_add(millis(limit))));
     }
 
     /// A byte has moved.
@@ -71,7 +95,8 @@ impl Timing {
 
     /// Why the request's time is over, if it is.
     pub(crate) fn expired(&self) -> Option<Failure> {
-        self.expired.get()
+        let of_try = || self.try_expired.get().then_some(Failure::PerTryTimeout);
+        self.expired.get().or_else(of_try)
     }
 
     /// Whom to wake when the time is over.
@@ -88,11 +113,18 @@ impl Timing {
         } else if now >= self.touched.get().saturating_add(self.idle.get()) {
             Failure::StreamIdle
         } else {
+            if now >= self.try_deadline.get() && !self.try_expired.replace(true) {
+                self.wake();
+            }
             return;
         };
-        if self.expired.replace(Some(failure)).is_none()
-            && let Some(waker) = self.waker.borrow_mut().take()
-        {
+        if self.expired.replace(Some(failure)).is_none() {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }
     }
@@ -166,6 +198,21 @@ mod tests {
             one.check(now);
             assert_eq!(one.expired(), expected, "{deadline:?} {idle:?} {now}");
         }
+    }
+
+    #[test]
+    fn a_try_ends_before_its_request() {
+        let one = Timing::new(0, None);
+        one.begin_try(0, Some(Duration::from_millis(30)), false);
+        one.check(40);
+        assert_eq!(one.expired(), None);
+        one.arm(40, Some(Duration::from_millis(100)));
+        one.check(70);
+        assert_eq!(one.expired(), Some(Failure::PerTryTimeout));
+        one.begin_try(80, Some(Duration::from_millis(100)), true);
+        assert_eq!(one.expired(), None);
+        one.check(140);
+        assert_eq!(one.expired(), Some(Failure::Timeout));
     }
 
     #[test]

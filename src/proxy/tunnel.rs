@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional_with_sizes};
 
 use super::error::Flag;
 use super::exchange::{Exchange, Finish};
-use super::upstream::connect::within;
+use super::upstream::open::within;
 use super::upstream::target::Lease;
 use crate::model::policy::RoutePolicy;
 
@@ -44,7 +44,7 @@ impl Tunnel {
     ) -> Box<Self> {
         exchange.timeout.set(None);
         exchange.timing.arm(exchange.worker.timers.at(Instant::now()), None);
-        lease.target.stats.connection_kept();
+        lease.target().stats.connection_kept();
         Box::new(Self { upstream, _lease: lease, stream, finish: None })
     }
 
@@ -92,7 +92,7 @@ impl Tunnel {
 
 impl Drop for Tunnel {
     fn drop(&mut self) {
-        self._lease.target.stats.connection_closed();
+        self._lease.target().stats.connection_closed();
     }
 }
 

@@ -1,8 +1,8 @@
 //! One worker: a thread with its own accept queue, connections, pools and counters.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use hyper::server::conn::{http1, http2};
@@ -18,11 +18,12 @@ use super::error::Failure;
 use super::exchange::Exchange;
 use super::listen::PortCommand;
 use super::options::{ProxyOptions, ReadyCheck};
-use super::port::Ports;
+use super::port::{Port, Ports};
 use super::timer::{TICK, Timers};
 use super::tls::TlsConfigs;
 use super::upstream::dns::Dns;
-use super::upstream::target::Upstreams;
+use super::upstream::state::Registry;
+use super::upstream::target::{Upstreams, UpstreamsParts};
 use crate::model::service::Endpoints;
 use crate::publish::Reader;
 use crate::routing::RouteTable;
@@ -45,8 +46,12 @@ pub(crate) struct Worker {
     pub(crate) timers: Rc<Timers>,
     /// The clients' connections.
     pub(crate) connections: Connections,
+    /// Its ports, those that are closing among them.
+    pub(crate) ports: RefCell<Vec<Weak<Port>>>,
     /// The clusters and their connections.
     pub(crate) upstreams: Upstreams,
+    /// Copies of requests that are under way.
+    pub(crate) copies: Cell<u32>,
     /// TLS towards clients, all workers'.
     pub(crate) tls: Arc<TlsConfigs>,
     /// The counters.
@@ -79,6 +84,8 @@ pub(crate) struct WorkerParts {
     pub(crate) dns: Dns,
     /// TLS towards clients.
     pub(crate) tls: Arc<TlsConfigs>,
+    /// What workers share of clusters.
+    pub(crate) registry: Arc<Registry>,
     /// The counters.
     pub(crate) stats: Arc<WorkerStats>,
     /// The access log.
@@ -103,13 +110,21 @@ impl Worker {
         let (http1, http2) = (build_http1(limits), build_http2(limits));
         let timers = Rc::new(Timers::new());
         Self {
-            upstreams: Upstreams::new(parts.dns, Arc::clone(&parts.stats), Rc::clone(&timers)),
+            upstreams: Upstreams::new(UpstreamsParts {
+                dns: parts.dns,
+                registry: parts.registry,
+                stats: Arc::clone(&parts.stats),
+                timers: Rc::clone(&timers),
+                idle: limits.upstream_idle_timeout,
+            }),
             options: parts.options,
             tables: RefCell::new(parts.tables),
             endpoints: RefCell::new(parts.endpoints),
             ready: parts.ready,
             timers,
             connections: Connections::default(),
+            copies: Cell::new(0),
+            ports: RefCell::default(),
             tls: parts.tls,
             stats: parts.stats,
             log: parts.log,
@@ -127,6 +142,14 @@ impl Worker {
         }
     }
 
+    /// Lets each port keep what the newest table says of it.
+    fn remember_ports(&self) {
+        self.ports.borrow_mut().retain(|port| {
+            let port = port.upgrade();
+            port.inspect(|port| port.remember(self)).is_some()
+        });
+    }
+
     /// Looks after deadlines and idle connections.
     async fn tend(&self) {
         let mut ticks = interval(TICK);
@@ -136,11 +159,13 @@ impl Worker {
         loop {
             ticks.tick().await;
             self.timers.tick();
+            self.remember_ports();
+            self.upstreams.relieve();
             count = count.wrapping_add(1);
             if count.is_multiple_of(TICKS_A_SWEEP) {
                 let now = self.timers.coarse();
                 self.connections.sweep(now, limits);
-                self.upstreams.sweep(now, limits.upstream_idle_timeout);
+                self.upstreams.sweep(now);
             }
         }
     }

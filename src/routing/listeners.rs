@@ -189,7 +189,14 @@ fn compile_one(listener: &Arc<Listener>, selectors: &[Selector]) -> ListenerTabl
             Some(port) => hosts.one.entry(port).or_default(),
             None => &mut hosts.any,
         };
-        let index = selectors.iter().position(|selector| *selector == host.selector);
+        let index = match host.selector.is_empty() {
+            true => None,
+            // One that isn't there has no routes.
+            false => {
+                let position = selectors.iter().position(|selector| *selector == host.selector);
+                Some(position.unwrap_or(selectors.len()))
+            }
+        };
         if let Some(table) = names.entry(&host.name, HostTable::default) {
             table.members.push(Member { host: Arc::clone(host), index });
         }

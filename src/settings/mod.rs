@@ -115,6 +115,9 @@ pub struct Settings {
     pub workers: usize,
     /// Upstream names that aren't asked of DNS.
     pub static_names: Vec<StaticName>,
+    /// `NUNCIO_UPSTREAM_TLS_VERIFY=require`: upstreams' certificates are verified also where no
+    /// TLSContext names an authority.
+    pub verify_upstreams: bool,
     /// How long requests are served after SIGTERM before connections are closed.
     pub drain_delay: Duration,
     /// How long requests may then take to end (`AMBASSADOR_DRAIN_TIME`, seconds).
@@ -179,6 +182,7 @@ impl Settings {
                 .workers
                 .unwrap_or_else(|| read.value("ENVOY_CONCURRENCY", "a number of threads", cores)),
             static_names: flags.resolve.clone(),
+            verify_upstreams: read.verify_upstreams(),
             drain_delay: flags.drain_delay.map_or_else(
                 || read.seconds("NUNCIO_DRAIN_DELAY", DRAIN_DELAY),
                 Duration::from_secs,

@@ -95,6 +95,16 @@ impl<'a> Reader<'a> {
             .unwrap_or(AccessLogFormat::Text)
     }
 
+    /// Whether upstreams are verified where no TLSContext says by whom.
+    pub(super) fn verify_upstreams(&mut self) -> bool {
+        let parse = |text: &str| match text {
+            "require" => Some(true),
+            "context" => Some(false),
+            _ => None,
+        };
+        self.parsed("NUNCIO_UPSTREAM_TLS_VERIFY", "require or context", parse).unwrap_or(false)
+    }
+
     pub(super) fn secret_watch(&mut self) -> SecretWatch {
         let parse = |text: &str| match text.to_ascii_lowercase().as_str() {
             "byname" => Some(SecretWatch::ByName),

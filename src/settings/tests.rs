@@ -30,6 +30,7 @@ fn variables_are_read_and_flags_beat_them() {
         ("AMBASSADOR_JSON_LOGGING", "1"),
         ("AMBASSADOR_DEBUG", "entrypoint-trace"),
         ("ENVOY_CONCURRENCY", "0"),
+        ("NUNCIO_UPSTREAM_TLS_VERIFY", "require"),
         ("AMBASSADOR_SNAPSHOT_COUNT", "4"),
     ];
     let settings = parse(&Flags::default(), &variables).unwrap();
@@ -39,6 +40,7 @@ fn variables_are_read_and_flags_beat_them() {
     assert_eq!(settings.drain_time, Duration::from_secs(7));
     assert_eq!((settings.log_level, settings.log_format), (Level::Debug, Format::Json));
     assert_eq!(settings.workers, 4);
+    assert!(settings.verify_upstreams);
     assert_eq!(settings.variables_without_effect(), ["AMBASSADOR_SNAPSHOT_COUNT"]);
 
     let flags = Flags {
@@ -63,10 +65,11 @@ fn every_bad_value_is_told() {
             ("AMBASSADOR_HEALTHCHECK_BIND_PORT", "70000"),
             ("AMBASSADOR_JSON_LOGGING", "perhaps"),
             ("ENVOY_CONCURRENCY", "many"),
+            ("NUNCIO_UPSTREAM_TLS_VERIFY", "yes"),
         ],
     )
     .unwrap_err()
     .to_string();
-    assert_eq!(error.lines().count(), 6, "{error}");
+    assert_eq!(error.lines().count(), 7, "{error}");
     assert!(error.contains(r#"AES_LOG_LEVEL="loud": must be one of error, warn"#), "{error}");
 }

@@ -374,6 +374,7 @@ mod tests {
             service: key(),
             ports: vec![ServicePort { name: "".into(), port: 8080 }],
             ready: ready.iter().map(|ip| ip.parse().unwrap()).collect(),
+            ending: vec![],
         };
         statement(id(Collection::EndpointSlices, name), vec![], vec![slice])
     }
@@ -403,6 +404,23 @@ mod tests {
         store.apply(Event::Delete(id(Collection::EndpointSlices, "b")));
         assert!(addresses(&store).is_empty());
         assert_eq!(store.take_changes(), Changes { snapshot: true, endpoints: true });
+    }
+
+    #[test]
+    fn the_last_one_serves_until_it_has_ended() {
+        let mut store = Store::new(Defaults::default(), [Collection::Services]);
+        store.apply(Event::Put(service()));
+        let slice_of = |ready: &[&str], ending: &[&str]| {
+            let mut statement = slice("a", ready);
+            statement.endpoints[0].ending = ending.iter().map(|ip| ip.parse().unwrap()).collect();
+            Event::Put(statement)
+        };
+        store.apply(slice_of(&["10.0.0.1"], &["10.0.0.2"]));
+        assert_eq!(addresses(&store), ["10.0.0.1:8080"]);
+        store.apply(slice_of(&[], &["10.0.0.1", "10.0.0.2"]));
+        assert_eq!(addresses(&store), ["10.0.0.1:8080", "10.0.0.2:8080"]);
+        store.apply(slice_of(&[], &[]));
+        assert!(addresses(&store).is_empty());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
+use super::levels::Levels;
 use super::listeners::{ListenerStats, TcpStats};
 use crate::model::service::Endpoints;
 use crate::publish::Reader;
@@ -128,6 +129,12 @@ pub(crate) struct ClusterStats {
     pub(super) connections: Count,
     pub(super) connections_active: Count,
     pub(super) connect_failures: Count,
+    pub(super) connection_overflows: Count,
+    pub(super) pending_overflows: Count,
+    pub(super) retry_successes: Count,
+    pub(super) retry_overflows: Count,
+    pub(super) retry_limits: Count,
+    pub(super) try_timeouts: Count,
 }
 
 impl ClusterStats {
@@ -175,6 +182,34 @@ impl ClusterStats {
 
     pub(crate) fn connect_failed(&self) {
         self.connect_failures.add(1);
+    }
+
+    /// A connection was wanted, and the limit reached.
+    pub(crate) fn connection_overflowed(&self) {
+        self.connection_overflows.add(1);
+    }
+
+    /// A request was refused by a limit.
+    pub(crate) fn pending_overflowed(&self) {
+        self.pending_overflows.add(1);
+    }
+
+    pub(crate) fn retry_succeeded(&self) {
+        self.retry_successes.add(1);
+    }
+
+    /// A retry was wanted, and there were too many.
+    pub(crate) fn retry_overflowed(&self) {
+        self.retry_overflows.add(1);
+    }
+
+    /// A request has used up its retries.
+    pub(crate) fn retry_limit_exceeded(&self) {
+        self.retry_limits.add(1);
+    }
+
+    pub(crate) fn try_timed_out(&self) {
+        self.try_timeouts.add(1);
     }
 }
 
@@ -242,6 +277,7 @@ fn clone_entries<T>(named: &Named<T>) -> Vec<(Arc<str>, Arc<T>)> {
 #[derive(Debug, Clone)]
 pub struct Metrics {
     pub(super) workers: Arc<[Arc<WorkerStats>]>,
+    pub(super) levels: Arc<Levels>,
     published: Arc<Mutex<(Reader<RouteTable>, Reader<Endpoints>)>>,
     pub(super) log_drops: Arc<AtomicU64>,
     pub(super) started: Instant,
@@ -250,12 +286,12 @@ pub struct Metrics {
 impl Metrics {
     pub(crate) fn new(
         workers: Vec<Arc<WorkerStats>>,
-        tables: Reader<RouteTable>,
-        endpoints: Reader<Endpoints>,
+        levels: Arc<Levels>,
+        published: (Reader<RouteTable>, Reader<Endpoints>),
         log_drops: Arc<AtomicU64>,
     ) -> Self {
-        let published = Arc::new(Mutex::new((tables, endpoints)));
-        Self { workers: workers.into(), published, log_drops, started: Instant::now() }
+        let published = Arc::new(Mutex::new(published));
+        Self { workers: workers.into(), levels, published, log_drops, started: Instant::now() }
     }
 
     /// What is published now. Older values are let go of.

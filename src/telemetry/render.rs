@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::levels::{ClusterLevels, OPEN, is_open};
 use super::metrics::{BOUNDS_MS, ClusterStats, Count, Histogram, Metrics};
 use crate::model::cluster::Upstream;
 use crate::model::service::Endpoints;
@@ -99,16 +100,23 @@ fn histogram<'a>(
 struct Series {
     labels: String,
     total: u64,
+    levels: Vec<Arc<ClusterLevels>>,
     parts: Vec<Arc<ClusterStats>>,
 }
 
 type Pick = fn(&ClusterStats) -> &Count;
 
-const CLUSTER_COUNTS: [(&str, &str, Pick); 7] = [
+const CLUSTER_COUNTS: [(&str, &str, Pick); 13] = [
     ("rq_total", "counter", |one| &one.requests),
     ("rq_completed", "counter", |one| &one.completed),
     ("rq_timeout", "counter", |one| &one.timeouts),
     ("rq_retry", "counter", |one| &one.retries),
+    ("rq_retry_success", "counter", |one| &one.retry_successes),
+    ("rq_retry_overflow", "counter", |one| &one.retry_overflows),
+    ("rq_retry_limit_exceeded", "counter", |one| &one.retry_limits),
+    ("rq_per_try_timeout", "counter", |one| &one.try_timeouts),
+    ("rq_pending_overflow", "counter", |one| &one.pending_overflows),
+    ("cx_overflow", "counter", |one| &one.connection_overflows),
     ("cx_total", "counter", |one| &one.connections),
     ("cx_active", "gauge", |one| &one.connections_active),
     ("cx_connect_fail", "counter", |one| &one.connect_failures),
@@ -116,12 +124,7 @@ const CLUSTER_COUNTS: [(&str, &str, Pick); 7] = [
 
 fn render_clusters(out: &mut String, metrics: &Metrics) {
     let series = collect(metrics);
-    for name in ["envoy_cluster_membership_total", "envoy_cluster_membership_healthy"] {
-        kind(out, name, "gauge");
-        for one in &series {
-            line(out, name, &one.labels, one.total);
-        }
-    }
+    render_levels(out, &series);
     for (name, type_, pick) in CLUSTER_COUNTS {
         let name = format!("envoy_cluster_upstream_{name}");
         kind(out, &name, type_);
@@ -135,6 +138,42 @@ fn render_clusters(out: &mut String, metrics: &Metrics) {
     kind(out, name, "histogram");
     for one in series.iter().filter(|one| !one.parts.is_empty()) {
         histogram(out, name, &one.labels, one.parts.iter().map(|part| &part.time));
+    }
+}
+
+fn render_levels(out: &mut String, series: &[Series]) {
+    let sum = |one: &Series, pick: fn(&ClusterLevels) -> &AtomicU32| {
+        one.levels.iter().map(|level| u64::from(pick(level).load(Ordering::Relaxed))).sum::<u64>()
+    };
+    // What no worker uses yet is known from the outside only.
+    let members =
+        |one: &Series| if one.levels.is_empty() { one.total } else { sum(one, |l| &l.members) };
+    let healthy =
+        |one: &Series| if one.levels.is_empty() { one.total } else { sum(one, |l| &l.healthy) };
+    let ejected = |one: &Series| sum(one, |level| &level.ejected);
+    let ejections = |one: &Series| sum(one, |level| &level.ejections);
+    type Value<'a> = &'a dyn Fn(&Series) -> u64;
+    let all: [(&str, &str, Value<'_>); 4] = [
+        ("membership_total", "gauge", &members),
+        ("membership_healthy", "gauge", &healthy),
+        ("outlier_detection_ejections_active", "gauge", &ejected),
+        ("outlier_detection_ejections_enforced_total", "counter", &ejections),
+    ];
+    for (name, type_, value) in all {
+        let name = format!("envoy_cluster_{name}");
+        kind(out, &name, type_);
+        for one in series {
+            line(out, &name, &one.labels, value(one));
+        }
+    }
+    for (index, priority) in ["default", "high"].into_iter().enumerate() {
+        for (name, pick) in OPEN {
+            let name = format!("envoy_cluster_circuit_breakers_{priority}_{name}");
+            kind(out, &name, "gauge");
+            for one in series.iter().filter(|one| !one.levels.is_empty()) {
+                line(out, &name, &one.labels, u8::from(is_open(&one.levels, index, pick)));
+            }
+        }
     }
 }
 
@@ -169,17 +208,22 @@ fn render_codes(out: &mut String, series: &[Series]) {
 /// The clusters of the newest table, with what the workers have counted of them.
 fn collect(metrics: &Metrics) -> Vec<Series> {
     let (table, endpoints) = metrics.newest();
-    table
-        .config()
-        .clusters()
-        .iter()
-        .map(|(name, cluster)| Series {
-            labels: format!("envoy_cluster_name=\"{}\"", escape(&name.0)),
-            total: count_members(&cluster.upstream, &endpoints),
+    // Several clusters may go by one name.
+    let mut totals: BTreeMap<Arc<str>, u64> = BTreeMap::new();
+    for cluster in table.config().clusters().values() {
+        let total = totals.entry(Arc::clone(cluster.metrics_name())).or_default();
+        *total += count_members(&cluster.upstream, &endpoints);
+    }
+    totals
+        .into_iter()
+        .map(|(name, total)| Series {
+            labels: format!("envoy_cluster_name=\"{}\"", escape(&name)),
+            total,
+            levels: metrics.levels.of(&name),
             parts: metrics
                 .workers
                 .iter()
-                .filter_map(|worker| worker.clusters.lock().get(&name.0).cloned())
+                .filter_map(|worker| worker.clusters.lock().get(&name).cloned())
                 .collect(),
         })
         .collect()

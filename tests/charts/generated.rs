@@ -2,16 +2,36 @@
 
 use std::fs;
 
-use crate::helm::{stdout, with_tools};
+use crate::helm::{documents, stdout, with_tools};
 use crate::{CHARTS, assert_generated, project, stem, yaml_files};
 
-/// A definition as a template: as it is, with the chart's labels and annotations.
+/// A definition as a template: as it is, with the chart's labels and annotations, and with older
+/// versions where they are asked for.
 fn template_of(file: &str, definition: &str) -> String {
+    let parsed =
+        nuncio::crd::all().into_iter().find(|it| format!("---\n{}", to_yaml(it)) == definition);
+    let older = nuncio::crd::legacy_versions(&parsed.expect("it is one of ours"));
     let definition = definition.trim_start_matches("---\n").replace("{{", "{{ \"{{\" }}");
     let metadata = "\n  {{- include \"nuncio-crds.metadata\" . | nindent 2 }}\nspec:\n";
     assert_eq!(definition.matches("\nspec:\n").count(), 1, "{file} has one spec");
-    let definition = definition.replacen("\nspec:\n", metadata, 1);
+    let mut definition = definition.replacen("\nspec:\n", metadata, 1);
+    if !older.is_empty() {
+        let conversion = "{{- include \"nuncio-crds.conversion\" . | nindent 2 }}";
+        assert_eq!(definition.matches("\n  versions:\n").count(), 1, "{file} has one list");
+        let versions = format!("\n  {conversion}\n  versions:\n");
+        definition = definition.replacen("\n  versions:\n", &versions, 1);
+    }
+    for version in &older {
+        let switch = if version["name"] == "v1" { "enableV1" } else { "enableLegacyVersions" };
+        let item = to_yaml(&vec![version]).replace("{{", "{{ \"{{\" }}");
+        let item: String = item.lines().map(|line| format!("  {line}\n")).collect();
+        definition.push_str(&format!("{{{{- if .Values.{switch} }}}}\n{item}{{{{- end }}}}\n"));
+    }
     format!("{{{{- /* Generated from crds/{file} by `make manifests`. */ -}}}}\n{definition}")
+}
+
+fn to_yaml(value: &impl serde::Serialize) -> String {
+    serde_saphyr::to_string(value).expect("JSON's types")
 }
 
 #[test]
@@ -42,6 +62,38 @@ fn definitions_are_kept_on_uninstall() {
         let arguments = ["template", "nuncio", CHARTS[1], "--set", "keep=false"];
         let rendered = stdout(tools.run("helm4", &arguments));
         assert!(!rendered.contains("resource-policy"), "{rendered}");
+    });
+}
+
+/// With older versions the chart's definitions are those that the types give.
+#[test]
+fn older_versions_are_those_of_the_types() {
+    with_tools(|tools| {
+        for v1 in [false, true] {
+            let legacy = nuncio::crd::Legacy {
+                namespace: "nuncio".to_owned(),
+                service: "nuncio-admission".to_owned(),
+                v1,
+            };
+            let v1 = format!("enableV1={v1}");
+            let sets = ["--set", "enableLegacyVersions=true", "--set", &v1];
+            let arguments = ["template", "nuncio", CHARTS[1], "--namespace", "nuncio"];
+            let rendered = stdout(tools.run("helm4", &[&arguments[..], &sets[..]].concat()));
+            let rendered = documents(&rendered);
+            for definition in nuncio::crd::all() {
+                let expected = nuncio::crd::with_legacy_versions(&definition, &legacy);
+                let name = definition.metadata.name.expect("it has one");
+                let line = format!("\n  name: {name}\n");
+                let found = rendered.iter().find(|it| it.contains(&line)).expect("it is there");
+                let found: serde_json::Value = serde_saphyr::from_str(found).expect("YAML");
+                let expected = serde_json::to_value(expected).expect("JSON");
+                assert_eq!(found["spec"]["versions"], expected["spec"]["versions"], "{name}");
+                assert_eq!(found["spec"]["conversion"], expected["spec"]["conversion"], "{name}");
+            }
+        }
+        let alone = ["template", "nuncio", CHARTS[1], "--set", "enableV1=true"];
+        let refused = tools.run("helm4", &alone);
+        assert!(!refused.status.success(), "v1 needs v2");
     });
 }
 

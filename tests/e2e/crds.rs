@@ -5,6 +5,18 @@ use serde_json::{Value, json};
 use crate::support::kubectl::{kubectl, with_input};
 use crate::support::{Namespace, mapping_of, scenario};
 
+const DEFINITIONS: [&str; 9] = [
+    "mappings.getambassador.io",
+    "tcpmappings.getambassador.io",
+    "listeners.getambassador.io",
+    "hosts.getambassador.io",
+    "tlscontexts.getambassador.io",
+    "modules.getambassador.io",
+    "kubernetesserviceresolvers.getambassador.io",
+    "kubernetesendpointresolvers.getambassador.io",
+    "annotatedresources.nuncio.dev",
+];
+
 #[test]
 fn kubectl_explain_helps() {
     for (field, word) in [
@@ -12,6 +24,10 @@ fn kubectl_explain_helps() {
         ("mapping.spec.timeout_ms", "3000"),
         ("mapping.spec.weight", "100"),
         ("mapping.status.conditions", "Ready"),
+        ("listener.spec.securityModel", "XFP"),
+        ("host.spec.tlsSecret", "certificate"),
+        ("tlscontext.spec.alpn_protocols", "h2"),
+        ("tcpmapping.spec.tls_passthrough", "TLS"),
         ("anres.spec.carrier", "Service"),
     ] {
         let text = kubectl(&["explain", field]).succeed();
@@ -22,7 +38,7 @@ fn kubectl_explain_helps() {
 
 #[test]
 fn every_field_is_described() {
-    for name in ["mappings.getambassador.io", "annotatedresources.nuncio.dev"] {
+    for name in DEFINITIONS {
         let crd = kubectl(&["get", "crd", name, "-o", "json"]).json().expect("it is installed");
         let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
         for part in ["spec", "status"] {

@@ -147,7 +147,18 @@ fn definitions() -> Vec<(&'static str, String)> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds").join(name);
         (name, std::fs::read_to_string(path).expect("a definition"))
     };
-    vec![read("getambassador.io_mappings.yaml"), read("nuncio.dev_annotatedresources.yaml")]
+    let names = [
+        "getambassador.io_hosts.yaml",
+        "getambassador.io_kubernetesendpointresolvers.yaml",
+        "getambassador.io_kubernetesserviceresolvers.yaml",
+        "getambassador.io_listeners.yaml",
+        "getambassador.io_mappings.yaml",
+        "getambassador.io_modules.yaml",
+        "getambassador.io_tcpmappings.yaml",
+        "getambassador.io_tlscontexts.yaml",
+        "nuncio.dev_annotatedresources.yaml",
+    ];
+    names.into_iter().map(read).collect()
 }
 
 /// The chart as plain manifests, for a gateway of this test's own.

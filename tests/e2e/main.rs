@@ -16,6 +16,7 @@ mod faults;
 mod fences;
 mod flux;
 mod gitops;
+mod kinds;
 mod kubectl;
 mod main_job;
 mod manifests;

@@ -10,6 +10,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::kinds::one_of_each;
 use crate::support::account::{Account, Audit};
 use crate::support::client::Client;
 use crate::support::gateway;
@@ -142,6 +143,10 @@ fn serve_in_one_namespace(namespace: &Namespace) {
         carrier("first", &documents("first")),
         carrier("second", &documents("second")),
     ]);
+    // Each status is to be written to more than one object.
+    for name in ["one", "other"] {
+        namespace.apply(&one_of_each(name, "one-namespace"));
+    }
     namespace.wait_ready("mapping/good");
     namespace.told("mapping/bad", "Ready", ("False", "ServiceNotFound"));
     for name in ["first", "second"] {
@@ -189,6 +194,10 @@ fn do_everything(namespace: &Namespace) {
         carrier("carrier", &documents("default", &namespace.name, ECHO)),
         ingress("carrier", &documents("default", &format!("{}-ingress", namespace.name), ECHO)),
     ]);
+    // By another name in each namespace: a permission for one name would do otherwise. A Module has
+    // a meaning by one name only, so that the webhook refuses others.
+    namespace.leave_admission();
+    namespace.apply(&one_of_each(&namespace.name, "default"));
     namespace.wait_ready("mapping/good");
     namespace.told("mapping/bad", "Ready", ("False", "ServiceNotFound"));
     let annotated = namespace.annotated_name("carrier", 0);

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use nuncio::model::Build;
-use nuncio::model::snapshot::Defaults;
+use nuncio::model::secret::{SecretContents, SecretState};
+use nuncio::model::snapshot::{Defaults, Snapshot};
+use nuncio::model::tls::{Authorities, Certificate, Private, SecretKey};
+use nuncio::model::{Build, build};
 use nuncio::routing::RouteTable;
 use nuncio::source::parse::{ParseSettings, parse_file};
 use nuncio::source::store::Store;
@@ -32,6 +35,10 @@ struct Settings {
     /// The time, in seconds since 1970.
     now: i64,
     environment: BTreeMap<String, String>,
+    /// Secrets by `namespace/name`: the first name of the certificate that is in it, `ca` for
+    /// authorities instead, or `missing`. Those that aren't here haven't been read.
+    secrets: BTreeMap<String, String>,
+    now: i64,
 }
 
 impl Case {
@@ -51,6 +58,9 @@ impl Case {
 }
 
 fn build_text(text: &str, settings: Settings) -> Build {
+    let secrets: BTreeMap<_, _> =
+        settings.secrets.iter().map(|(key, text)| secret(key, text)).collect();
+    let now = settings.now;
     let parse = ParseSettings {
         namespace: settings.namespace.unwrap_or_else(|| "default".to_owned()),
         environment: settings.environment,
@@ -64,5 +74,33 @@ fn build_text(text: &str, settings: Settings) -> Build {
     store.apply(Event::Put(parse_file("in.yaml", text, &parse)));
     store.apply(Event::Listed(Collection::Files));
     assert!(store.is_synced());
-    settle::build(&mut store, &Build::default())
+    // Those that stand in the file are read; those of the settings are made up.
+    settle::build(&mut store, &Build::default());
+    let mut all = (*store.snapshot().secrets).clone();
+    all.extend(secrets);
+    let snapshot = Snapshot { secrets: Arc::new(all), now, ..store.snapshot().clone() };
+    build(&snapshot, &Build::default())
+}
+
+fn secret(key: &str, text: &str) -> (SecretKey, SecretState) {
+    let (namespace, name) = key.split_once('/').expect("namespace/name");
+    let key = SecretKey { namespace: namespace.into(), name: name.into() };
+    let certificate = Certificate {
+        fingerprint: [0; 32],
+        chain: vec![],
+        key: Private::new(*b""),
+        names: vec![text.into()],
+        not_before: 1_700_000_000,
+        not_after: 1_800_000_000,
+    };
+    let contents = SecretContents {
+        certificate: Ok((text != "ca").then(|| Arc::new(certificate))),
+        authorities: Ok((text == "ca").then(|| Arc::new(Authorities(vec![])))),
+        revoked: Ok(None),
+    };
+    let state = match text {
+        "missing" => SecretState::Missing,
+        _ => SecretState::Present(Arc::new(contents)),
+    };
+    (key, state)
 }

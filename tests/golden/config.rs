@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use nuncio::model::cluster::Upstream;
 use nuncio::model::config::{Leg, RouteGroup};
+use nuncio::model::listener::Listener;
 use nuncio::model::route::{
     Action, HeaderEdits, HostMatch, HostRewrite, PathMatch, PathMatchKind, PathRewrite, Redirect,
     RedirectPath, RegexSubstitution, RouteMatch, SubstitutionPart, ValueMatch,
@@ -13,6 +14,14 @@ use nuncio::model::template::{Operator, Values};
 use serde::Serialize;
 
 use crate::case::Case;
+use crate::listeners;
+
+/// What is printed where there are ports to tell of.
+#[derive(Serialize)]
+struct Whole {
+    listeners: Vec<listeners::Port>,
+    routes: Vec<Group>,
+}
 
 #[derive(Serialize)]
 struct Group {
@@ -20,6 +29,9 @@ struct Group {
     matches: Vec<String>,
     #[serde(skip_serializing_if = "is_zero")]
     precedence: i64,
+    /// The selectors of the hosts that serve it, where not all do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    served_by: Vec<String>,
     legs: Vec<Member>,
 }
 
@@ -39,6 +51,8 @@ struct Member {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     response_headers: Vec<String>,
     timeouts: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upgrades: Option<String>,
 }
 
 fn is_zero(precedence: &i64) -> bool {
@@ -47,9 +61,6 @@ fn is_zero(precedence: &i64) -> bool {
 
 pub(crate) fn dump(case: &Case) -> String {
     let config = &case.build.config;
-    for listener in &config.listeners {
-        assert_eq!((listener.port, &*listener.stat_prefix), (8080, "ingress_http"));
-    }
     // The gateway's own probes are in every configuration; the case `article` asks for them.
     let is_probe = |group: &RouteGroup| matches!(group.first().route.action, Action::Probe(_));
     let (probes, groups): (Vec<_>, Vec<_>) =
@@ -58,15 +69,32 @@ pub(crate) fn dump(case: &Case) -> String {
     let mut groups: Vec<Group> = groups.into_iter().map(|group| describe(group)).collect();
     // By path, for people; the order in the configuration has no meaning.
     groups.sort_by(|a, b| a.matches[1].cmp(&b.matches[1]).then_with(|| a.matches.cmp(&b.matches)));
-    serde_saphyr::to_string(&groups).unwrap()
+    // Without a Listener or Host there is nothing to tell of ports.
+    match config.listeners.as_slice() {
+        [only] if **only == Listener::plain(8080) => serde_saphyr::to_string(&groups).unwrap(),
+        all => {
+            let listeners = all.iter().map(|listener| listeners::describe(listener)).collect();
+            serde_saphyr::to_string(&Whole { listeners, routes: groups }).unwrap()
+        }
+    }
 }
 
 fn describe(group: &RouteGroup) -> Group {
     Group {
         matches: conditions(group.matches()),
         precedence: group.precedence,
-        legs: group.legs.iter().map(|leg| member(leg)).collect(),
+        served_by: served_by(group),
+        legs: group.legs.iter().chain(group.mirror()).map(|leg| member(leg)).collect(),
     }
+}
+
+fn served_by(group: &RouteGroup) -> Vec<String> {
+    let attachment = &group.attachment;
+    if attachment.selectors.is_empty() {
+        return vec![];
+    }
+    let all = attachment.by_host.then(|| "hosts without a selector".to_owned());
+    all.into_iter().chain(attachment.selectors.iter().map(listeners::selector)).collect()
 }
 
 fn conditions(matches: &RouteMatch) -> Vec<String> {
@@ -81,7 +109,7 @@ fn conditions(matches: &RouteMatch) -> Vec<String> {
     conditions
 }
 
-fn host(host: &HostMatch) -> String {
+pub(crate) fn host(host: &HostMatch) -> String {
     match host {
         HostMatch::Any => "any".to_owned(),
         HostMatch::Exact(name) => format!("= {name}"),
@@ -126,6 +154,7 @@ fn member(leg: &Leg) -> Member {
         request_headers: edits(&route.request_headers),
         response_headers: edits(&route.response_headers),
         timeouts: timeouts.join(", "),
+        upgrades: route.policy.upgrades.as_ref().map(|protocols| protocols.join(", ")),
     };
     match &route.action {
         Action::Forward(forward) => {
@@ -146,6 +175,10 @@ fn member(leg: &Leg) -> Member {
                 format!("redirect {} to {}", redirect.status.as_u16(), redirect.authority);
             member.path = Some(redirect_path(redirect));
         }
+        Action::Mirror(cluster) => {
+            member.action = format!("copies to {}", cluster.upstream.authority());
+            member.cluster = Some(cluster.name.to_string());
+        }
         Action::Probe(probe) => member.action = format!("{probe:?}"),
     }
     member
@@ -153,8 +186,8 @@ fn member(leg: &Leg) -> Member {
 
 fn connect_timeout(action: &Action) -> Option<Duration> {
     match action {
-        Action::Forward(forward) => Some(forward.cluster.policy.connect_timeout()),
         Action::Redirect(_) | Action::Probe(_) => None,
+        other => other.cluster().map(|cluster| cluster.policy.connect_timeout()),
     }
 }
 

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use nuncio::model::cluster::Upstream;
 use nuncio::model::config::Leg;
 use nuncio::model::route::{Action, Forward, HostRewrite};
-use nuncio::routing::{CanonicalPath, RequestHead, redirect_location, rewrite_path};
+use nuncio::routing::{CanonicalPath, Found, RequestHead, redirect_location, rewrite_path};
 use serde::{Deserialize, Serialize};
 
 use crate::case::Case;
@@ -26,6 +26,12 @@ struct Entry {
     /// The random number, 0 where none is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     draw: Option<u8>,
+    /// The port that it comes to; the first listener's where none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
+    /// It came by TLS, or a trusted proxy says so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    secure: bool,
     #[serde(flatten)]
     answer: Answer,
 }
@@ -76,9 +82,17 @@ fn ask(case: &Case, entry: &Entry) -> Answer {
         headers: &headers(&entry.headers),
         draw: entry.draw.unwrap_or(0),
     };
-    match case.table.find_any(&head) {
-        Some(leg) => describe(leg, &head),
-        None => Answer { route: "none".to_owned(), ..Answer::default() },
+    let table = &case.table;
+    let listener = match entry.port {
+        Some(port) => table.listener(None, port).expect("a port that is listened on"),
+        None => table.listeners().first().expect("a listener"),
+    };
+    let nothing = |text: &str| Answer { route: text.to_owned(), ..Answer::default() };
+    let Some(host) = listener.host_by_authority(head.host) else { return nothing("none") };
+    match table.find(listener, host, entry.secure, &head) {
+        Found::Route(leg) => describe(leg, &head),
+        Found::RedirectToHttps => nothing("to https"),
+        Found::NoRoute => nothing("none"),
     }
 }
 
@@ -110,6 +124,7 @@ fn describe(leg: &Leg, head: &RequestHead<'_>) -> Answer {
             let location = redirect_location(redirect, matched, "http", head.path, head.query);
             answer.redirect = Some(format!("{} {location}", redirect.status.as_u16()));
         }
+        Action::Mirror(_) => unreachable!("a mirror answers nobody"),
         Action::Probe(probe) => answer.upstream = Some(format!("{probe:?}")),
     }
     answer

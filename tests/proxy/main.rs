@@ -1,16 +1,24 @@
 //! The data plane on real sockets, with hand-made tables and no controller.
 #![allow(missing_docs, clippy::panic, reason = "a test crate: a panic is how it says no")]
 
+mod balancing;
 mod basics;
 mod dns;
 mod drain;
+mod grpc;
+mod health;
+mod http2_upstreams;
 mod lifecycle;
+mod limits;
 mod ports;
+mod retries;
+mod shadow;
 mod streams;
 mod strictness;
 mod support;
 mod tcp;
 mod tls;
 mod tls_support;
+mod tls_upstreams;
 mod upgrades;
 mod upstreams;

@@ -68,6 +68,13 @@ impl Gateway {
         self.ask(&format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"))
     }
 
+    /// Says which endpoints a Service has.
+    pub(crate) fn publish_endpoints(&self, service: &ServiceRef, addresses: &[SocketAddr]) {
+        let mut endpoints = Endpoints::default();
+        endpoints.by_service.insert(service.clone(), addresses.into());
+        self.endpoints.publish(Arc::new(endpoints));
+    }
+
     /// The access log, once it holds `lines` lines.
     pub(crate) fn log_lines(&self, lines: usize) -> Vec<String> {
         let read = || String::from_utf8_lossy(&self.log.lock()).into_owned();
@@ -226,6 +233,15 @@ pub(crate) fn service(name: &str, port: u16) -> ServiceRef {
     ServiceRef { service, port }
 }
 
+/// The same with a policy for the cluster.
+pub(crate) fn route_with(prefix: &str, upstream: Upstream, policy: ClusterPolicy) -> Route {
+    let mut route = route(prefix, upstream);
+    if let Action::Forward(forward) = &mut route.action {
+        Arc::make_mut(&mut forward.cluster).policy = policy;
+    }
+    route
+}
+
 /// A route of all that begins with `prefix`, forwarded as it is.
 pub(crate) fn route(prefix: &str, upstream: Upstream) -> Route {
     route_to(
@@ -278,6 +294,7 @@ pub(crate) fn table_of(listeners: Vec<Listener>, routes: Vec<Route>) -> RouteTab
                 share: Share::ALL,
                 route: Arc::new(route),
                 written: None,
+                mirror: None,
             });
             Arc::new(RouteGroup {
                 precedence: 0,

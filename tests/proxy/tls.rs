@@ -10,6 +10,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Full};
 use nuncio::model::cluster::Upstream;
 use nuncio::model::config::GatewayConfig;
+use nuncio::model::listener::{InsecureAction, VirtualHost};
 use nuncio::model::policy::{ClientCertificateDetails, ClientCertificateHeader, HttpPolicy};
 use nuncio::model::tls::{Termination, TlsParameters, TlsVersion};
 use rustls::{HandshakeKind, ProtocolVersion};
@@ -23,13 +24,13 @@ use crate::tls_support::{
 };
 
 /// A gateway with one TLS port that serves these hosts, with the backend's echo behind.
-fn gateway(hosts: Vec<Arc<nuncio::model::listener::VirtualHost>>) -> (Gateway, Backend) {
+fn gateway(hosts: Vec<Arc<VirtualHost>>) -> (Gateway, Backend) {
     gateway_with(options(), hosts)
 }
 
 fn gateway_with(
     options: nuncio::proxy::ProxyOptions,
-    hosts: Vec<Arc<nuncio::model::listener::VirtualHost>>,
+    hosts: Vec<Arc<VirtualHost>>,
 ) -> (Gateway, Backend) {
     let backend = Backend::echo();
     let routes = vec![route("/", Upstream::Address(backend.address))];
@@ -77,6 +78,35 @@ fn a_request_over_tls_is_told_so() {
     let plain = gateway.ask("GET / HTTP/1.1\r\nhost: a.example\r\nconnection: close\r\n\r\n");
     let (_, seen) = plain.split_once("\r\n\r\n").unwrap();
     assert_eq!(header(seen, "x-forwarded-proto"), Some("http"), "{plain}");
+}
+
+#[test]
+fn insecure_requests_are_sent_to_https() {
+    let authority = Authority::new("root");
+    let tls = Some(termination(&authority.issue(&["a.example"]), None));
+    let redirects = VirtualHost {
+        insecure: InsecureAction::Redirect,
+        ..VirtualHost::clone(&host("a.example", tls))
+    };
+    let (gateway, _backend) = gateway(vec![Arc::new(redirects)]);
+    let config = client(&authority, None, &[]);
+    let answer = ask_tls(gateway.address(), &config, "a.example", "/x").unwrap();
+    assert_eq!(status(&answer), "200");
+    for (asked, location) in [
+        ("a.example", "https://a.example/x?y=1"),
+        ("a.example:80", "https://a.example/x?y=1"),
+        ("a.example:8080", "https://a.example:8080/x?y=1"),
+    ] {
+        // It says what it likes: the connection counts.
+        let request = format!(
+            "GET /x?y=1 HTTP/1.1\r\nhost: {asked}\r\nx-forwarded-proto: https\r\n\
+             connection: close\r\n\r\n"
+        );
+        let answer = gateway.ask(&request);
+        assert_eq!((status(&answer), header(&answer, "location")), ("301", Some(location)));
+    }
+    let elsewhere = gateway.ask("GET / HTTP/1.1\r\nhost: b\r\nconnection: close\r\n\r\n");
+    assert_eq!(status(&elsewhere), "404", "{elsewhere}");
 }
 
 #[test]
@@ -434,9 +464,8 @@ fn certificates_change_under_load() {
                 }
             });
         }
-        let mut last;
         for _ in 0..20 {
-            last = authority.issue(&["a.example"]);
+            let last = authority.issue(&["a.example"]);
             let hosts = vec![host("a.example", Some(termination(&last, None)))];
             gateway.tables.publish(Arc::new(table_of(vec![https(0, hosts)], routes())));
             let before = done.load(Ordering::SeqCst);

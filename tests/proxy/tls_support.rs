@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::aws_lc_rs::digest::{SHA256, digest};
-use nuncio::model::listener::{Listener, Stack, VirtualHost};
+use nuncio::model::listener::{InsecureAction, Listener, Stack, VirtualHost};
 use nuncio::model::route::HostMatch;
 use nuncio::model::tls::{
     Authorities, Certificate, ClientValidation, Private, RevocationLists, Termination,
@@ -143,8 +143,8 @@ pub(crate) fn host(name: &str, tls: Option<Arc<Termination>>) -> Arc<VirtualHost
         Some(suffix) => HostMatch::Suffix(suffix.into()),
         None => HostMatch::Exact(name.into()),
     };
-    let (key, port, selector) = (None, None, Arc::default());
-    Arc::new(VirtualHost { key, name, port, tls, selector, ..VirtualHost::any() })
+    let insecure = InsecureAction::Route;
+    Arc::new(VirtualHost { name, tls, insecure, ..VirtualHost::any() })
 }
 
 /// A listener for HTTPS with these hosts.

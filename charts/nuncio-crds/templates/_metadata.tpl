@@ -1,11 +1,6 @@
 {{/* Labels and annotations of every definition. */}}
 
 {{- define "nuncio-crds.metadata" -}}
-{{- range list "enableLegacyVersions" "enableV1" }}
-{{- if get $.Values . }}
-{{- fail (printf "%s: only getambassador.io/v3alpha1 is served. Convert the resources first; annotations are read in every version." .) }}
-{{- end }}
-{{- end -}}
 labels:
   app.kubernetes.io/name: {{ .Chart.Name }}
   app.kubernetes.io/instance: {{ .Release.Name }}
@@ -24,5 +19,24 @@ annotations:
   {{- with .Values.annotations }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* How the API server has resources converted: by the gateway, which sets caBundle itself. */}}
+{{- define "nuncio-crds.conversion" -}}
+{{- if .Values.enableLegacyVersions -}}
+conversion:
+  strategy: Webhook
+  webhook:
+    clientConfig:
+      service:
+        name: {{ .Values.conversion.service }}
+        namespace: {{ default .Release.Namespace .Values.conversion.namespace }}
+        path: /webhooks/crd-convert
+        port: 443
+    conversionReviewVersions: [v1]
+{{- else -}}
+conversion:
+  strategy: None
 {{- end }}
 {{- end }}

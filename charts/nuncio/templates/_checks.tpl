@@ -28,11 +28,14 @@
 {{- if and .Values.secrets.namespaces .Values.scope.singleNamespace }}
 {{- $problems = append $problems "secrets.namespaces: with scope.singleNamespace the gateway reads Secrets of its own namespace only. Leave the list out." }}
 {{- end }}
-{{- range $name := list "AMBASSADOR_NAMESPACE" "AMBASSADOR_SINGLE_NAMESPACE" "HOST_IP" "NUNCIO_ADMIN_SERVICE" "NUNCIO_ADMISSION_ANNOTATIONS" "NUNCIO_ADMISSION_CERTIFICATE" "NUNCIO_ADMISSION_SECRET" "NUNCIO_ADMISSION_SERVICE" "NUNCIO_ADMISSION_WEBHOOK" "POD_NAME" }}
+{{- range $name := list "AMBASSADOR_NAMESPACE" "AMBASSADOR_SINGLE_NAMESPACE" "HOST_IP" "NUNCIO_ADMIN_SERVICE" "NUNCIO_ADMISSION_ANNOTATIONS" "NUNCIO_ADMISSION_CERTIFICATE" "NUNCIO_ADMISSION_SECRET" "NUNCIO_ADMISSION_SERVICE" "NUNCIO_ADMISSION_WEBHOOK" "NUNCIO_CONVERSION" "POD_NAME" }}
 {{- if hasKey $.Values.env $name }}
-{{- $instead := get (dict "AMBASSADOR_NAMESPACE" " Use namespaceOverride." "AMBASSADOR_SINGLE_NAMESPACE" " Use scope.singleNamespace." "NUNCIO_ADMIN_SERVICE" " Use adminService.create." "NUNCIO_ADMISSION_ANNOTATIONS" " Use admission.annotations." "NUNCIO_ADMISSION_CERTIFICATE" " Use admission.certManager.enabled." "NUNCIO_ADMISSION_SERVICE" " Use admission.enabled.") $name }}
+{{- $instead := get (dict "AMBASSADOR_NAMESPACE" " Use namespaceOverride." "AMBASSADOR_SINGLE_NAMESPACE" " Use scope.singleNamespace." "NUNCIO_ADMIN_SERVICE" " Use adminService.create." "NUNCIO_ADMISSION_ANNOTATIONS" " Use admission.annotations." "NUNCIO_ADMISSION_CERTIFICATE" " Use admission.certManager.enabled." "NUNCIO_ADMISSION_SERVICE" " Use admission.enabled." "NUNCIO_CONVERSION" " Use conversion.enabled.") $name }}
 {{- $problems = append $problems (printf "env.%s: the chart sets this variable itself.%s" $name $instead) }}
 {{- end }}
+{{- end }}
+{{- if and .Values.conversion.enabled (ne (include "nuncio.hasAdmission" .) "true") }}
+{{- $problems = append $problems "conversion.enabled needs the admission webhook's port and certificate. Set admission.enabled: true and scope.singleNamespace: false." }}
 {{- end }}
 {{- $hook := dig "preStop" "exec" "command" (list) .Values.lifecycle }}
 {{- if and $hook (not (contains "nuncio" (first $hook))) }}

@@ -100,6 +100,10 @@ volumeMounts:
 - name: NUNCIO_ADMISSION_CERTIFICATE
   value: external
 {{- end }}
+{{- if .Values.conversion.enabled }}
+- name: NUNCIO_CONVERSION
+  value: "true"
+{{- end }}
 {{- end }}
 {{- range $name, $value := omit .Values.env "NUNCIO_ADMISSION_PORT" "NUNCIO_DRAIN_DELAY" "AMBASSADOR_DRAIN_TIME" }}
 - name: {{ $name }}

@@ -100,5 +100,20 @@ that: a variable may come from elsewhere. */}}
   resources: [validatingwebhookconfigurations]
   resourceNames: [{{ include "nuncio.clusterName" . }}]
   verbs: [list, watch, patch]
+{{- if .Values.conversion.enabled }}
+# Which certificate it takes where it has resources converted.
+- apiGroups: [apiextensions.k8s.io]
+  resources: [customresourcedefinitions]
+  resourceNames:
+    {{- range include "nuncio.convertedPlurals" . | fromJsonArray }}
+    - {{ . }}.getambassador.io
+    {{- end }}
+  verbs: [list, watch, patch]
 {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The kinds that have older versions. */}}
+{{- define "nuncio.convertedPlurals" -}}
+{{- list "authservices" "consulresolvers" "devportals" "hosts" "kubernetesendpointresolvers" "kubernetesserviceresolvers" "logservices" "mappings" "modules" "ratelimitservices" "tcpmappings" "tlscontexts" "tracingservices" | toJson }}
 {{- end }}

@@ -93,13 +93,25 @@ impl Environment {
             let (Verdict::Accepted, Content::TlsContext(spec)) = (verdict, &object.content) else {
                 continue;
             };
+            let spec = self.names_read(spec);
             let context = Context {
                 namespace: Arc::clone(&object.key.namespace),
-                spec: Arc::clone(spec),
-                origination: secrets::origination(&object.key.name, spec, secrets).map(Arc::new),
+                origination: secrets::origination(&object.key.name, &spec, secrets).map(Arc::new),
+                spec,
             };
             self.contexts.entry(Arc::clone(&object.key.name)).or_default().push(context);
         }
+    }
+
+    /// TLS settings with their Secrets' names read as the Module says.
+    fn names_read(&self, spec: &Arc<TlsSpec>) -> Arc<TlsSpec> {
+        let undivided = self.undivided(spec);
+        Arc::clone(undivided.unwrap_or(spec))
+    }
+
+    /// The reading of TLS settings that the Module asks for, where that is another one.
+    pub(super) fn undivided<'a>(&self, spec: &'a TlsSpec) -> Option<&'a Arc<TlsSpec>> {
+        spec.undivided.as_ref().filter(|_| self.defaults.secret_namespacing == Some(false))
     }
 
     /// The kind of a resolver by its name, `None` being the gateway's default.

@@ -44,7 +44,7 @@ pub(super) fn build_groups(
                 let object = routes[*index].object;
                 (object.created.unwrap_or(i64::MAX), &object.key)
             });
-            let members = admit(&routes, &set, &mut conflicts);
+            let members = admit(&routes, &set, &mut conflicts)?;
             lender.lend(&routes, &members).or_else(|| build_group(&routes, &members))
         })
         .collect();
@@ -80,6 +80,20 @@ fn routes<'a>(candidates: &[Candidate<'_>], prepared: &'a [Arc<Prepared>]) -> Ve
 /// Indices of routes of equal match, precedence and attachment. Most are asked for once.
 type Set = SmallVec<[usize; 2]>;
 
+/// The members of a group.
+struct Members {
+    /// Those that serve requests, oldest first. Never empty.
+    legs: Set,
+    /// The one that gets copies.
+    mirror: Option<usize>,
+}
+
+impl Members {
+    fn all(&self) -> impl Iterator<Item = usize> {
+        self.legs.iter().copied().chain(self.mirror)
+    }
+}
+
 /// The sets in the order of their smallest key, which is the order of the routes.
 fn group_by_match(routes: &[Member<'_>]) -> Vec<Set> {
     let mut sets: Vec<Set> = Vec::with_capacity(routes.len());
@@ -98,11 +112,15 @@ fn group_by_match(routes: &[Member<'_>]) -> Vec<Set> {
     sets
 }
 
-/// The members of a set (oldest first) that can live together.
-fn admit(routes: &[Member<'_>], set: &[usize], conflicts: &mut Vec<(usize, Verdict)>) -> Set {
+/// The members of a set (oldest first) that can live together; `None` where nobody serves.
+fn admit(
+    routes: &[Member<'_>],
+    set: &[usize],
+    conflicts: &mut Vec<(usize, Verdict)>,
+) -> Option<Members> {
     let mut members = Set::new();
     let mut left = WHOLE;
-    for &index in set {
+    for &index in set.iter().filter(|index| !is_mirror(&routes[**index])) {
         let route = routes[index].route;
         let conflict =
             members.first().and_then(|first| conflict(routes[*first].route, route, left));
@@ -118,7 +136,39 @@ fn admit(routes: &[Member<'_>], set: &[usize], conflicts: &mut Vec<(usize, Verdi
         left = left.saturating_sub(route.weight.unwrap_or(0));
         members.push(index);
     }
-    members
+    let mirror = admit_mirror(routes, set, &members, conflicts);
+    (!members.is_empty()).then_some(Members { legs: members, mirror })
+}
+
+fn is_mirror(member: &Member<'_>) -> bool {
+    matches!(member.route.action, Action::Mirror(_))
+}
+
+/// The oldest of those that want copies, if there is anything to copy.
+fn admit_mirror(
+    routes: &[Member<'_>],
+    set: &[usize],
+    members: &[usize],
+    conflicts: &mut Vec<(usize, Verdict)>,
+) -> Option<usize> {
+    let forwards = |index: &usize| matches!(routes[*index].route.action, Action::Forward(_));
+    let something = members.first().is_some_and(forwards);
+    let mut admitted: Option<usize> = None;
+    for &index in set.iter().filter(|index| is_mirror(&routes[**index])) {
+        let verdict = match admitted {
+            _ if !something => Verdict::NothingToCopy,
+            Some(first) => Verdict::Conflicted {
+                with: Box::new(routes[first].object.key.clone()),
+                conflict: Conflict::Mirror,
+            },
+            None => {
+                admitted = Some(index);
+                continue;
+            }
+        };
+        conflicts.push((routes[index].candidate, verdict));
+    }
+    admitted
 }
 
 /// Why `route` can't join a group that began with `first` and has `left` percent to give.
@@ -131,26 +181,33 @@ fn conflict(first: &Route, route: &Route, left: u8) -> Option<Conflict> {
     (own > left).then_some(Conflict::Weight { own, left })
 }
 
-fn build_group(routes: &[Member<'_>], members: &[usize]) -> Option<Arc<RouteGroup>> {
-    let first = &routes[*members.first()?];
+fn build_group(routes: &[Member<'_>], members: &Members) -> Option<Arc<RouteGroup>> {
+    let first = &routes[*members.legs.first()?];
     let weights: Vec<Option<u8>> =
-        members.iter().map(|index| routes[*index].route.weight).collect();
+        members.legs.iter().map(|index| routes[*index].route.weight).collect();
+    let mirror = members.mirror.map(|index| {
+        let to = routes[index].route.weight.unwrap_or(WHOLE).min(WHOLE);
+        build_leg(&routes[index], Share { from: 0, to }, None)
+    });
     let legs = members
+        .legs
         .iter()
         .zip(shares(&weights))
-        .map(|(index, share)| {
-            let Member { object, written, route, .. } = &routes[*index];
-            Arc::new(Leg {
-                key: object.key.clone(),
-                created: object.created,
-                share,
-                route: Arc::clone(route),
-                written: Some(Arc::clone(written)),
-            })
-        })
+        .map(|(index, share)| build_leg(&routes[*index], share, mirror.clone()))
         .collect();
     let attachment = Arc::clone(first.attachment);
     Some(Arc::new(RouteGroup { precedence: first.route.precedence, attachment, legs }))
+}
+
+fn build_leg(member: &Member<'_>, share: Share, mirror: Option<Arc<Leg>>) -> Arc<Leg> {
+    Arc::new(Leg {
+        mirror,
+        key: member.object.key.clone(),
+        created: member.object.created,
+        share,
+        route: Arc::clone(member.route),
+        written: Some(Arc::clone(member.written)),
+    })
 }
 
 /// The ranges of the hundred draws for members with these weights, whose sum is at most 100.
@@ -188,22 +245,23 @@ struct Lender<'a> {
 
 impl Lender<'_> {
     /// The previous group, if it was made of the same members.
-    fn lend(&mut self, routes: &[Member<'_>], members: &[usize]) -> Option<Arc<RouteGroup>> {
+    fn lend(&mut self, routes: &[Member<'_>], members: &Members) -> Option<Arc<RouteGroup>> {
         // Mostly the same group stands at the same place: no text is compared then.
         if let Some(old) = self.previous.next_if(|old| is_made_of(old, routes, members)) {
             return Some(Arc::clone(old));
         }
-        let smallest = &routes[*members.iter().min()?].object.key;
+        let smallest = &routes[members.all().min()?].object.key;
         while self.previous.next_if(|old| old.smallest_key() < smallest).is_some() {}
         let old = self.previous.next_if(|old| is_made_of(old, routes, members))?;
         Some(Arc::clone(old))
     }
 }
 
-fn is_made_of(group: &RouteGroup, routes: &[Member<'_>], members: &[usize]) -> bool {
-    group.legs.len() == members.len()
-        && group.legs.iter().zip(members).all(|(leg, index)| {
-            let member = &routes[*index];
+fn is_made_of(group: &RouteGroup, routes: &[Member<'_>], members: &Members) -> bool {
+    group.legs.len() == members.legs.len()
+        && group.mirror().is_some() == members.mirror.is_some()
+        && group.legs.iter().chain(group.mirror()).zip(members.all()).all(|(leg, index)| {
+            let member = &routes[index];
             // The address first: it tells nearly all, and the key's texts are far away.
             Arc::ptr_eq(member.route, &leg.route)
                 && leg.written.as_ref().is_some_and(|old| Arc::ptr_eq(old, member.written))

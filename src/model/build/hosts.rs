@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Candidate;
 use super::environment::Environment;
 use super::secrets::{Secrets, host_termination};
+use crate::model::key::ObjectKey;
 use crate::model::listener::{InsecureAction, VirtualHost};
 use crate::model::object::{Content, Object};
 use crate::model::report::{Conflict, Verdict};
@@ -33,13 +34,9 @@ pub(super) fn build_hosts<'a>(
 ) -> Vec<BuiltHost<'a>> {
     let mut hosts: Vec<BuiltHost<'a>> = Vec::new();
     let mut first: HashMap<(HostMatch, Option<u16>), usize> = HashMap::new();
-    let mut lender = previous.iter().peekable();
-    for index in 0..candidates.len() {
+    for index in oldest_first(candidates) {
         let object = candidates[index].object;
         let Content::Host(spec) = &object.content else { continue };
-        if candidates[index].verdict != Verdict::Accepted {
-            continue;
-        }
         let tls = host_termination(&object.key, spec, environment, secrets);
         let closed = tls.is_err();
         let tls = tls.unwrap_or_else(|missing| {
@@ -66,15 +63,39 @@ pub(super) fn build_hosts<'a>(
             selector: Arc::clone(&spec.selector),
             closed,
         };
-        while lender.next_if(|old| old.key < host.key).is_some() {}
-        let host = match lender.next_if(|old| ***old == host) {
-            Some(old) => Arc::clone(old),
-            None => Arc::new(host),
-        };
         first.entry(name).or_insert(hosts.len());
-        hosts.push(BuiltHost { index, object, host });
+        hosts.push(BuiltHost { index, object, host: Arc::new(host) });
     }
+    hosts.sort_by(|a, b| a.object.key.cmp(&b.object.key));
+    lend(&mut hosts, previous);
     hosts
+}
+
+/// The indices of accepted Hosts, so that nobody takes a name that another has had before.
+fn oldest_first(candidates: &[Candidate<'_>]) -> Vec<usize> {
+    let is_host = |candidate: &Candidate<'_>| {
+        matches!(candidate.object.content, Content::Host(_))
+            && candidate.verdict == Verdict::Accepted
+    };
+    let mut indices: Vec<usize> =
+        (0..candidates.len()).filter(|index| is_host(&candidates[*index])).collect();
+    indices.sort_by_key(|index| age(candidates[*index].object));
+    indices
+}
+
+/// The order in which objects come to what only one of them can have.
+pub(super) fn age(object: &Object) -> (i64, &ObjectKey) {
+    (object.created.unwrap_or(i64::MAX), &object.key)
+}
+
+fn lend(hosts: &mut [BuiltHost<'_>], previous: &[Arc<VirtualHost>]) {
+    let mut old = previous.iter().peekable();
+    for BuiltHost { host, .. } in hosts {
+        while old.next_if(|old| old.key < host.key).is_some() {}
+        if let Some(old) = old.next_if(|old| *old == host) {
+            *host = Arc::clone(old);
+        }
+    }
 }
 
 /// The host that is there where nobody asks for one: with TLS where its certificate is.

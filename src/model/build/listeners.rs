@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Candidate;
-use super::hosts::{BuiltHost, default_host};
+use super::hosts::{BuiltHost, age, default_host};
 use super::secrets::Secrets;
 use super::select::labels_hold;
 use super::tcp::BuiltGroup;
-use crate::model::key::ObjectKey;
+use crate::model::key::Kind;
 use crate::model::listener::{Listener, SecurityModel, Stack, VirtualHost};
 use crate::model::object::{Content, Object};
 use crate::model::report::{Conflict, Detached, Verdict};
@@ -51,25 +51,35 @@ pub(super) fn build_listeners(
     lend(listeners, previous)
 }
 
-/// The accepted Listeners; of those with the same port the first is kept.
+/// The accepted Listeners in the order of their keys; of those with the same port the oldest is
+/// kept.
 fn written<'a>(candidates: &mut [Candidate<'a>]) -> Vec<(&'a Arc<Object>, &'a Arc<ListenerSpec>)> {
-    let mut asked: Vec<(&Arc<Object>, &Arc<ListenerSpec>)> = Vec::new();
-    let mut owners: BTreeMap<u16, ObjectKey> = BTreeMap::new();
-    for candidate in candidates {
-        let object = candidate.object;
-        let (Verdict::Accepted, Content::Listener(spec)) = (&candidate.verdict, &object.content)
-        else {
-            continue;
-        };
-        if let Some(owner) = owners.get(&spec.port) {
-            let with = Box::new(owner.clone());
-            candidate.verdict = Verdict::Conflicted { with, conflict: Conflict::Port(spec.port) };
-            continue;
+    let mut owners: BTreeMap<u16, &'a Arc<Object>> = BTreeMap::new();
+    for (object, spec) in candidates.iter().filter_map(accepted) {
+        let owner = owners.entry(spec.port).or_insert(object);
+        if age(object) < age(owner) {
+            *owner = object;
         }
-        owners.insert(spec.port, object.key.clone());
-        asked.push((object, spec));
+    }
+    let mut asked = Vec::new();
+    for candidate in candidates {
+        let Some((object, spec)) = accepted(candidate) else { continue };
+        match owners.get(&spec.port) {
+            Some(owner) if owner.key != object.key => {
+                let (with, conflict) = (Box::new(owner.key.clone()), Conflict::Port(spec.port));
+                candidate.verdict = Verdict::Conflicted { with, conflict };
+            }
+            _ => asked.push((object, spec)),
+        }
     }
     asked
+}
+
+fn accepted<'a>(candidate: &Candidate<'a>) -> Option<(&'a Arc<Object>, &'a Arc<ListenerSpec>)> {
+    match (&candidate.verdict, &candidate.object.content) {
+        (Verdict::Accepted, Content::Listener(spec)) => Some((candidate.object, spec)),
+        _ => None,
+    }
 }
 
 /// The one plain port that is there without a Listener. It has no TLS, so that the fallback
@@ -89,7 +99,7 @@ fn without_objects(
 /// Whether there is a Host object, however wrong: the host that is there without any would open
 /// what its author wanted to restrict.
 fn any_host(candidates: &[Candidate<'_>]) -> bool {
-    candidates.iter().any(|candidate| candidate.object.key.kind == crate::model::key::Kind::Host)
+    candidates.iter().any(|candidate| candidate.object.key.kind == Kind::Host)
 }
 
 fn listener(

@@ -89,9 +89,10 @@ struct Candidate<'a> {
 /// by their address what did not change; the result equals that of a build without it.
 pub fn build(snapshot: &Snapshot, previous: &Build) -> Build {
     let mut candidates = select::select(snapshot);
-    let wanted = lend(secrets::wanted(snapshot, &candidates), &previous.wanted);
     let environment = Environment::build(snapshot, &mut candidates);
     let environment = lend(environment, &previous.kept.around.environment);
+    let wanted = secrets::wanted(snapshot, &candidates, &environment);
+    let wanted = lend(wanted, &previous.wanted);
     let (listeners, hosts) = listeners(snapshot, &mut candidates, &environment, previous);
 
     let takers = Takers::new(&listeners, snapshot.defaults.strict_selectors);
@@ -113,7 +114,8 @@ pub fn build(snapshot: &Snapshot, previous: &Build) -> Build {
         true => Arc::clone(&previous.config),
         false => Arc::new(config),
     };
-    let lookup = Lookup { snapshot, config: &config, hosts: &hosts };
+    let environment = &around.environment;
+    let lookup = Lookup { snapshot, environment, config: &config, hosts: &hosts };
     let reports = reports(&lookup, candidates, &routes, (previous, same));
     Build {
         reports,

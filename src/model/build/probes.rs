@@ -49,7 +49,14 @@ fn group(name: &str, prefix: &str, probe: Probe) -> Arc<RouteGroup> {
         name: name.into(),
         origin: Origin::BuiltIn,
     };
-    let leg = Leg { key, created: None, share: Share::ALL, route: Arc::new(route), written: None };
+    let leg = Leg {
+        key,
+        created: None,
+        share: Share::ALL,
+        route: Arc::new(route),
+        written: None,
+        mirror: None,
+    };
     let attachment = Arc::new(Attachment::BY_HOST);
     Arc::new(RouteGroup { precedence: 0, attachment, legs: vec![Arc::new(leg)] })
 }

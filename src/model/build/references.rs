@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::environment::Environment;
 use super::routes::Prepared;
 use super::secrets::{Secrets, context_faults};
 use crate::model::cluster::{Cluster, ServiceRef, Upstream};
@@ -10,7 +11,6 @@ use crate::model::key::ServiceKey;
 use crate::model::listener::{Listener, VirtualHost};
 use crate::model::object::{Content, Object};
 use crate::model::report::{References, Verdict};
-use crate::model::route::Action;
 use crate::model::snapshot::Snapshot;
 use crate::model::tls::Certificate;
 
@@ -19,6 +19,8 @@ use crate::model::tls::Certificate;
 pub(super) struct Lookup<'a> {
     /// The inputs.
     pub(super) snapshot: &'a Snapshot,
+    /// What objects share.
+    pub(super) environment: &'a Environment,
     /// What is served.
     pub(super) config: &'a GatewayConfig,
     /// All Hosts, in the order of their keys.
@@ -38,10 +40,10 @@ impl Lookup<'_> {
         }
         match &object.content {
             Content::Route(_) => match route.and_then(Prepared::served) {
-                Some(route) => match &route.action {
-                    Action::Forward(forward) => self.service(object, &forward.cluster),
-                    Action::Redirect(_) | Action::Probe(_) => References::Resolved,
-                },
+                Some(route) => {
+                    let cluster = route.action.cluster();
+                    cluster.map_or(References::Resolved, |cluster| self.service(object, cluster))
+                }
                 None => References::Resolved,
             },
             Content::TcpRoute(_) => {
@@ -51,7 +53,10 @@ impl Lookup<'_> {
                 leg.map_or(References::Resolved, |leg| self.service(object, &leg.cluster))
             }
             Content::Host(_) => self.host(object),
-            Content::TlsContext(spec) => match context_faults(spec, &Secrets::new(self.snapshot)) {
+            Content::TlsContext(spec) => match context_faults(
+                self.environment.undivided(spec).unwrap_or(spec),
+                &Secrets::new(self.snapshot),
+            ) {
                 Err(missing) => References::Missing(Box::new(missing)),
                 Ok(certificate) => {
                     certificate.map_or(References::Resolved, |known| self.validity(&known))

@@ -152,6 +152,7 @@ fn build_route(written: &WrittenRoute, environment: &Environment) -> Result<Rout
             path: forward.path.clone(),
             host: forward.host.clone(),
         }),
+        Action::Mirror(upstream) => Action::Mirror(Arc::new(build_cluster(upstream, environment)?)),
         Action::Redirect(redirect) => Action::Redirect(redirect.clone()),
         Action::Probe(probe) => Action::Probe(*probe),
     };

@@ -130,7 +130,9 @@ pub(super) fn host_termination(
         Some(name) => Some(Arc::clone(&environment.context(name, &key.namespace)?.spec)),
         None => None,
     };
-    let settings = spec.tls.as_ref().or(context.as_deref());
+    let own = spec.tls.as_ref();
+    let own = own.map(|own| environment.undivided(own).map_or(own, |read| &**read));
+    let settings = own.or(context.as_deref());
     let secret = spec.certificate.clone().map(PemSource::Secret);
     let named = settings.and_then(|settings| settings.certificate.clone());
     if let (Some(own), Some(other)) = (&secret, &named)
@@ -180,9 +182,14 @@ fn termination(
 }
 
 /// Everything that objects want to be read.
-pub(super) fn wanted(snapshot: &Snapshot, candidates: &[Candidate<'_>]) -> BTreeSet<PemSource> {
+pub(super) fn wanted(
+    snapshot: &Snapshot,
+    candidates: &[Candidate<'_>],
+    environment: &Environment,
+) -> BTreeSet<PemSource> {
     let mut wanted = BTreeSet::new();
     let mut add = |spec: &TlsSpec| {
+        let spec = environment.undivided(spec).map_or(spec, |read| &**read);
         let sources = [&spec.certificate, &spec.authorities, &spec.revoked];
         wanted.extend(sources.into_iter().flatten().cloned());
     };

@@ -2,5 +2,7 @@
 
 pub(crate) mod edits;
 pub(crate) mod forwarded;
+pub(crate) mod grpc_bridge;
+pub(crate) mod grpc_web;
 pub(crate) mod record;
 pub(crate) mod strict;

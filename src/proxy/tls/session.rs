@@ -9,7 +9,7 @@ use super::client::ClientCertificate;
 use super::handshake::TlsStream;
 use crate::model::listener::Listener;
 use crate::model::tls::Termination;
-use crate::proxy::choose::{Server, choose_tls, host_of};
+use crate::routing::{HostTable, ListenerTable};
 
 /// What a connection knows of its TLS.
 #[derive(Debug)]
@@ -47,35 +47,35 @@ impl Session {
     /// requests may only where TLS is the same there as where the connection's server name leads
     /// by now: else who has no certificate could reach what asks for one. A certificate that has
     /// been renewed since the handshake is no reason; a change of who may come in is.
-    pub(crate) fn admits(&self, listener: &Arc<Listener>, authority: &HeaderValue) -> bool {
-        if let Some((known, host)) = &*self.allowed.borrow()
-            && Arc::ptr_eq(known, listener)
-            && host == authority
+    pub(crate) fn admits(
+        &self,
+        listener: &ListenerTable,
+        host: &HostTable,
+        authority: &HeaderValue,
+    ) -> bool {
+        if let Some((known, last)) = &*self.allowed.borrow()
+            && Arc::ptr_eq(known, listener.spec())
+            && last == authority
         {
             return true;
         }
-        let is_same = self.compare(listener, authority);
+        let is_same = self.compare(listener, host);
         if is_same {
-            *self.allowed.borrow_mut() = Some((Arc::clone(listener), authority.clone()));
+            *self.allowed.borrow_mut() = Some((Arc::clone(listener.spec()), authority.clone()));
         }
         is_same
     }
 
-    fn compare(&self, listener: &Listener, authority: &HeaderValue) -> bool {
-        // Without a host there is nothing to be reached, and with one that asks for no TLS
-        // nothing to be gone around.
-        let authority = authority.to_str().unwrap_or_default();
-        let Some(host) = host_of(listener, authority) else { return true };
-        let Some(tls) = &host.tls else { return true };
+    fn compare(&self, listener: &ListenerTable, host: &HostTable) -> bool {
+        // A host that asks for no TLS has nothing to be gone around.
+        let Some(tls) = host.hosts().find_map(|host| host.tls.as_ref()) else { return true };
         if Arc::ptr_eq(tls, &self.termination) || *tls == self.termination {
             return true;
         }
         if tls.clients != self.termination.clients {
             return false;
         }
-        match choose_tls(listener, self.server_name.as_deref()) {
-            Some(Server::Host(named)) => named.tls.as_ref() == Some(tls),
-            _ => false,
-        }
+        let named = listener.host_by_sni(self.server_name.as_deref());
+        named.is_some_and(|named| named.tls.as_ref() == Some(tls))
     }
 }

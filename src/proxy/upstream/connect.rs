@@ -1,32 +1,36 @@
-//! Gets one request answered: which address, which connection, and when to try another.
+//! Gets one request answered: which endpoint, which connection, and when to try another.
 //!
-//! A request goes out again only where that can't do anything twice: it was never written, or its
-//! connection ended before any answer and it is idempotent and without a body (RFC 9110 section
-//! 9.2.2). The second happens once at most: an idle connection that the upstream was closing, or a
-//! pod that ends with connections in its queue, costs no request.
+//! Without a retry policy a request goes out again only where that can't do anything twice: it was
+//! never written, its upstream says that it wasn't looked at (HTTP/2), or its connection ended
+//! before any answer and it is idempotent and without a body (RFC 9110 section 9.2.2). The last
+//! happens once at most: an idle connection that the upstream was closing, or a pod that ends with
+//! connections in its queue, costs no request.
 
-use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use smallvec::SmallVec;
 
-use super::target::{Connection, Lease, Target};
+use super::members::{Choice, Endpoint, Members};
+use super::open::{open, within};
+use super::pool::Connection;
+use super::retry::with_retries;
+use super::send::{Sent, send};
+use super::target::{Lease, Target, Ticket};
+use crate::model::policy::{Priority, RetryPolicy};
 use crate::proxy::body::RequestBody;
-use crate::proxy::error::{Failure, Flag};
+use crate::proxy::error::Failure;
 use crate::proxy::exchange::Exchange;
-use crate::telemetry::metrics::ClusterStats;
 
 /// Addresses that one request tries at most.
 const MAX_ADDRESSES: usize = 16;
+
+/// How often an HTTP/2 upstream may say that it hasn't looked at the same request.
+const MAX_UNPROCESSED: u32 = 3;
 
 /// An upstream's answer, and the connection that its body comes from.
 #[derive(Debug)]
@@ -37,77 +41,151 @@ pub(crate) struct Answered {
     pub(crate) lease: Lease,
 }
 
+/// What a request asks of its way, beside its target.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wish<'a> {
+    /// Whose limits count it.
+    pub(crate) priority: Priority,
+    /// When it goes out once more.
+    pub(crate) retry: Option<&'a RetryPolicy>,
+    /// What keeps its client at one endpoint.
+    pub(crate) hash: Option<u64>,
+}
+
 /// How one attempt went wrong.
 #[expect(clippy::large_enum_variant, reason = "moved at most a few times, and rarely")]
 enum Attempt {
-    /// The request, to go elsewhere: nothing of it was written.
-    Unsent(Request<RequestBody>),
+    /// The request, to go elsewhere: nothing of it was written, or looked at.
+    Unsent(Request<RequestBody>, Ticket),
     /// It may have been seen.
     Failed(Failure),
 }
 
-/// One request's way from address to address.
-struct Journey<'a> {
-    exchange: &'a Rc<Exchange>,
-    target: &'a Rc<Target>,
+/// One request's way from endpoint to endpoint.
+pub(super) struct Journey<'a> {
+    /// The request and what becomes of it.
+    pub(super) exchange: &'a Rc<Exchange>,
+    /// Where it goes.
+    pub(super) target: &'a Rc<Target>,
+    /// What it asks for.
+    pub(super) wish: Wish<'a>,
+    turn: usize,
+    tried: SmallVec<[SocketAddr; 2]>,
     /// It has been sent a second time.
     replayed: bool,
+    unprocessed: u32,
 }
 
-/// Sends a request to one of the cluster's addresses and waits for the answer's head.
+/// Sends a request to one of the cluster's endpoints and waits for the answer's head.
 pub(crate) async fn exchange_with(
     exchange: &Rc<Exchange>,
     target: &Rc<Target>,
-    mut request: Request<RequestBody>,
+    wish: Wish<'_>,
+    request: Request<RequestBody>,
 ) -> Result<Answered, Failure> {
-    let addresses = addresses(exchange, target).await?;
-    let count = addresses.len();
-    let turn = target.next_turn();
-    let mut journey = Journey { exchange, target, replayed: false };
-    let mut budget = None;
-    let mut last = Failure::NoHealthyUpstream;
-    for step in 0..count.min(MAX_ADDRESSES) {
-        let address = addresses[turn.wrapping_add(step) % count];
-        match journey.send_idle(address, request).await {
-            Ok(answered) => return Ok(answered),
-            Err(Attempt::Failed(failure)) => return Err(failure),
-            Err(Attempt::Unsent(unsent)) => request = unsent,
-        }
-        let until =
-            *budget.get_or_insert_with(|| Instant::now() + target.cluster.policy.connect_timeout());
-        let connecting = connect(target, address, share(until, count - step));
-        let connection = match within(exchange, connecting).await? {
-            Ok(connection) => connection,
-            Err(failure) => {
-                last = failure;
-                continue;
-            }
-        };
-        // Where there is no other address, sending it again would only ask the same one twice.
-        let elsewhere = step + 1 < count.min(MAX_ADDRESSES);
-        match journey.send_once_more(connection, request, elsewhere).await {
-            Ok(answered) => return Ok(answered),
-            Err(Attempt::Failed(failure)) => return Err(failure),
-            Err(Attempt::Unsent(unsent)) => {
-                request = unsent;
-                last = Failure::UpstreamReset;
-            }
-        }
+    let mut journey = Journey {
+        exchange,
+        target,
+        wish,
+        turn: target.next_turn(),
+        tried: SmallVec::new(),
+        replayed: false,
+        unprocessed: 0,
+    };
+    match wish.retry {
+        Some(retry) => with_retries(journey, retry, request).await,
+        // What an HTTP/2 upstream hasn't looked at goes out again, with its body.
+        None if target.speaks_http2() => journey.go(request.map(RequestBody::keep)).await,
+        None => journey.go(request).await,
     }
-    Err(last)
 }
 
 impl Journey<'_> {
-    /// Tries idle connections. Those that turn out to be dead cost nothing but a try.
-    async fn send_idle(
+    /// Goes from endpoint to endpoint until one answers.
+    pub(super) async fn go(
         &mut self,
-        address: SocketAddr,
         mut request: Request<RequestBody>,
+    ) -> Result<Answered, Failure> {
+        let (exchange, target) = (self.exchange, self.target);
+        let addresses = self.addresses().await?;
+        let view = target.view(&addresses);
+        let members = &view.members;
+        if members.len() == 0 {
+            return Err(Failure::NoHealthyUpstream);
+        }
+        let Some(mut ticket) = Ticket::take(target, self.wish.priority) else {
+            target.stats.pending_overflowed();
+            return Err(Failure::Overflow);
+        };
+        let (mut budget, mut last) = (None, Failure::NoHealthyUpstream);
+        let count = members.len().min(MAX_ADDRESSES);
+        let mut step = 0;
+        while step < count {
+            let Some(endpoint) = self.pick(members, step == 0) else { break };
+            self.tried.push(endpoint.address);
+            ticket.go_to(endpoint);
+            match self.send_open(endpoint, request, ticket).await {
+                Ok(answered) => return Ok(answered),
+                Err(Attempt::Failed(failure)) => return Err(failure),
+                Err(Attempt::Unsent(unsent, back)) => (request, ticket) = (unsent, back),
+            }
+            let until = *budget
+                .get_or_insert_with(|| Instant::now() + target.cluster.policy.connect_timeout());
+            let limit = share(until, count - step);
+            let opening = open(exchange, target, endpoint.address, self.wish.priority, limit);
+            let connection = match within(exchange, opening).await? {
+                Ok(connection) => connection,
+                Err(Failure::Overflow) => return Err(Failure::Overflow),
+                Err(failure) => {
+                    target.state.observe(endpoint, None);
+                    last = failure;
+                    step += 1;
+                    continue;
+                }
+            };
+            let unprocessed = self.unprocessed;
+            // Where there is no other address, sending it again would only ask the same one twice.
+            let elsewhere = step + 1 < count;
+            match self.send_once_more(connection, endpoint, (request, ticket), elsewhere).await {
+                Ok(answered) => return Ok(answered),
+                Err(Attempt::Failed(failure)) => return Err(failure),
+                Err(Attempt::Unsent(unsent, back)) => {
+                    (request, ticket) = (unsent, back);
+                    last = Failure::UpstreamReset;
+                }
+            }
+            if self.unprocessed == unprocessed {
+                step += 1;
+            } else {
+                // It only wants another connection.
+                self.tried.pop();
+            }
+        }
+        Err(last)
+    }
+
+    /// The next endpoint. Where a try before this one has been everywhere, `first` begins anew.
+    fn pick<'m>(&mut self, members: &'m Members, first: bool) -> Option<&'m Arc<Endpoint>> {
+        let (hash, turn) = (self.wish.hash, self.turn);
+        let found = members.pick(&Choice { hash, turn, tried: &self.tried });
+        if found.is_some() || !first {
+            return found;
+        }
+        self.tried.clear();
+        members.pick(&Choice { hash, turn, tried: &[] })
+    }
+
+    /// Tries connections that are open. Those that turn out to be dead cost nothing but a try.
+    async fn send_open(
+        &mut self,
+        endpoint: &Arc<Endpoint>,
+        mut request: Request<RequestBody>,
+        mut ticket: Ticket,
     ) -> Result<Answered, Attempt> {
-        while let Some(connection) = self.target.checkout(address) {
+        while let Some(connection) = self.target.checkout(endpoint.address) {
             let replayed = self.replayed;
-            match self.send_once_more(connection, request, true).await {
-                Err(Attempt::Unsent(unsent)) => request = unsent,
+            match self.send_once_more(connection, endpoint, (request, ticket), true).await {
+                Err(Attempt::Unsent(unsent, back)) => (request, ticket) = (unsent, back),
                 other => return other,
             }
             // It was closed while it lay idle. Its neighbours probably were, too.
@@ -115,7 +193,7 @@ impl Journey<'_> {
                 break;
             }
         }
-        Err(Attempt::Unsent(request))
+        Err(Attempt::Unsent(request, ticket))
     }
 
     /// Sends a request. If its connection ends before an answer, `again` and its nature decide
@@ -123,72 +201,78 @@ impl Journey<'_> {
     async fn send_once_more(
         &mut self,
         connection: Connection,
-        request: Request<RequestBody>,
+        endpoint: &Arc<Endpoint>,
+        (request, ticket): (Request<RequestBody>, Ticket),
         again: bool,
     ) -> Result<Answered, Attempt> {
-        let spare = if again && !self.replayed { replay(&request) } else { None };
-        match (send(self.exchange, self.target, connection, request).await, spare) {
-            (Err(Attempt::Failed(Failure::UpstreamReset)), Some(spare)) => {
-                self.replayed = true;
-                self.target.stats.retried();
-                Err(Attempt::Unsent(spare))
+        let harmless = request.body().is_empty() && request.method().is_idempotent();
+        let spare = match self.target.speaks_http2() {
+            true => copy(&request),
+            false if again && harmless && !self.replayed => copy(&request),
+            false => None,
+        };
+        let sending = send(self.exchange, connection, request);
+        let sent = match within(self.exchange, sending).await {
+            Ok(sent) => sent,
+            Err(failure) => {
+                self.target.state.observe(endpoint, None);
+                return Err(Attempt::Failed(failure));
             }
-            (other, _) => other,
+        };
+        let failure = match sent {
+            Sent::Answered(response, connection) => {
+                self.target.state.observe(endpoint, Some(response.status().as_u16()));
+                return Ok(Answered { response, lease: Lease { connection, ticket } });
+            }
+            Sent::Unsent(request) => return Err(Attempt::Unsent(request, ticket)),
+            Sent::Unprocessed if self.unprocessed < MAX_UNPROCESSED => {
+                // Its body may have grown too long since.
+                if let Some(spare) = spare.as_ref().and_then(copy) {
+                    self.unprocessed += 1;
+                    self.target.stats.retried();
+                    return Err(Attempt::Unsent(spare, ticket));
+                }
+                Failure::RefusedStream
+            }
+            Sent::Unprocessed => Failure::RefusedStream,
+            Sent::Failed(Failure::UpstreamReset) if again && harmless && !self.replayed => {
+                if let Some(spare) = spare {
+                    self.replayed = true;
+                    self.target.stats.retried();
+                    return Err(Attempt::Unsent(spare, ticket));
+                }
+                Failure::UpstreamReset
+            }
+            Sent::Failed(failure) => failure,
+        };
+        if failure != Failure::RequestBody {
+            self.target.state.observe(endpoint, None);
+        }
+        Err(Attempt::Failed(failure))
+    }
+
+    async fn addresses(&self) -> Result<Arc<[SocketAddr]>, Failure> {
+        let (exchange, target) = (self.exchange, self.target);
+        let known = target.source.known(&exchange.worker.endpoints);
+        match known {
+            Some(addresses) => addresses,
+            None => {
+                let limit = target.cluster.policy.connect_timeout();
+                let waiting = tokio::time::timeout(limit, target.source.wait());
+                within(exchange, waiting).await?.map_err(|_| Failure::NameNotResolved)?
+            }
         }
     }
 }
 
-async fn addresses(
-    exchange: &Rc<Exchange>,
-    target: &Rc<Target>,
-) -> Result<Arc<[SocketAddr]>, Failure> {
-    let known = target.source.known(&exchange.worker.endpoints);
-    let addresses = match known {
-        Some(addresses) => addresses?,
-        None => {
-            let waiting =
-                tokio::time::timeout(target.cluster.policy.connect_timeout(), target.source.wait());
-            within(exchange, waiting).await?.map_err(|_| Failure::NameNotResolved)??
-        }
-    };
-    if addresses.is_empty() { Err(Failure::NoHealthyUpstream) } else { Ok(addresses) }
-}
-
-/// The same request again, if it may be sent twice.
-fn replay(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
-    if !request.body().is_empty() || !request.method().is_idempotent() {
-        return None;
-    }
-    let mut copy = Request::new(RequestBody::Empty);
+/// The same request again, if its body can be had again.
+fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
+    let mut copy = Request::new(request.body().again()?);
     copy.method_mut().clone_from(request.method());
     copy.uri_mut().clone_from(request.uri());
     copy.headers_mut().clone_from(request.headers());
+    *copy.version_mut() = request.version();
     Some(copy)
-}
-
-async fn send(
-    exchange: &Rc<Exchange>,
-    target: &Rc<Target>,
-    mut connection: Connection,
-    request: Request<RequestBody>,
-) -> Result<Answered, Attempt> {
-    exchange.upstream.set(Some((connection.address, connection.local)));
-    let sending = connection.sender.try_send_request(request);
-    match within(exchange, sending).await {
-        Ok(Ok(response)) => {
-            let lease = Lease { connection, target: Rc::clone(target) };
-            Ok(Answered { response, lease })
-        }
-        Ok(Err(mut error)) => Err(match error.take_message() {
-            Some(request) => Attempt::Unsent(request),
-            None if exchange.flag.get() == Some(Flag::DownstreamReset) => {
-                Attempt::Failed(Failure::RequestBody)
-            }
-            None if error.error().is_parse() => Attempt::Failed(Failure::UpstreamProtocol),
-            None => Attempt::Failed(Failure::UpstreamReset),
-        }),
-        Err(failure) => Err(Attempt::Failed(failure)),
-    }
 }
 
 /// The time for one address when `left` of them share what is left until `until`. The half is
@@ -196,68 +280,4 @@ async fn send(
 fn share(until: Instant, left: usize) -> Duration {
     let rest = until.saturating_duration_since(Instant::now());
     if left > 1 { rest / 2 } else { rest }
-}
-
-async fn connect(
-    target: &Target,
-    address: SocketAddr,
-    limit: Duration,
-) -> Result<Connection, Failure> {
-    let stream = match tokio::time::timeout(limit, TcpStream::connect(address)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(_)) => {
-            target.stats.connect_failed();
-            return Err(Failure::ConnectFailure);
-        }
-        Err(_) => {
-            target.stats.connect_failed();
-            return Err(Failure::ConnectTimeout);
-        }
-    };
-    // A small request must not wait for the upstream's acknowledgement.
-    let _ = stream.set_nodelay(true);
-    let local = stream.local_addr().map_err(|_| Failure::ConnectFailure)?;
-    let (sender, driver) = http1::Builder::new()
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|_| Failure::ConnectFailure)?;
-    let open = Open::new(&target.stats);
-    tokio::task::spawn_local(async move {
-        // Its errors reach the request that is on it, or nobody.
-        let _ = driver.with_upgrades().await;
-        drop(open);
-    });
-    Ok(Connection { sender, address, local })
-}
-
-/// Counts a connection for as long as it is open.
-struct Open(Arc<ClusterStats>);
-
-impl Open {
-    fn new(stats: &Arc<ClusterStats>) -> Self {
-        stats.connection_opened();
-        Self(Arc::clone(stats))
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.connection_closed();
-    }
-}
-
-/// Waits for `future`, but no longer than the exchange's deadlines let it.
-pub(crate) async fn within<F: Future>(
-    exchange: &Exchange,
-    future: F,
-) -> Result<F::Output, Failure> {
-    let mut future = pin!(future);
-    poll_fn(|cx| {
-        if let Some(failure) = exchange.timing.expired() {
-            return Poll::Ready(Err(failure));
-        }
-        exchange.timing.register(cx.waker());
-        future.as_mut().poll(cx).map(Ok)
-    })
-    .await
 }

@@ -18,12 +18,16 @@ use parking_lot::Mutex;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
 
+use crate::model::policy::DnsPolicy;
 use crate::proxy::options::{ProxyOptions, StaticName};
 
 /// An answer is asked for again no sooner than this.
 const MIN_TTL: Duration = Duration::from_secs(1);
 /// And no later.
 const MAX_TTL: Duration = Duration::from_secs(300);
+/// How often a name is asked for whose cluster doesn't want its time to live followed, unless that
+/// is shorter (Envoy's `dns_refresh_rate`).
+const REFRESH: Duration = Duration::from_secs(5);
 /// After a failure. A name that comes to be should be found soon.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -45,10 +49,54 @@ pub(crate) struct Dns {
     shared: Arc<Shared>,
 }
 
+/// A name, and how it is asked for.
+type Key = (Arc<str>, DnsPolicy);
+
 #[derive(Debug)]
 struct Shared {
-    names: Mutex<HashMap<Arc<str>, watch::Sender<Answer>>>,
-    asks: mpsc::UnboundedSender<(Arc<str>, watch::Sender<Answer>)>,
+    names: Mutex<HashMap<Key, watch::Sender<Answer>>>,
+    asks: mpsc::UnboundedSender<Ask>,
+}
+
+/// A name to follow.
+struct Ask {
+    host: Arc<str>,
+    policy: DnsPolicy,
+    answers: watch::Sender<Answer>,
+}
+
+/// Which addresses are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Family {
+    /// IPv4, and IPv6 where there is none: what is asked for where nothing is written.
+    Usual,
+    /// IPv4 only.
+    Four,
+    /// IPv6 only.
+    Six,
+    /// Both, side by side.
+    Both,
+}
+
+impl Family {
+    fn of(policy: DnsPolicy) -> Self {
+        match (policy.ipv4.unwrap_or(true), policy.ipv6) {
+            (true, Some(true)) => Self::Both,
+            (true, None) => Self::Usual,
+            (false, Some(true)) => Self::Six,
+            // Emissary: nothing at all is IPv4.
+            (true | false, Some(false)) | (false, None) => Self::Four,
+        }
+    }
+
+    fn strategy(self) -> LookupIpStrategy {
+        match self {
+            Self::Usual => LookupIpStrategy::Ipv4thenIpv6,
+            Self::Four => LookupIpStrategy::Ipv4Only,
+            Self::Six => LookupIpStrategy::Ipv6Only,
+            Self::Both => LookupIpStrategy::Ipv4AndIpv6,
+        }
+    }
 }
 
 impl Dns {
@@ -77,46 +125,48 @@ impl Dns {
     }
 
     /// Follows a name for as long as somebody holds the receiver.
-    pub(crate) fn subscribe(&self, host: &Arc<str>) -> watch::Receiver<Answer> {
+    pub(crate) fn subscribe(&self, host: &Arc<str>, policy: DnsPolicy) -> watch::Receiver<Answer> {
         let mut names = self.shared.names.lock();
+        let key = (Arc::clone(host), policy);
         // A name whose last follower has gone is no longer kept up to date: ask anew.
-        if let Some(answers) = names.get(host)
+        if let Some(answers) = names.get(&key)
             && answers.receiver_count() > 0
         {
             return answers.subscribe();
         }
         let (sender, receiver) = watch::channel(Answer::Pending);
-        names.insert(Arc::clone(host), sender.clone());
-        if self.shared.asks.send((Arc::clone(host), sender)).is_err() {
+        names.insert(key, sender.clone());
+        let ask = Ask { host: Arc::clone(host), policy, answers: sender };
+        if self.shared.asks.send(ask).is_err() {
             tracing::error!("no DNS: its thread has ended");
         }
         receiver
     }
 }
 
-async fn serve(
-    mut asked: mpsc::UnboundedReceiver<(Arc<str>, watch::Sender<Answer>)>,
-    server: Option<SocketAddr>,
-) {
-    let resolver = match build_resolver(server) {
-        Ok(resolver) => Some(Arc::new(resolver)),
-        Err(error) => {
-            tracing::error!(%error, "no DNS: the system's configuration can't be used");
-            None
-        }
-    };
-    while let Some((host, answers)) = asked.recv().await {
-        match &resolver {
+async fn serve(mut asked: mpsc::UnboundedReceiver<Ask>, server: Option<SocketAddr>) {
+    let mut resolvers: HashMap<Family, Option<Arc<TokioResolver>>> = HashMap::new();
+    while let Some(ask) = asked.recv().await {
+        let family = Family::of(ask.policy);
+        let resolver =
+            resolvers.entry(family).or_insert_with(|| match build_resolver(server, family) {
+                Ok(resolver) => Some(Arc::new(resolver)),
+                Err(error) => {
+                    tracing::error!(%error, "no DNS: the system's configuration can't be used");
+                    None
+                }
+            });
+        match resolver {
             Some(resolver) => {
                 let resolver = Arc::clone(resolver);
-                tokio::task::spawn_local(async move { follow(&resolver, &host, &answers).await });
+                tokio::task::spawn_local(async move { follow(&resolver, &ask).await });
             }
-            None => drop(answers.send(Answer::Missing)),
+            None => drop(ask.answers.send(Answer::Missing)),
         }
     }
 }
 
-fn build_resolver(server: Option<SocketAddr>) -> Result<TokioResolver, NetError> {
+fn build_resolver(server: Option<SocketAddr>, family: Family) -> Result<TokioResolver, NetError> {
     let mut builder = match server {
         None => TokioResolver::builder_tokio()?,
         Some(server) => {
@@ -130,16 +180,17 @@ fn build_resolver(server: Option<SocketAddr>) -> Result<TokioResolver, NetError>
     let options = builder.options_mut();
     // Our own cache follows the time to live; hickory's would be one of 8192 entries.
     options.cache_size = 0;
-    // Emissary's default is IPv4 only (`enable_ipv6: false`); a name without any is an exception.
-    options.ip_strategy = LookupIpStrategy::Ipv4thenIpv6;
+    options.ip_strategy = family.strategy();
     builder.build()
 }
 
 /// Keeps an answer up to date until nobody wants it.
-async fn follow(resolver: &TokioResolver, host: &str, answers: &watch::Sender<Answer>) {
+async fn follow(resolver: &TokioResolver, ask: &Ask) {
+    let Ask { host, policy, answers } = ask;
+    let host: &str = host;
     let mut failing = false;
     loop {
-        let (answer, again) = resolve(resolver, host).await;
+        let (answer, again) = resolve(resolver, host, *policy).await;
         let failed = matches!(&answer, Err(error) if !error.is_no_records_found());
         if failing && !failed {
             tracing::info!(host, "DNS answers again");
@@ -174,6 +225,7 @@ async fn follow(resolver: &TokioResolver, host: &str, answers: &watch::Sender<An
 async fn resolve(
     resolver: &TokioResolver,
     host: &str,
+    policy: DnsPolicy,
 ) -> (Result<Arc<[IpAddr]>, NetError>, Duration) {
     if host == "localhost" {
         return (Ok([IpAddr::V4(Ipv4Addr::LOCALHOST)].into()), MAX_TTL);
@@ -185,10 +237,14 @@ async fn resolve(
             Ok(found) => {
                 let ttl = found.valid_until().saturating_duration_since(Instant::now());
                 let mut addresses: Vec<IpAddr> = found.iter().collect();
+                if policy.logical == Some(true) {
+                    addresses.truncate(1);
+                }
                 // Servers turn the order around with each answer; that is no change.
                 addresses.sort_unstable();
                 addresses.dedup();
-                return (Ok(addresses.into()), ttl.clamp(MIN_TTL, MAX_TTL));
+                let most = if policy.respect_ttl == Some(true) { MAX_TTL } else { REFRESH };
+                return (Ok(addresses.into()), ttl.clamp(MIN_TTL, most));
             }
             Err(error) if error.is_no_records_found() => last = Some(error),
             // Another name's answer must not stand in for one that failed.
@@ -243,6 +299,23 @@ fn build_candidates(host: &str, search: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn families_are_emissarys() {
+        for (ipv4, ipv6, family) in [
+            (None, None, Family::Usual),
+            (Some(true), None, Family::Usual),
+            (None, Some(false), Family::Four),
+            (Some(true), Some(true), Family::Both),
+            (None, Some(true), Family::Both),
+            (Some(false), Some(true), Family::Six),
+            (Some(false), None, Family::Four),
+            (Some(false), Some(false), Family::Four),
+        ] {
+            let policy = DnsPolicy { ipv4, ipv6, ..DnsPolicy::default() };
+            assert_eq!(Family::of(policy), family, "{ipv4:?} {ipv6:?}");
+        }
+    }
 
     const SEARCH: &str = "# c\nnameserver 10.0.0.10\nsearch old.local\n\
         search ns1.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n";

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::dns::{Answer, Dns};
 use crate::model::cluster::{ServiceRef, Upstream};
 use crate::model::key::ServiceKey;
+use crate::model::policy::DnsPolicy;
 use crate::model::service::Endpoints;
 use crate::proxy::error::Failure;
 use crate::publish::Reader;
@@ -40,6 +41,7 @@ pub(crate) struct Name {
     service: Option<Seen>,
     host: Arc<str>,
     port: u16,
+    policy: DnsPolicy,
     dns: Dns,
     asked: RefCell<Option<Asked>>,
 }
@@ -101,8 +103,10 @@ impl Source {
 impl Name {
     fn subscribe(&self) -> watch::Receiver<Answer> {
         let mut asked = self.asked.borrow_mut();
-        let asked = asked
-            .get_or_insert_with(|| Asked { answers: self.dns.subscribe(&self.host), last: None });
+        let asked = asked.get_or_insert_with(|| Asked {
+            answers: self.dns.subscribe(&self.host, self.policy),
+            last: None,
+        });
         asked.answers.clone()
     }
 
@@ -126,7 +130,7 @@ impl Name {
 
 impl Dns {
     /// Where the addresses of an upstream come from.
-    pub(crate) fn source(&self, upstream: &Upstream) -> Source {
+    pub(crate) fn source(&self, upstream: &Upstream, policy: &DnsPolicy) -> Source {
         match upstream {
             Upstream::Address(address) => Source::Fixed([*address].into()),
             Upstream::Service(reference) => Source::Endpoints(Seen::new(reference.clone())),
@@ -148,6 +152,7 @@ impl Dns {
                     service: service.map(|service| Seen::new(ServiceRef { service, port: *port })),
                     host: Arc::clone(host),
                     port: *port,
+                    policy: *policy,
                     dns: self.clone(),
                     asked: RefCell::default(),
                 })

@@ -1,20 +1,22 @@
-//! A worker's view of one cluster: its addresses, its turn, its idle connections.
+//! A worker's view of one cluster: its endpoints, its turn, its connections.
 
 use std::cell::{Cell, RefCell};
-use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hashbrown::HashMap;
 use http::HeaderValue;
-use hyper::client::conn::http1::SendRequest;
 
 use super::dns::Dns;
+use super::members::{Endpoint, Members};
 use super::names::Source;
+use super::pool::{Connection, Lifetimes, Pool, Sender};
+use super::state::{ClusterState, Registry};
 use crate::model::cluster::{Cluster, Upstream};
-use crate::proxy::body::RequestBody;
+use crate::model::policy::{BalanceMethod, Limit, Priority};
 use crate::proxy::timer::Timers;
 use crate::telemetry::metrics::{ClusterStats, WorkerStats};
 
@@ -26,8 +28,25 @@ const FORGET_AFTER: u64 = 10 * 60 * 1000;
 pub(crate) struct Upstreams {
     targets: RefCell<HashMap<Arc<Cluster>, Rc<Target>>>,
     dns: Dns,
+    registry: Arc<Registry>,
     stats: Arc<WorkerStats>,
     timers: Rc<Timers>,
+    idle: Duration,
+}
+
+/// What a worker's clusters are made from.
+#[derive(Debug)]
+pub(crate) struct UpstreamsParts {
+    /// The resolver.
+    pub(crate) dns: Dns,
+    /// What workers share of clusters.
+    pub(crate) registry: Arc<Registry>,
+    /// The worker's counters.
+    pub(crate) stats: Arc<WorkerStats>,
+    /// The worker's clock.
+    pub(crate) timers: Rc<Timers>,
+    /// An unused connection is closed after this time, unless its cluster says otherwise.
+    pub(crate) idle: Duration,
 }
 
 /// One cluster.
@@ -41,60 +60,103 @@ pub(crate) struct Target {
     pub(crate) host: HeaderValue,
     /// Where its addresses come from.
     pub(crate) source: Source,
-    timers: Rc<Timers>,
+    /// What all workers share of it.
+    pub(crate) state: Arc<ClusterState>,
+    /// Its connections.
+    pub(super) pool: Pool,
+    /// How long these last.
+    pub(super) lifetimes: Lifetimes,
+    pub(super) timers: Rc<Timers>,
+    view: RefCell<Option<Rc<View>>>,
     turn: Cell<usize>,
     used: Cell<u64>,
-    idle: RefCell<HashMap<SocketAddr, Vec<Idle>>>,
 }
 
-/// A connection to an upstream.
-pub(crate) struct Connection {
-    /// Its sending half; the rest runs on a task of its own.
-    pub(crate) sender: SendRequest<RequestBody>,
-    /// The upstream's address.
-    pub(crate) address: SocketAddr,
-    /// Our address towards it.
-    pub(crate) local: SocketAddr,
+/// The endpoints as the worker last saw them.
+#[derive(Debug)]
+pub(super) struct View {
+    addresses: Arc<[SocketAddr]>,
+    epoch: u64,
+    /// The endpoints.
+    pub(super) members: Arc<Members>,
 }
 
-impl fmt::Debug for Connection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").field("address", &self.address).finish_non_exhaustive()
+/// A request that counts against the cluster's limits for as long as it is held.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    /// Its cluster.
+    pub(in crate::proxy) target: Rc<Target>,
+    priority: Priority,
+    endpoint: Option<Arc<Endpoint>>,
+}
+
+impl Ticket {
+    /// One for a request of `priority`; `None` where there are too many.
+    pub(super) fn take(target: &Rc<Target>, priority: Priority) -> Option<Self> {
+        let entered = target.state.of(priority).requests.try_enter();
+        entered.then(|| Self { target: Rc::clone(target), priority, endpoint: None })
+    }
+
+    /// The request goes to this endpoint.
+    pub(super) fn go_to(&mut self, endpoint: &Arc<Endpoint>) {
+        if self.target.state.method() != BalanceMethod::LeastRequest {
+            return;
+        }
+        endpoint.active.fetch_add(1, Ordering::Relaxed);
+        if let Some(before) = self.endpoint.replace(Arc::clone(endpoint)) {
+            before.active.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
-#[derive(Debug)]
-struct Idle {
-    connection: Connection,
-    since: u64,
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.target.state.of(self.priority).requests.leave();
+        if let Some(endpoint) = &self.endpoint {
+            endpoint.active.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
 }
 
-/// A connection in use. Given back when its response has ended; dropped, it closes.
+/// A connection in use. Given back when its response has ended; dropped, it closes, or its stream
+/// does.
 #[derive(Debug)]
 pub(crate) struct Lease {
     /// The connection.
     pub(crate) connection: Connection,
-    /// Whose it is.
-    pub(crate) target: Rc<Target>,
+    /// The request that uses it.
+    pub(super) ticket: Ticket,
 }
 
 impl Lease {
+    /// The cluster.
+    pub(crate) fn target(&self) -> &Target {
+        &self.ticket.target
+    }
+
     /// The response has ended. `clean` says that the request has, too.
     pub(crate) fn give_back(self, clean: bool) {
-        let Self { connection, target } = self;
-        if !clean || connection.sender.is_closed() {
+        let Self { connection, ticket } = self;
+        let target = Rc::clone(&ticket.target);
+        drop(ticket);
+        let Sender::Http1(sender) = &connection.sender else { return };
+        if !clean || sender.is_closed() {
             return;
         }
-        let since = target.timers.coarse();
-        let mut idle = target.idle.borrow_mut();
-        idle.entry(connection.address).or_default().push(Idle { connection, since });
+        // Another worker's request waits for a connection to end, and none of ours does.
+        let wanted = target.state.waiting.load(Ordering::Relaxed) > 0;
+        if wanted && target.pool.waiting.get() == 0 {
+            return;
+        }
+        target.pool.keep(connection, &target.lifetimes, target.timers.coarse());
     }
 }
 
 impl Upstreams {
     /// None yet.
-    pub(crate) fn new(dns: Dns, stats: Arc<WorkerStats>, timers: Rc<Timers>) -> Self {
-        Self { targets: RefCell::default(), dns, stats, timers }
+    pub(crate) fn new(parts: UpstreamsParts) -> Self {
+        let UpstreamsParts { dns, registry, stats, timers, idle } = parts;
+        Self { targets: RefCell::default(), dns, registry, stats, timers, idle }
     }
 
     /// The worker's view of a cluster.
@@ -104,32 +166,47 @@ impl Upstreams {
             target.used.set(self.timers.coarse());
             return Rc::clone(target);
         }
+        let policy = &cluster.policy;
         let target = Rc::new(Target {
-            stats: self.stats.cluster(&cluster.name.0),
+            stats: self.stats.cluster(cluster.metrics_name()),
             host: build_host(&cluster.upstream),
-            source: self.dns.source(&cluster.upstream),
+            source: self.dns.source(&cluster.upstream, &policy.dns),
+            state: self.registry.state(cluster),
+            pool: Pool::default(),
+            lifetimes: Lifetimes {
+                idle: policy.idle_timeout.map_or(Some(self.idle), Limit::duration),
+                total: policy.max_lifetime.and_then(Limit::duration),
+            },
             timers: Rc::clone(&self.timers),
+            view: RefCell::default(),
             turn: Cell::new(fastrand::usize(..1 << 16)),
             used: Cell::new(self.timers.coarse()),
-            idle: RefCell::default(),
             cluster: Arc::clone(cluster),
         });
         targets.insert(Arc::clone(cluster), Rc::clone(&target));
         target
     }
 
-    /// Closes connections that were idle for `limit`, forgets clusters that nothing uses.
-    pub(crate) fn sweep(&self, now: u64, limit: Duration) {
-        let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+    /// Closes idle connections where another worker's request waits for one to end.
+    pub(crate) fn relieve(&self) {
+        if self.registry.waiting.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        for target in self.targets.borrow().values() {
+            let waiting = target.state.waiting.load(Ordering::Relaxed);
+            if target.pool.waiting.get() == 0 {
+                (0..waiting).take_while(|_| target.pool.close_one()).for_each(drop);
+            }
+        }
+    }
+
+    /// Closes connections that are unused or old, forgets clusters that nothing uses.
+    pub(crate) fn sweep(&self, now: u64) {
         let mut targets = self.targets.borrow_mut();
         let before = targets.len();
         targets.retain(|_, target| {
-            target.idle.borrow_mut().retain(|_, idle| {
-                idle.retain(|one| {
-                    !one.connection.sender.is_closed() && now.saturating_sub(one.since) < limit
-                });
-                !idle.is_empty()
-            });
+            target.state.look_at_ejected();
+            target.pool.sweep(&target.lifetimes, now);
             Rc::strong_count(target) > 1 || now.saturating_sub(target.used.get()) < FORGET_AFTER
         });
         if targets.len() < before {
@@ -146,20 +223,33 @@ impl Target {
         turn
     }
 
-    /// An idle connection to `address` that is ready, the last used first.
-    pub(crate) fn checkout(&self, address: SocketAddr) -> Option<Connection> {
-        let mut idle = self.idle.borrow_mut();
-        let list = idle.get_mut(&address)?;
-        let mut at = list.len();
-        while at > 0 {
-            at -= 1;
-            if list[at].connection.sender.is_closed() {
-                list.swap_remove(at);
-            } else if list[at].connection.sender.is_ready() {
-                return Some(list.swap_remove(at).connection);
-            }
+    /// The endpoints at these addresses.
+    pub(super) fn view(&self, addresses: &Arc<[SocketAddr]>) -> Rc<View> {
+        let mut view = self.view.borrow_mut();
+        if let Some(view) = &*view
+            && view.epoch == self.state.epoch()
+            && Arc::ptr_eq(&view.addresses, addresses)
+        {
+            return Rc::clone(view);
         }
-        None
+        let (epoch, members) = self.state.members(addresses);
+        let new = Rc::new(View { addresses: Arc::clone(addresses), epoch, members });
+        *view = Some(Rc::clone(&new));
+        new
+    }
+
+    /// Whether HTTP/2 is spoken.
+    pub(crate) fn speaks_http2(&self) -> bool {
+        self.cluster.policy.http2 == Some(true)
+    }
+
+    /// A connection to `address` that is open already.
+    pub(super) fn checkout(&self, address: SocketAddr) -> Option<Connection> {
+        let now = self.timers.coarse();
+        if self.speaks_http2() {
+            return self.pool.checkout_stream(address, &self.lifetimes, now);
+        }
+        self.pool.checkout(address, &self.lifetimes, now)
     }
 }
 

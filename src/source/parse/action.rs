@@ -32,8 +32,14 @@ pub(super) fn parse_action(
     problems: &mut Problems,
 ) -> Option<Action<UpstreamSpec>> {
     let mut service = parse_service(fields, problems);
+    let shadow = fields.flag("shadow", false, Severity::Error, problems);
     if fields.flag("host_redirect", false, Severity::Error, problems) {
         let service = service?;
+        if let (Some(field), true) = (fields.get("host_redirect"), shadow) {
+            let message = "can't be had together with shadow: true, which sends copies and \
+                           answers nobody; remove one of them";
+            problems.add(Severity::Error, &field, message);
+        }
         if let (Some(field), true) = (fields.get("service"), service.tls) {
             let message = "https:// is ignored, because a redirect keeps the request's scheme";
             problems.add(Severity::Warning, &field, message);
@@ -57,7 +63,12 @@ pub(super) fn parse_action(
     let path = parse_path_rewrite(fields, problems);
     let host = parse_host_rewrite(fields, problems);
     let cluster = UpstreamSpec { resolver, context, policy, ..service?.upstream(namespace) };
-    Some(Action::Forward(Forward { cluster, path: path?, host }))
+    let (path, host) = (path?, host);
+    Some(match shadow {
+        // The copy is of the request as its group's member sends it.
+        true => Action::Mirror(cluster),
+        false => Action::Forward(Forward { cluster, path, host }),
+    })
 }
 
 pub(super) fn parse_service(fields: &Fields<'_>, problems: &mut Problems) -> Option<ServiceText> {

@@ -32,25 +32,34 @@ pub fn parse_service(raw: &Json) -> Option<Service> {
 /// Parses a discovery.k8s.io/v1 EndpointSlice; `None` if it belongs to no Service.
 pub fn parse_endpoint_slice(raw: &Json) -> Option<EndpointSlice> {
     let name = raw["metadata"]["labels"][SERVICE_NAME_LABEL].as_str()?;
-    let ready = raw["endpoints"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(|endpoint| is_ready(&endpoint["conditions"]))
-        .flat_map(|endpoint| endpoint["addresses"].as_array().into_iter().flatten())
-        // Slices of names (addressType FQDN) are of no use to routing.
-        .filter_map(|address| address.as_str()?.parse::<IpAddr>().ok())
-        .collect();
+    let addresses = |which: fn(&Json) -> bool| {
+        raw["endpoints"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|endpoint| which(&endpoint["conditions"]))
+            .flat_map(|endpoint| endpoint["addresses"].as_array().into_iter().flatten())
+            // Slices of names (addressType FQDN) are of no use to routing.
+            .filter_map(|address| address.as_str()?.parse::<IpAddr>().ok())
+            .collect()
+    };
     Some(EndpointSlice {
         service: ServiceKey { namespace: namespace_of(raw), name: name.into() },
         ports: parse_ports(&raw["ports"]),
-        ready,
+        ready: addresses(is_ready),
+        ending: addresses(is_ending),
     })
 }
 
 /// Kubernetes: a missing `ready` is to be taken as true.
 fn is_ready(conditions: &Json) -> bool {
     conditions["ready"] != false && conditions["terminating"] != true
+}
+
+/// On its way out, and still able to answer. A missing `serving` is what `ready` would be, and
+/// that is false for what terminates.
+fn is_ending(conditions: &Json) -> bool {
+    conditions["serving"] == true && conditions["terminating"] == true
 }
 
 /// Ports without a number (a slice may mean "all ports") are left out.
@@ -121,12 +130,14 @@ mod tests {
                 endpoint("10.0.0.3", json!({"ready": null})),
                 endpoint("10.0.0.4", json!({})),
                 endpoint("10.0.0.5", json!({"ready": true, "terminating": true})),
+                endpoint("10.0.0.6", json!({"ready": false, "serving": true, "terminating": true})),
                 endpoint("host.example", json!({})),
             ]
         }))
         .expect("of a Service");
         let ready: Vec<String> = slice.ready.iter().map(ToString::to_string).collect();
         assert_eq!(ready, ["10.0.0.1", "10.0.0.3", "10.0.0.4"]);
+        assert_eq!(slice.ending, ["10.0.0.6".parse::<IpAddr>().expect("an address")]);
         assert_eq!(slice.ports, [ServicePort { name: "".into(), port: 8080 }]);
         assert_eq!(parse_endpoint_slice(&json!({"metadata": {}})), None);
     }

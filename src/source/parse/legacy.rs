@@ -20,20 +20,45 @@ pub(super) fn lift(kind: &str, spec: &mut Vec<Entry>) {
         let current = current.rsplit('.').next().unwrap_or(current);
         rename(spec, legacy, current);
     }
-    if let Some(field) = kind.tls {
-        lift_tls(field, spec);
+    // A TCPMapping's parser tells what a scheme means in v2.
+    if let Some(TlsField::Http(service)) = kind.tls {
+        lift_tls(service, spec);
     }
 }
 
-/// What conversion from v3alpha1 put before each id says nothing to us; Host has two spellings.
-fn lift_ids(kind: &ConvertedKind, spec: &mut [Entry]) {
-    let has_id = spec.iter().any(|entry| entry.key == "ambassador_id");
-    for entry in spec {
-        if kind.name == "Host" && entry.key == "ambassadorId" && !has_id {
-            "ambassador_id".clone_into(&mut entry.key);
-        }
-        if entry.key == "ambassador_id" {
-            unguard(&mut entry.value);
+/// What conversion from v3alpha1 put before each id says nothing to us; Host has two spellings,
+/// which count together.
+fn lift_ids(kind: &ConvertedKind, spec: &mut Vec<Entry>) {
+    if kind.name == "Host" {
+        join_ids(spec);
+    }
+    for entry in spec.iter_mut().filter(|entry| entry.key == "ambassador_id") {
+        unguard(&mut entry.value);
+    }
+}
+
+fn join_ids(spec: &mut Vec<Entry>) {
+    let Some(index) = spec.iter().rposition(|entry| entry.key == "ambassadorId") else { return };
+    let Some(own) = spec.iter().rposition(|entry| entry.key == "ambassador_id") else {
+        "ambassador_id".clone_into(&mut spec[index].key);
+        return;
+    };
+    let other = spec[index].value.clone();
+    let own = &mut spec[own].value;
+    let mut ids = as_list(std::mem::replace(&mut own.value, Value::List(Vec::new())));
+    ids.extend(as_list(other.value));
+    own.value = Value::List(ids);
+    spec.retain(|entry| entry.key != "ambassadorId");
+}
+
+/// The items of a list, or a list of the one; nothing where it says nothing.
+fn as_list(value: Value) -> Vec<Node> {
+    match value {
+        Value::List(items) => items,
+        other => {
+            let node = Node { value: other, location: None };
+            let is_empty = node.is_null() || node.as_text() == Some("");
+            if is_empty { Vec::new() } else { vec![node] }
         }
     }
 }
@@ -69,29 +94,22 @@ fn rename(entries: &mut [Entry], path: &str, to: &str) {
 }
 
 /// `tls: true` is a scheme, and `false` is nothing; a name stays.
-fn lift_tls(field: TlsField, spec: &mut Vec<Entry>) {
+fn lift_tls(service: &str, spec: &mut Vec<Entry>) {
     let last = |spec: &[Entry], name: &str| spec.iter().rposition(|entry| entry.key == name);
-    let tls = last(spec, "tls").map(|index| &spec[index].value);
-    let wants_tls = tls.and_then(Node::as_bool);
-    let says_nothing = tls.is_none_or(|node| {
-        let is_empty = matches!(&node.value, Value::Scalar { text, style } if text.is_empty() && *style != Style::Plain);
-        is_empty || node.is_null() || wants_tls.is_some()
-    });
-    if !says_nothing {
+    let Some(tls) = last(spec, "tls").map(|index| &spec[index].value) else { return };
+    let wants_tls = tls.as_bool();
+    let is_empty = matches!(&tls.value, Value::Scalar { text, style } if text.is_empty() && *style != Style::Plain);
+    if wants_tls.is_none() && !is_empty && !tls.is_null() {
         return;
     }
     spec.retain(|entry| entry.key != "tls");
-    let Some(index) = last(spec, field.name()) else { return };
+    let Some(index) = last(spec, service).filter(|_| wants_tls == Some(true)) else { return };
     let Value::Scalar { text, .. } = &mut spec[index].value.value else { return };
     let begins = |scheme: &str| {
         text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
     };
-    let (https, http) = (begins(HTTPS), begins(HTTP));
-    let scheme = [(https, HTTPS), (http, HTTP)].iter().find(|(has, _)| *has).map_or("", |it| it.1);
-    let is_tcp = matches!(field, TlsField::Tcp(_));
-    if wants_tls == Some(true) && (is_tcp || !https) {
-        *text = format!("{HTTPS}{}", &text[scheme.len()..]);
-    } else if is_tcp {
-        text.drain(..scheme.len());
+    if !begins(HTTPS) {
+        let rest = if begins(HTTP) { &text[HTTP.len()..] } else { text.as_str() };
+        *text = format!("{HTTPS}{rest}");
     }
 }

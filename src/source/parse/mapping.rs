@@ -99,7 +99,6 @@ pub(super) fn parse_mapping(
     problems: &mut Problems,
 ) -> Option<WrittenRoute> {
     FIELDS.tell(fields, problems);
-    refuse_shadow(fields, problems);
     let matches = parse_match(fields, version, problems);
     let action = parse_action(fields, namespace, settings, problems);
     let precedence = fields.int("precedence", Severity::Error, problems).unwrap_or(0);
@@ -132,16 +131,6 @@ fn parse_policy(fields: &Fields<'_>, problems: &mut Problems) -> RoutePolicy {
         upgrades: parse_upgrades(fields, problems),
         linkerd_headers: flag("add_linkerd_headers", problems),
         bypass_auth: flag("bypass_auth", problems),
-    }
-}
-
-/// A shadow receives copies whose answers nobody sees; as a plain route it would answer clients.
-fn refuse_shadow(fields: &Fields<'_>, problems: &mut Problems) {
-    if fields.flag("shadow", false, Severity::Error, problems)
-        && let Some(field) = fields.get("shadow")
-    {
-        let message = "shadowing is not supported in this version; remove the Mapping";
-        problems.add(Severity::Unsupported, &field, message);
     }
 }
 

@@ -75,6 +75,15 @@ impl ServiceText {
         Ok(Self { tls, cleartext, host, port, warnings })
     }
 
+    /// The host and port as they were written, for people.
+    pub(super) fn written(&self) -> String {
+        self.with_port(match &self.host {
+            ServiceHost::Name(name) => name.clone(),
+            ServiceHost::Address(IpAddr::V6(address)) => format!("[{address}]"),
+            ServiceHost::Address(address) => address.to_string(),
+        })
+    }
+
     /// The host and port with the namespace in it where Emissary puts it: names without a dot,
     /// but for `localhost`, in a namespace that isn't the gateway's.
     pub(super) fn qualified(&self, namespace: &str, own_namespace: &str) -> String {
@@ -95,18 +104,12 @@ impl ServiceText {
 
     /// The upstream of this service for an object in `namespace`, with nothing else asked of it.
     pub(super) fn upstream(&self, namespace: &str) -> UpstreamSpec {
-        let (host, text) = match &self.host {
-            ServiceHost::Name(name) => (UpstreamHost::Name(name.as_str().into()), name.clone()),
-            ServiceHost::Address(address) => {
-                let text = match address {
-                    IpAddr::V4(address) => address.to_string(),
-                    IpAddr::V6(address) => format!("[{address}]"),
-                };
-                (UpstreamHost::Address(*address), text)
-            }
+        let host = match &self.host {
+            ServiceHost::Name(name) => UpstreamHost::Name(name.as_str().into()),
+            ServiceHost::Address(address) => UpstreamHost::Address(*address),
         };
         UpstreamSpec {
-            service: self.with_port(text).into(),
+            service: self.written().into(),
             host,
             port: self.port,
             namespace: namespace.into(),

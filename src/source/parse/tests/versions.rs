@@ -92,6 +92,29 @@ proptest! {
     }
 }
 
+/// Specs of the other kinds that are read: what v2 writes otherwise than v3alpha1.
+#[test]
+fn other_kinds_mean_the_same_in_both_versions() {
+    for (kind, spec) in [
+        (Kind::TcpMapping, json!({"port": 1, "service": "a:1"})),
+        (Kind::TcpMapping, json!({"port": 1, "service": "a:1", "tls": true, "v3StatsName": "s"})),
+        (Kind::TcpMapping, json!({"port": 1, "service": "https://a:1", "tls": false})),
+        (Kind::TcpMapping, json!({"port": 1, "service": "https://a:1"})),
+        (Kind::TcpMapping, json!({"port": 1, "service": "a:1", "tls": "context", "host": "b"})),
+        (Kind::TlsContext, json!({"hosts": ["a"], "secret": "s", "v3CRLSecret": "c"})),
+        (Kind::Host, json!({"hostname": "a", "selector": {"matchLabels": {"a": "b"}}})),
+        (Kind::Host, json!({"hostname": "a", "ambassadorId": "x", "tlsSecret": {"name": "s"}})),
+        (Kind::Host, json!({"ambassadorId": ["x"], "ambassador_id": "y"})),
+        (Kind::Host, json!({"ambassador_id": "", "ambassadorId": ""})),
+        (Kind::Host, json!({"tlsSecret": {"name": "s"}, "tls": {"v3CRLSecret": "c"}})),
+        (Kind::Module, json!({"config": {"use_remote_address": true}, "ambassador_id": ["x"]})),
+        (Kind::KubernetesEndpointResolver, json!({"ambassador_id": "x"})),
+        (Kind::KubernetesServiceResolver, json!({})),
+    ] {
+        same_meaning(kind, &spec).unwrap_or_else(|error| panic!("{}: {error}", kind.as_str()));
+    }
+}
+
 #[test]
 fn hosts_of_older_documents() {
     for (fields, expected) in [

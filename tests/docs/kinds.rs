@@ -1,5 +1,5 @@
-//! docs/reference/mapping.md: the fields of Mapping, from its schema, and whether the parser
-//! gives them any effect.
+//! docs/reference/<kind>.md: the fields of a kind, from its schema, and whether the parser gives
+//! them any effect.
 
 use std::fmt::Write as _;
 
@@ -9,49 +9,76 @@ use serde_json::{Map, Value, json};
 
 use crate::assert_generated;
 
-const PATH: &str = "docs/reference/mapping.md";
-
 /// Fields that make a Mapping unusable, because to ignore them would do harm.
 const REFUSED: &[&str] = &["shadow", "tls"];
 
-const HEAD: &str = "\
-# Mapping
+/// Each kind with the file of its types, and what an object of it needs.
+const KINDS: &[(&str, &str, &str)] = &[
+    ("Mapping", "mapping", r#"{"hostname": "*", "prefix": "/", "service": "web"}"#),
+    ("TCPMapping", "tcp_mapping", r#"{"port": 6789, "service": "web"}"#),
+    (
+        "Listener",
+        "listener",
+        r#"{"port": 8443, "protocol": "HTTPS", "securityModel": "XFP",
+            "hostBinding": {"namespace": {"from": "ALL"}}}"#,
+    ),
+    ("Host", "host", "{}"),
+    ("TLSContext", "tls_context", "{}"),
+];
 
-<!-- Generated from src/crd/mapping.rs by `make docs`. -->
+fn head(kind: &str, file: &str) -> String {
+    let lower = kind.to_lowercase();
+    format!(
+        "\
+# {kind}
 
-The fields of `spec`, as `kubectl explain mapping.spec` shows them. \"No effect yet\" marks what this
-version reads, reports in the object's status (`NotSupported`) and passes over; a Mapping with a
+<!-- Generated from src/crd/{file}.rs by `make docs`. -->
+
+The fields of `spec`, as `kubectl explain {lower}.spec` shows them. \"No effect yet\" marks what this
+version reads, reports in the object's status (`NotSupported`) and passes over; a {kind} with a
 field that is \"refused in this version\" is not served.
 
 In annotations and files the older API versions are read too; see
 [differences](../differences.md#api-versions).
-";
+"
+    )
+}
 
 #[test]
-fn the_reference_is_the_schema() {
+fn the_references_are_the_schemas() {
     let definitions = nuncio::crd::all();
-    let mapping = definitions.iter().find(|crd| crd.spec.names.kind == "Mapping").unwrap();
-    let schema = serde_json::to_value(&mapping.spec.versions[0].schema).unwrap();
-    let spec = &schema["openAPIV3Schema"]["properties"]["spec"];
+    for (kind, file, needed) in KINDS {
+        let definition = definitions.iter().find(|crd| crd.spec.names.kind == *kind).unwrap();
+        let schema = serde_json::to_value(&definition.spec.versions[0].schema).unwrap();
+        let spec = &schema["openAPIV3Schema"]["properties"]["spec"];
+        let sample = Sample { kind, needed: serde_json::from_str(needed).unwrap() };
+        let text = head(kind, file) + &reference(spec, &sample);
+        assert_generated(&format!("docs/reference/{file}.md"), &text);
+    }
+}
+
+/// The fields of a spec, each with its type, its effect and its description.
+fn reference(spec: &Value, sample: &Sample<'_>) -> String {
     let required: Vec<&str> =
         spec["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let mut text = HEAD.to_owned();
+    let mut text = String::new();
     for (name, field) in spec["properties"].as_object().unwrap() {
         let mut notes = vec![kind(field)];
         if required.contains(&name.as_str()) {
             notes.push("required".to_owned());
         }
-        match worst(name, field) {
+        let is_refused = sample.kind == "Mapping" && REFUSED.contains(&name.as_str());
+        match sample.worst(name, field) {
             Some(Severity::NoEffect) => notes.push("**no effect yet**".to_owned()),
-            Some(Severity::Unsupported) if REFUSED.contains(&name.as_str()) => {
+            Some(Severity::Unsupported) if is_refused => {
                 notes.push("**refused in this version**".to_owned());
             }
-            other => assert!(!REFUSED.contains(&name.as_str()), "{name}: {other:?}"),
+            other => assert!(!is_refused, "{name}: {other:?}"),
         }
         let _ = write!(text, "\n## `{name}`\n\n{}\n\n{}\n", notes.join(", "), description(field));
         nested(field, "", &mut text);
     }
-    assert_generated(PATH, &text);
+    text
 }
 
 /// The fields within a field, as a list.
@@ -101,24 +128,31 @@ fn description(field: &Value) -> String {
     text.replace('<', "\\<").trim().to_owned()
 }
 
-/// The worst that the parser says of a field: it is asked, with values of the field's type.
-fn worst(name: &str, field: &Value) -> Option<Severity> {
-    let problems = samples(field).into_iter().flat_map(|sample| {
-        let mut spec = Map::new();
-        for (key, value) in [("hostname", "*"), ("prefix", "/"), ("service", "web")] {
-            spec.insert(key.to_owned(), value.into());
-        }
-        spec.insert(name.to_owned(), sample);
-        let object = json!({
-            "apiVersion": "getambassador.io/v3alpha1",
-            "kind": "Mapping",
-            "metadata": { "name": "sample" },
-            "spec": spec,
+/// An object of a kind to ask the parser about.
+struct Sample<'a> {
+    kind: &'a str,
+    needed: Map<String, Value>,
+}
+
+impl Sample<'_> {
+    /// The worst that the parser says of a field: it is asked, with values of the field's type.
+    fn worst(&self, name: &str, field: &Value) -> Option<Severity> {
+        let problems = samples(field).into_iter().flat_map(|sample| {
+            let mut spec = self.needed.clone();
+            spec.insert(name.to_owned(), sample);
+            let object = json!({
+                "apiVersion": "getambassador.io/v3alpha1",
+                "kind": self.kind,
+                "metadata": { "name": "sample" },
+                "spec": spec,
+            });
+            let settings = ParseSettings::default();
+            let statement = parse_file("sample.json", &object.to_string(), &settings);
+            let problems = statement.objects[0].problems.iter();
+            problems.map(|problem| problem.severity).collect::<Vec<_>>()
         });
-        let statement = parse_file("sample.json", &object.to_string(), &ParseSettings::default());
-        statement.objects[0].problems.iter().map(|problem| problem.severity).collect::<Vec<_>>()
-    });
-    problems.min()
+        problems.min()
+    }
 }
 
 fn samples(field: &Value) -> Vec<Value> {

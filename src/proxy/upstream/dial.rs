@@ -1,0 +1,75 @@
+//! One connection to one address: TCP, and TLS where the cluster wants it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
+
+use super::state::ClusterState;
+use crate::model::policy::Keepalive;
+
+/// An open connection.
+pub(crate) type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+
+/// Why there is no connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum DialError {
+    /// Nobody takes it.
+    Refused,
+    /// It took longer than the limit.
+    Timeout,
+    /// TCP is there, TLS isn't.
+    Tls(String),
+}
+
+/// Connects to `address`, within `limit`. Also gives our own address.
+pub(crate) async fn dial(
+    state: &ClusterState,
+    address: SocketAddr,
+    limit: Duration,
+) -> Result<(Stream, SocketAddr), DialError> {
+    match tokio::time::timeout(limit, connect(state, address)).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(DialError::Timeout),
+    }
+}
+
+async fn connect(
+    state: &ClusterState,
+    address: SocketAddr,
+) -> Result<(Stream, SocketAddr), DialError> {
+    let stream = TcpStream::connect(address).await.map_err(|_| DialError::Refused)?;
+    // A small request must not wait for the upstream's acknowledgement.
+    let _ = stream.set_nodelay(true);
+    if let Some(keepalive) = &state.cluster.policy.keepalive {
+        // A kernel that can't leaves the connection as it is.
+        let _ = SockRef::from(&stream).set_tcp_keepalive(&build_keepalive(keepalive));
+    }
+    let local = stream.local_addr().map_err(|_| DialError::Refused)?;
+    let secure = match &state.client {
+        None => return Ok((Either::Left(stream), local)),
+        Some(Err(reason)) => return Err(DialError::Tls(reason.clone())),
+        Some(Ok(secure)) => secure,
+    };
+    match secure.connector.connect(secure.name.clone(), stream).await {
+        Ok(stream) => Ok((Either::Right(Box::new(stream)), local)),
+        Err(error) => Err(DialError::Tls(error.to_string())),
+    }
+}
+
+fn build_keepalive(wanted: &Keepalive) -> TcpKeepalive {
+    let mut keepalive = TcpKeepalive::new();
+    if let Some(idle) = wanted.idle {
+        keepalive = keepalive.with_time(idle);
+    }
+    if let Some(interval) = wanted.interval {
+        keepalive = keepalive.with_interval(interval);
+    }
+    if let Some(probes) = wanted.probes {
+        keepalive = keepalive.with_retries(probes);
+    }
+    keepalive
+}
