@@ -32,8 +32,6 @@ struct Settings {
     ambassador_id: Option<String>,
     namespace: Option<String>,
     services_known: bool,
-    /// The time, in seconds since 1970.
-    now: i64,
     environment: BTreeMap<String, String>,
     /// Secrets by `namespace/name`: the first name of the certificate that is in it, `ca` for
     /// authorities instead, or `missing`. Those that aren't here haven't been read.
@@ -69,7 +67,6 @@ fn build_text(text: &str, settings: Settings) -> Build {
     defaults.namespace = parse.namespace.clone();
     defaults.ambassador_id = settings.ambassador_id.unwrap_or(defaults.ambassador_id);
     let mut store = Store::new(defaults, [Collection::Files]);
-    store.apply(Event::Now(settings.now));
     store.apply(Event::Init(Collection::Files));
     store.apply(Event::Put(parse_file("in.yaml", text, &parse)));
     store.apply(Event::Listed(Collection::Files));
