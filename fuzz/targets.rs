@@ -10,11 +10,14 @@ use http::{HeaderMap, Method};
 use nuncio::model::key::{Carrier, CarrierKind};
 use nuncio::model::object::Content;
 use nuncio::model::regex::Regex;
+use nuncio::model::secret::SecretState;
 use nuncio::model::snapshot::Defaults;
 use nuncio::model::{Build, build};
 use nuncio::proxy::{GrpcWebEncoder, TextDecoder};
 use nuncio::routing::{CanonicalPath, Outcome, RequestHead, RouteTable};
-use nuncio::source::parse::{CarrierMeta, ParseSettings, parse_annotation, parse_file};
+use nuncio::source::parse::{
+    CarrierMeta, ParseSettings, parse_annotation, parse_file, parse_secret,
+};
 use nuncio::source::store::Store;
 use nuncio::source::{Event, Statement};
 
@@ -119,6 +122,38 @@ pub(crate) fn regex(bytes: &[u8]) {
         assert_eq!(replaced, text, "each match replaced by itself");
     }
     assert!(!full.is_match(text) || found, "{pattern:?} matches all of {text:?}");
+}
+
+/// Whatever stands in a Secret is read as a certificate that TLS can use, or refused with a reason;
+/// none of it is ever shown.
+pub(crate) fn secret(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let mut values = text.split('\x00');
+    let names = ["tls.crt", "tls.key", "ca.crt", "crl.pem"];
+    let data: serde_json::Map<_, _> =
+        names.iter().zip(&mut values).map(|(name, text)| ((*name).into(), text.into())).collect();
+    let raw = serde_json::json!({ "metadata": { "name": "a" }, "stringData": data });
+    let (_, state) = parse_secret(&raw).expect("it has a name");
+    assert_eq!(parse_secret(&raw).map(|(_, state)| state), Some(state.clone()), "a function");
+    let SecretState::Present(contents) = state else { return };
+    let messages = [
+        contents.certificate.as_ref().err(),
+        contents.authorities.as_ref().err(),
+        contents.revoked.as_ref().err(),
+    ];
+    let key = data.get("tls.key").and_then(|key| key.as_str()).unwrap_or_default();
+    for message in messages.into_iter().flatten() {
+        assert!(
+            !message.is_empty() && message.len() < 1000 && !message.contains('\n'),
+            "{message}"
+        );
+        for line in key.lines().filter(|line| line.len() > 30 && !line.starts_with("---")) {
+            assert!(!message.contains(line), "{message}");
+        }
+    }
+    if let Ok(Some(certificate)) = &contents.certificate {
+        assert!(!certificate.chain.is_empty() && !certificate.key.expose().is_empty());
+    }
 }
 
 /// A `service` of any text is refused with a reason, or names a cluster that metrics can show.

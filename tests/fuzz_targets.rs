@@ -10,7 +10,34 @@ type Target = fn(&[u8]);
 
 const ROUNDS: usize = 60;
 
-const TARGETS: [(&str, Target, &[&str]); 6] = [
+/// A certificate and its key, made for this test.
+const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\n\
+             MIIBkDCCATagAwIBAgIUQOa+DUa8Jy5xSd5AoJOCw3PhapUwCgYIKoZIzj0EAwIw\n\
+             DzENMAsGA1UEAwwEZ29vZDAeFw0yNjAxMDEwMDAwMDBaFw00NTEyMjcwMDAwMDBa\n\
+             MA8xDTALBgNVBAMMBGdvb2QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQZL3hI\n\
+             Uu++HWWe7ICTrodbgpV0u5CuNrmzS1wGyCmRQbAEqf8lft8xGYH+icVk+OpAFLki\n\
+             cMksNIlZvfenpYRgo3AwbjAdBgNVHQ4EFgQU+5Bx3VTInznmaEfE08FI1iauzNQw\n\
+             HwYDVR0jBBgwFoAU+5Bx3VTInznmaEfE08FI1iauzNQwDwYDVR0TAQH/BAUwAwEB\n\
+             /zAbBgNVHREEFDASghBnb29kLmV4YW1wbGUuY29tMAoGCCqGSM49BAMCA0gAMEUC\n\
+             IDAxO711cZcpx6WzK3bnmeDEDmSESqlwKKbZfRRfBipFAiEA2wUwQ7YwPNtMi5IT\n\
+             j1Xtk5UUJFxFCwV1ddIRuSelJjM=\n\
+             -----END CERTIFICATE-----\n\
+             \0-----BEGIN PRIVATE KEY-----\n\
+             MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgVMDuhhWUgonCzRLp\n\
+             UHOKHysNfAs7wD8BGzbHF9t6ouyhRANCAAQZL3hIUu++HWWe7ICTrodbgpV0u5Cu\n\
+             NrmzS1wGyCmRQbAEqf8lft8xGYH+icVk+OpAFLkicMksNIlZvfenpYRg\n\
+             -----END PRIVATE KEY-----\n";
+
+const TARGETS: [(&str, Target, &[&str]); 7] = [
+    (
+        "secret",
+        targets::secret,
+        &[
+            CERTIFICATE,
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n\0-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+            "\0\0-----BEGIN X509 CRL-----\nMAA=\n-----END X509 CRL-----\n",
+        ],
+    ),
     (
         "annotation",
         targets::annotation,
