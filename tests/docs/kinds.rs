@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::assert_generated;
 
 /// Fields that make a Mapping unusable, because to ignore them would do harm.
-const REFUSED: &[&str] = &["shadow", "tls"];
+const REFUSED: &[&str] = &[];
 
 /// Each kind with the file of its types, and what an object of it needs.
 const KINDS: &[(&str, &str, &str)] = &[
