@@ -288,7 +288,6 @@ fn what_can_not_be_ignored_is_refused() {
         ("weight: many\n", "weight"),
         ("precedence: high\n", "precedence"),
         ("resolver: [a]\n", "resolver"),
-        ("shadow: true\n", "shadow"),
         ("rewrite: [a]\n", "rewrite"),
         ("regex_rewrite: {pattern: '(', substitution: ''}\n", "regex_rewrite.pattern"),
         ("regex_rewrite: {pattern: 'a', substitution: '\\1'}\n", "regex_rewrite.substitution"),
