@@ -39,7 +39,8 @@ impl FileIndex {
             | Event::Listed(_)
             | Event::Versioned(..)
             | Event::Pem(..)
-            | Event::Now(_) => {}
+            | Event::Now(_)
+            | Event::Observed(_) => {}
         }
     }
 }

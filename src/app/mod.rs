@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::{self, Admin, Health, Identity, Replication};
 use crate::controller::ControllerOutputs;
 use crate::controller::lead::Leadership;
-use crate::controller::rebuild::{self, Built, Outputs, Wanted};
+use crate::controller::rebuild::{self, Arrival, Built, Outputs, Wanted};
 use crate::controller::replicas::Replicas;
 use crate::model::service::Endpoints;
 use crate::proxy::{Proxy, ProxyOptions};
@@ -94,6 +94,7 @@ struct Gateway {
     endpoints: Reader<Endpoints>,
     admin: Arc<Admin>,
     proxy_options: ProxyOptions,
+    arrivals: mpsc::Sender<Arrival>,
     signals: Signals,
 }
 
@@ -125,7 +126,7 @@ impl Gateway {
         let in_cluster = matches!(source, Source::Cluster);
         let (wanted, wants) = watch::channel(Wanted::default());
         tasks.spawn("expiry", expiry::run(built.clone(), arrivals.clone()));
-        let wires = SourceWires { arrivals, wants };
+        let wires = SourceWires { arrivals: arrivals.clone(), wants };
         let started = sources::start(&settings, source, wires, &mut tasks).await?;
         if let Some(cluster) = started.cluster {
             let (builds, timings) = (built.clone(), Arc::clone(&timings));
@@ -165,6 +166,7 @@ impl Gateway {
             endpoints: endpoint_reader,
             admin,
             proxy_options,
+            arrivals,
             signals,
         })
     }
@@ -188,6 +190,8 @@ impl Gateway {
             Arc::new(move || health.is_ready()),
         )
         .context("no port for clients can be opened")?;
+        let observations = proxy.observations();
+        self.tasks.spawn("observations", observe::tell_observations(observations, self.arrivals));
         let metrics = proxy.metrics();
         self.admin.proxy_metrics.get_or_init(|| Arc::new(move || metrics.render()));
         self.health.set_listening();

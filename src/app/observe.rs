@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::forward::FileIndex;
-use crate::controller::rebuild::Built;
+use crate::controller::rebuild::{Arrival, Built};
 use crate::model::key::ObjectKey;
 use crate::model::object::Location;
 use crate::model::report::{Condition, Report};
+use crate::model::snapshot::Observations;
+use crate::source::Event;
 use crate::telemetry::timings::Timings;
 
 /// Runs until the rebuild loop ends. Reports go to the log where there is no status to write
@@ -34,6 +36,22 @@ pub(super) async fn run(
         last = built;
     }
     Ok(())
+}
+
+/// Tells the rebuild loop what serving finds out, so that the objects can say so. Runs until
+/// either ends.
+pub(super) async fn tell_observations(
+    mut observations: watch::Receiver<Arc<Observations>>,
+    arrivals: mpsc::Sender<Arrival>,
+) -> anyhow::Result<()> {
+    loop {
+        let observed = Arc::clone(&observations.borrow_and_update());
+        if arrivals.send(Event::Observed(observed).into()).await.is_err()
+            || observations.changed().await.is_err()
+        {
+            return Ok(());
+        }
+    }
 }
 
 /// What there is to say of one object.

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use crate::model::key::Kind;
 use crate::model::object::Object;
 use crate::model::secret::SecretState;
+use crate::model::snapshot::Observations;
 use crate::model::service::{EndpointSlice, Service};
 use crate::model::tls::SecretKey;
 use crate::model::written::PemSource;
@@ -185,4 +186,6 @@ pub enum Event {
     Pem(PemSource, Option<SecretState>),
     /// The time has come to tell something of a certificate; in seconds since 1970.
     Now(i64),
+    /// What those who serve have found out by now.
+    Observed(Arc<Observations>),
 }

@@ -167,6 +167,10 @@ impl Store {
                 self.changes.snapshot |= self.snapshot.now != now;
                 self.snapshot.now = now;
             }
+            Event::Observed(observations) => {
+                self.changes.snapshot |= self.snapshot.observations != observations;
+                self.snapshot.observations = observations;
+            }
         }
     }
 
