@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderValue;
@@ -20,9 +21,16 @@ use super::options::Limits;
 use super::service::{Service, build_service};
 use super::tunnel::Tunnel;
 use super::worker::Worker;
+use crate::model::policy::HttpPolicy;
 
 /// RFC 9113 section 3.4: what an HTTP/2 client with prior knowledge sends first.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// The least window of an HTTP/2 connection.
+const MIN_WINDOW: u32 = 65_535;
+
+/// Bytes of one HTTP/2 stream that wait for a slow client; hyper's own default.
+const MAX_SEND_BUFFER: usize = 400 * 1024;
 
 /// What the worker knows of a connection. Times are the worker's milliseconds.
 #[derive(Debug)]
@@ -34,6 +42,8 @@ pub(crate) struct Conn {
     pub(crate) local: SocketAddr,
     /// The client's address without its port, for headers.
     pub(crate) peer_value: HeaderValue,
+    /// Trusted proxies between the clients and us.
+    pub(crate) trusted_hops: u32,
     phase: Cell<Phase>,
     since: Cell<u64>,
     in_flight: Cell<u32>,
@@ -126,14 +136,15 @@ impl Conn {
     }
 
     /// Whether it has been waiting for too long.
-    fn overdue(&self, now: u64, limits: &Limits) -> bool {
+    fn overdue(&self, now: u64, limits: &Limits, idle: Option<Duration>) -> bool {
         let limit = match self.phase.get() {
-            Phase::New => limits.first_byte_timeout,
-            Phase::Head => limits.header_timeout,
-            Phase::Idle => limits.keep_alive_timeout,
-            Phase::Busy => return false,
+            Phase::New => Some(limits.first_byte_timeout.min(idle.unwrap_or(Duration::MAX))),
+            Phase::Head => Some(limits.header_timeout),
+            Phase::Idle => idle,
+            Phase::Busy => None,
         };
-        u128::from(now.saturating_sub(self.since.get())) > limit.as_millis()
+        let since = u128::from(now.saturating_sub(self.since.get()));
+        limit.is_some_and(|limit| since > limit.as_millis())
     }
 }
 
@@ -166,9 +177,9 @@ impl Connections {
         }
     }
 
-    /// Closes those that have been waiting for too long.
-    pub(crate) fn sweep(&self, now: u64, limits: &Limits) {
-        for conn in self.entries.borrow().iter().filter(|conn| conn.overdue(now, limits)) {
+    /// Closes those that have been waiting for too long; `idle` is the limit without a request.
+    pub(crate) fn sweep(&self, now: u64, limits: &Limits, idle: Option<Duration>) {
+        for conn in self.entries.borrow().iter().filter(|conn| conn.overdue(now, limits, idle)) {
             if let Some(abort) = conn.abort.borrow().as_ref() {
                 abort.abort();
             }
@@ -208,6 +219,7 @@ pub(crate) fn start(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
         peer: SocketAddr::new(ip, peer.port()),
         local,
         peer_value,
+        trusted_hops: trusted_hops(worker, local.port()),
         phase: Cell::new(Phase::New),
         since: Cell::new(worker.timers.coarse()),
         in_flight: Cell::new(0),
@@ -228,6 +240,15 @@ pub(crate) fn start(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
         }
     });
     *conn.abort.borrow_mut() = Some(task.abort_handle());
+}
+
+/// What the Listener of a port says of proxies before us.
+fn trusted_hops(worker: &Worker, port: u16) -> u32 {
+    let mut tables = worker.tables.borrow_mut();
+    let listeners = &tables.get().config().listeners;
+    // Tests listen on any port.
+    let listener = listeners.iter().find(|listener| listener.port == port);
+    listener.or(listeners.first()).map_or(0, |listener| listener.trusted_hops)
 }
 
 /// Takes a connection off the worker's list however its task ends.
@@ -279,10 +300,11 @@ async fn serve(conn: &Rc<Conn>, stream: TcpStream, ahead: Bytes, protocol: Proto
     let worker = &conn.worker;
     let io = ClientIo::new(stream, ahead, Rc::clone(conn));
     let service = build_service(worker, conn);
+    let policy = worker.policy();
     // Errors are the client's: what it had to be told it has been told.
     let _ = match protocol {
         Protocol::Http1 => {
-            let connection = worker.http1.serve_connection(io, service);
+            let connection = policy.http1.serve_connection(io, service);
             let mut draining = Draining { connection, conn, told: false };
             let served = (&mut draining).await;
             let tunnel = conn.tunnel.borrow_mut().take();
@@ -295,7 +317,7 @@ async fn serve(conn: &Rc<Conn>, stream: TcpStream, ahead: Bytes, protocol: Proto
         Protocol::Http2 => {
             conn.framed.set(true);
             conn.enter(Phase::Idle, worker.timers.coarse());
-            let connection = worker.http2.serve_connection(io, service);
+            let connection = policy.http2.serve_connection(io, service);
             Draining { connection, conn, told: false }.await
         }
     };
@@ -352,28 +374,34 @@ impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
 
 /// hyper's HTTP/1.1 server with our limits. Its own head timer stays off: it would be a timer a
 /// request, and would end idle connections as well; the worker's sweep does both.
-pub(crate) fn build_http1(limits: &Limits) -> http1::Builder {
+pub(crate) fn build_http1(limits: &Limits, policy: &HttpPolicy) -> http1::Builder {
+    let head = policy.max_request_head;
     let mut builder = http1::Builder::new();
     builder
         .header_read_timeout(None)
         .max_headers(limits.headers)
-        .max_header_size(limits.header_bytes)
+        .max_header_size(head)
+        .title_case_headers(policy.proper_case)
         // A client that closes its half is taken to be gone, as Envoy does: one that went away
         // looks the same, and must not keep an upstream busy.
         .half_close(false)
-        .max_buf_size(limits.header_bytes.max(8 * 1024) + 4 * 1024);
+        .max_buf_size(head.max(8 * 1024) + 4 * 1024);
     builder
 }
 
 /// hyper's HTTP/2 server with our limits.
-pub(crate) fn build_http2(limits: &Limits) -> http2::Builder<LocalExecutor> {
+pub(crate) fn build_http2(limits: &Limits, policy: &HttpPolicy) -> http2::Builder<LocalExecutor> {
+    let head = u32::try_from(policy.max_request_head).unwrap_or(u32::MAX);
+    let buffer = u32::try_from(policy.buffer_limit).unwrap_or(u32::MAX);
     let mut builder = http2::Builder::new(LocalExecutor);
     builder
         // RFC 8441; which route allows what is asked later.
         .enable_connect_protocol()
         .max_concurrent_streams(limits.h2_streams)
-        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
-        .initial_stream_window_size(limits.h2_window)
-        .initial_connection_window_size(limits.h2_window);
+        .max_header_list_size(head)
+        .initial_stream_window_size(limits.h2_window.min(buffer))
+        // RFC 9113 section 6.9.2: the connection's can't be less.
+        .initial_connection_window_size(limits.h2_window.min(buffer.max(MIN_WINDOW)))
+        .max_send_buf_size(MAX_SEND_BUFFER.min(policy.buffer_limit));
     builder
 }

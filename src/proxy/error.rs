@@ -1,6 +1,7 @@
 //! Why the gateway answers itself: the closed set of failures, with their status, text and flag.
 
 use std::fmt;
+use std::io;
 
 use http::StatusCode;
 
@@ -69,6 +70,18 @@ pub(crate) enum Failure {
     /// An upgrade that no route allows.
     #[error("upgrade refused")]
     Upgrade,
+    /// The client's address (Envoy's RBAC filter).
+    #[error("RBAC: access denied")]
+    Address,
+    /// The path has an encoded slash, where that is refused.
+    #[error("bad path: encoded slash")]
+    EscapedSlash,
+    /// A header's name has an underscore, where that is refused.
+    #[error("a header's name has an underscore")]
+    Underscore,
+    /// The body is larger than what is read whole.
+    #[error("Payload Too Large")]
+    TooLarge,
     /// No route takes the request.
     #[error("no route")]
     NoRoute,
@@ -109,10 +122,15 @@ impl Failure {
     pub(crate) fn status(self) -> StatusCode {
         match self {
             Self::Http10 => StatusCode::UPGRADE_REQUIRED,
-            Self::BadPath | Self::BadHost | Self::RequestBody => StatusCode::BAD_REQUEST,
+            Self::BadPath
+            | Self::BadHost
+            | Self::RequestBody
+            | Self::EscapedSlash
+            | Self::Underscore => StatusCode::BAD_REQUEST,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TransferCoding => StatusCode::NOT_IMPLEMENTED,
             Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Upgrade => StatusCode::FORBIDDEN,
+            Self::Upgrade | Self::Address => StatusCode::FORBIDDEN,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::NoHealthyUpstream
             | Self::NameNotResolved
@@ -128,8 +146,14 @@ impl Failure {
     /// The flag for the access log.
     pub(crate) fn flag(self) -> Option<Flag> {
         Some(match self {
-            Self::Http10 | Self::Connect | Self::Upgrade => return None,
-            Self::BadPath | Self::BadHost | Self::TransferCoding => Flag::DownstreamProtocol,
+            Self::Http10 | Self::Connect | Self::Upgrade | Self::Address | Self::TooLarge => {
+                return None;
+            }
+            Self::BadPath
+            | Self::BadHost
+            | Self::TransferCoding
+            | Self::EscapedSlash
+            | Self::Underscore => Flag::DownstreamProtocol,
             Self::RequestBody => Flag::DownstreamReset,
             Self::NoRoute => Flag::NoRoute,
             Self::NoHealthyUpstream | Self::NameNotResolved => Flag::NoHealthyUpstream,
@@ -151,6 +175,10 @@ impl Failure {
             Self::RequestBody => "downstream_body_incomplete",
             Self::Connect => "connect_refused",
             Self::Upgrade => "upgrade_failed",
+            Self::Address => "rbac_access_denied",
+            Self::EscapedSlash => "path_normalization_failed{encoded_slash}",
+            Self::Underscore => "http.unexpected_underscore",
+            Self::TooLarge => "request_payload_too_large",
             Self::NoRoute => "route_not_found",
             Self::NoHealthyUpstream => "no_healthy_upstream",
             Self::NameNotResolved => "no_healthy_upstream{name_not_resolved}",
@@ -167,7 +195,12 @@ impl Failure {
     pub(crate) fn closes(self) -> bool {
         matches!(
             self,
-            Self::Http10 | Self::BadHost | Self::TransferCoding | Self::RequestBody | Self::Connect
+            Self::Http10
+                | Self::BadHost
+                | Self::TransferCoding
+                | Self::RequestBody
+                | Self::Connect
+                | Self::TooLarge
         )
     }
 }
@@ -177,6 +210,8 @@ impl Failure {
 pub(crate) enum BodyError {
     /// The other side's connection.
     Transport(hyper::Error),
+    /// The compression's.
+    Coding(io::Error),
     /// The request's time is over.
     Expired(Failure),
     /// The response has ended; what is left of the request is not wanted.
@@ -187,6 +222,7 @@ impl fmt::Display for BodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Transport(error) => write!(f, "transport: {error}"),
+            Self::Coding(error) => write!(f, "compression: {error}"),
             Self::Expired(failure) => failure.fmt(f),
             Self::Finished => f.write_str("the response has ended before its request"),
         }
@@ -197,6 +233,7 @@ impl std::error::Error for BodyError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Transport(error) => Some(error),
+            Self::Coding(error) => Some(error),
             Self::Expired(failure) => Some(failure),
             Self::Finished => None,
         }

@@ -3,24 +3,28 @@
 //! ```text
 //! server ─ worker (one thread, one accept queue, one pool) ─ connection ─ service
 //!                                                                          │
-//!     filters: record ► strict ► forwarded ► dispatch ─┬─ the gateway's own answers
-//!                                                      └─ forward ► upstream (resolve, pool)
+//!     filters: record ► compress ► strict ► forwarded ► admit ► dispatch ─┬─ own answers
+//!                                                                         └─ forward ► upstream (resolve, pool)
 //! ```
 //!
 //! Nothing on a request's path is shared between workers but the published values.
 
 mod access_log;
 mod body;
+mod coding;
 mod connection;
+mod cors;
 mod dispatch;
 mod drain;
 mod error;
 mod exchange;
 mod filters;
 mod forward;
+mod gather;
 mod io;
 mod log_format;
 mod options;
+mod policy;
 mod server;
 mod service;
 mod timer;
