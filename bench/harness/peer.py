@@ -1,5 +1,6 @@
 """A peer: a folder of bench/peers with `peer.toml` and the templates that it names."""
 
+import contextlib
 import http.client
 import re
 import shutil
@@ -44,13 +45,14 @@ class Peer:
         found = re.search(r"\d+\.\d+\.\d+", done.stdout + done.stderr)
         return found.group() if found else "unknown"
 
-    def start(self, services, routes, cores):
-        """Writes the configuration and starts the program; see `Running`."""
+    def start(self, services, routes, cores, more=None):
+        """Writes the configuration and starts the program; see `Running`. Templates may name the
+        values of `more` as well."""
         directory = WORK / f"{self.name}-{len(routes)}"
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
         values = {"dir": directory, "listen": free_port(), "admin": free_port()}
-        values |= self.spec.get("variables", {})
+        values |= self.spec.get("variables", {}) | (more or {})
         values |= self._lists(services, routes, values)
         self._write_files(directory, routes, values)
         command = [self.program, *(fill(word, values) for word in self.spec["arguments"])]
@@ -90,6 +92,15 @@ class Running:
         self.admin_port = values["admin"]
         self.started = started
 
+    def wait_open(self):
+        """Waits until it listens."""
+        while time.monotonic() < self.started + START_TIMEOUT_SECONDS and self.tree.running():
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return
+            time.sleep(0.01)
+        self._give_up("isn't listening")
+
     def wait_for(self, address, port, path):
         """Waits for a 200; seconds since the start."""
         while time.monotonic() < self.started + START_TIMEOUT_SECONDS:
@@ -98,8 +109,11 @@ class Running:
             if get(address, port, path)[0] == 200:
                 return time.monotonic() - self.started
             time.sleep(0.005)
+        self._give_up(f"doesn't answer {path}")
+
+    def _give_up(self, what):
         log = self.tree.log_path.read_text(encoding="utf-8", errors="replace")
-        raise RuntimeError(f"{self.peer.name} doesn't answer {path}:\n{log[-2000:]}")
+        raise RuntimeError(f"{self.peer.name} {what}:\n{log[-2000:]}")
 
 
 def get(address, port, path):

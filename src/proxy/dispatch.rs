@@ -98,6 +98,7 @@ fn answer_itself(inbound: &Inbound, leg: &Leg) -> Response<ResponseBody> {
     exchange.details.set("direct_response");
     let wanted = &leg.route.response_headers;
     if !wanted.is_empty() {
+        exchange.status.set(response.status().as_u16());
         let values = RequestValues {
             exchange,
             request: Some(&inbound.head.headers),

@@ -93,7 +93,7 @@ pub(crate) enum Failure {
     NameNotResolved,
     /// No address could be connected to.
     #[error(
-        "upstream connect error or disconnect/reset before headers. reset reason: connection failure"
+        "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure"
     )]
     ConnectFailure,
     /// Connecting took longer than the cluster's limit.

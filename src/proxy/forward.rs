@@ -24,6 +24,7 @@ use crate::model::config::Leg;
 use crate::model::route::{Action, Forward, HostRewrite, Route};
 use crate::routing::rewrite_path;
 
+const ORIGINAL_HOST: HeaderName = HeaderName::from_static("x-envoy-original-host");
 const ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path");
 const EXPECTED_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
 /// Where Linkerd's proxy beside us should send it.
@@ -119,11 +120,9 @@ fn prepare(
         HostRewrite::Keep => {}
         HostRewrite::Literal(host) => {
             let value = HeaderValue::from_str(host).map_err(|_| Failure::BadHost)?;
-            head.headers.insert(header::HOST, value);
+            rewrite_host(&mut head.headers, value);
         }
-        HostRewrite::Upstream => {
-            head.headers.insert(header::HOST, target.host.clone());
-        }
+        HostRewrite::Upstream => rewrite_host(&mut head.headers, target.host.clone()),
     }
     if route.policy.linkerd_headers == Some(true)
         && let Ok(value) = HeaderValue::try_from(forward.cluster.upstream.authority())
@@ -155,6 +154,12 @@ fn rewrite(
     let path = PathAndQuery::try_from(text).map_err(|_| Failure::BadPath)?;
     head.uri = Uri::from(path);
     Ok(())
+}
+
+fn rewrite_host(headers: &mut HeaderMap, host: HeaderValue) {
+    if let Some(original) = headers.insert(header::HOST, host) {
+        headers.insert(ORIGINAL_HOST, original);
+    }
 }
 
 /// One way of framing, made anew: a length if the client gave one, else chunks.
@@ -225,6 +230,8 @@ fn edit_response(
     if wanted.is_empty() {
         return;
     }
+    // For `%RESPONSE_CODE%`.
+    exchange.status.set(response.status().as_u16());
     let values = RequestValues { exchange, request, response: Some(response.headers()) };
     let rendered = edits::render(wanted, &values);
     edits::apply(wanted, rendered, response.headers_mut());
