@@ -6,8 +6,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Condvar, Mutex, RwLock};
 
 /// The writing end. There is one for each value.
 #[derive(Debug)]
@@ -30,13 +31,18 @@ pub struct Reader<T> {
 struct Cell<T> {
     generation: AtomicU64,
     value: RwLock<Arc<T>>,
+    /// For those few who wait for a newer value instead of looking at each request.
+    news: (Mutex<()>, Condvar),
 }
 
 /// Both ends of a new value.
 pub fn channel<T>(first: T) -> (Publisher<T>, Reader<T>) {
     let value = Arc::new(first);
-    let cell =
-        Arc::new(Cell { generation: AtomicU64::new(0), value: RwLock::new(Arc::clone(&value)) });
+    let cell = Arc::new(Cell {
+        generation: AtomicU64::new(0),
+        value: RwLock::new(Arc::clone(&value)),
+        news: Default::default(),
+    });
     (
         Publisher { cell: Arc::clone(&cell), retired: Mutex::default() },
         Reader { cell, seen: 0, value },
@@ -53,6 +59,10 @@ impl<T> Publisher<T> {
         // with the reader's Acquire.
         let generation = self.cell.generation.fetch_add(1, Ordering::Release) + 1;
         drop(current);
+        let (lock, news) = &self.cell.news;
+        // Under its lock, so that nobody looks before and sleeps after.
+        drop(lock.lock());
+        news.notify_all();
         let mut retired = self.retired.lock();
         retired.push(old);
         retired.retain(|value| Arc::strong_count(value) > 1);
@@ -69,6 +79,18 @@ impl<T> Reader<T> {
             self.value = Arc::clone(&current);
         }
         &self.value
+    }
+
+    /// Waits until there is a newer value than [`Reader::get`] gave last, for at most `limit`.
+    /// Blocks its thread. Returns whether there is one.
+    pub fn wait(&self, limit: Duration) -> bool {
+        let is_news = || self.cell.generation.load(Ordering::Acquire) != self.seen;
+        let (lock, news) = &self.cell.news;
+        let mut guard = lock.lock();
+        if !is_news() {
+            news.wait_for(&mut guard, limit);
+        }
+        is_news()
     }
 
     /// The generation of the value that [`Reader::get`] gave last; 0 is the first value.
@@ -105,6 +127,19 @@ mod tests {
         assert!(first.upgrade().is_some(), "the publisher still holds it");
         publisher.publish(Arc::new(2));
         assert!(first.upgrade().is_none(), "nobody read it any more");
+    }
+
+    #[test]
+    fn who_waits_is_woken() {
+        let (publisher, mut reader) = channel(0);
+        assert!(!reader.wait(Duration::ZERO), "nothing is newer than the first value");
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| while !reader.wait(Duration::from_secs(10)) {});
+            publisher.publish(Arc::new(1));
+            waiting.join().unwrap();
+        });
+        assert_eq!(**reader.get(), 1);
+        assert!(!reader.wait(Duration::ZERO), "it has been seen");
     }
 
     #[test]

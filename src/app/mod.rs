@@ -16,7 +16,6 @@ mod observe;
 mod sources;
 mod tasks;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -169,19 +168,18 @@ impl Gateway {
             () = self.signals.next() => return Ok(()),
         }
         let health = Arc::clone(&self.health);
-        let listen = SocketAddr::new(self.settings.listen_address, self.settings.http_port);
         let proxy = Proxy::start(
             self.proxy_options,
             self.tables,
             self.endpoints,
             Arc::new(move || health.is_ready()),
         )
-        .with_context(|| format!("the port {listen} can't be opened"))?;
+        .context("no port for clients can be opened")?;
         let metrics = proxy.metrics();
         self.admin.proxy_metrics.get_or_init(|| Arc::new(move || metrics.render()));
         self.health.set_listening();
         tracing::info!(
-            address = %listen,
+            addresses = ?proxy.local_addrs(),
             admin = %self.settings.admin,
             routes = self.built.borrow().build.config.groups.len(),
             "ready"
@@ -249,7 +247,6 @@ fn proxy_options(settings: &Settings, in_cluster: bool) -> ProxyOptions {
     ProxyOptions {
         workers: settings.workers,
         listen_address: settings.listen_address,
-        http_port: settings.http_port,
         static_names: settings.static_names.clone(),
         // In a cluster its DNS knows better.
         services_by_name: !in_cluster,

@@ -17,6 +17,7 @@ pub mod policy;
 pub mod regex;
 pub mod report;
 pub mod route;
+pub mod secret;
 pub mod service;
 pub mod snapshot;
 pub mod template;

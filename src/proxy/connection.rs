@@ -1,4 +1,5 @@
-//! A client's connection: which protocol it speaks, how long it may be silent, how it ends.
+//! A client's connection: what is known of it, how long it may be silent, how it speaks HTTP, how
+//! it ends.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -8,20 +9,22 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use http::HeaderValue;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
-use super::io::{ClientIo, has_arrived};
+use super::io::{ClientIo, Transport};
 use super::options::Limits;
+use super::port::Port;
 use super::service::{Service, build_service};
+use super::tls::Session;
 use super::tunnel::Tunnel;
 use super::worker::Worker;
 use crate::model::policy::HttpPolicy;
+use crate::telemetry::listeners::Refusal;
 
 /// RFC 9113 section 3.4: what an HTTP/2 client with prior knowledge sends first.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -35,7 +38,11 @@ const MAX_SEND_BUFFER: usize = 400 * 1024;
 /// What the worker knows of a connection. Times are the worker's milliseconds.
 #[derive(Debug)]
 pub(crate) struct Conn {
-    worker: Rc<Worker>,
+    pub(super) worker: Rc<Worker>,
+    /// The port that it came by.
+    pub(crate) port: Rc<Port>,
+    /// Its TLS, where it has any.
+    pub(crate) tls: Option<Session>,
     /// The client's address.
     pub(crate) peer: SocketAddr,
     /// Our address towards the client.
@@ -50,26 +57,130 @@ pub(crate) struct Conn {
     framed: Cell<bool>,
     leaving: Cell<bool>,
     waker: RefCell<Option<Waker>>,
-    abort: RefCell<Option<AbortHandle>>,
-    slot: Cell<Option<usize>>,
+    pub(super) abort: RefCell<Option<AbortHandle>>,
+    /// Its place in the worker's list.
+    pub(super) slot: Cell<Option<usize>>,
+    /// How long a tunnel may be silent.
+    idle: Cell<Option<Duration>>,
+    /// It has been closed for its silence.
+    pub(super) idled: Cell<bool>,
     /// What it is switched to when its answer is written.
     pub(crate) tunnel: RefCell<Option<Box<Tunnel>>>,
 }
 
+/// What is known of a connection before anything is read of it, or after more has been read.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// The client's address.
+    pub(super) peer: SocketAddr,
+    /// What it connected to.
+    pub(super) local: SocketAddr,
+    /// Its TLS.
+    pub(super) tls: Option<Session>,
+}
+
 /// What a connection is waiting for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     /// Its first byte.
     New,
+    /// The end of what comes before HTTP: the PROXY protocol's header, the TLS handshake.
+    Handshake,
     /// The rest of a head.
     Head,
     /// The end of a request.
     Busy,
     /// The next request.
     Idle,
+    /// The end of a stream of bytes.
+    Tunnel,
 }
 
 impl Conn {
+    /// A new one, not in the worker's list yet. `None` for an address that no header can hold.
+    pub(super) fn new(worker: &Rc<Worker>, port: &Rc<Port>, known: Known) -> Option<Self> {
+        let ip = known.peer.ip().to_canonical();
+        Some(Self {
+            worker: Rc::clone(worker),
+            port: Rc::clone(port),
+            tls: known.tls,
+            peer: SocketAddr::new(ip, known.peer.port()),
+            local: SocketAddr::new(known.local.ip().to_canonical(), known.local.port()),
+            peer_value: HeaderValue::from_str(&ip.to_string()).ok()?,
+            trusted_hops: port.listener(worker).map_or(0, |listener| listener.trusted_hops),
+            phase: Cell::new(Phase::New),
+            since: Cell::new(worker.timers.coarse()),
+            in_flight: Cell::new(0),
+            framed: Cell::new(false),
+            leaving: Cell::new(false),
+            waker: RefCell::default(),
+            abort: RefCell::default(),
+            slot: Cell::new(None),
+            idle: Cell::new(None),
+            idled: Cell::new(false),
+            tunnel: RefCell::default(),
+        })
+    }
+
+    /// Takes over what the same connection was before more was known of it.
+    pub(super) fn inherit(&self, old: &Self) {
+        self.leaving.set(old.leaving.get());
+        *self.abort.borrow_mut() = old.abort.take();
+    }
+
+    /// How its client reached it: `https` where it was TLS that was ended here.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// From here on bytes are passed on as they are; `idle` is how long none may move.
+    pub(super) fn begin_tunnel(&self, idle: Option<Duration>) {
+        self.idle.set(idle);
+        self.enter(Phase::Tunnel, self.worker.timers.coarse());
+    }
+
+    /// A byte has moved through a tunnel.
+    pub(super) fn touch(&self) {
+        self.since.set(self.worker.timers.coarse());
+    }
+
+    /// What comes before HTTP begins or has ended.
+    pub(super) fn begin(&self, phase: Phase) {
+        self.enter(phase, self.worker.timers.coarse());
+    }
+
+    /// Ends it without a word.
+    pub(super) fn cut(&self) {
+        if let Some(abort) = self.abort.borrow().as_ref() {
+            abort.abort();
+        }
+    }
+
+    /// Ends it for having been silent.
+    pub(super) fn cut_overdue(&self) {
+        match self.phase.get() {
+            Phase::Handshake => self.port.stats.refused(Refusal::Timeout),
+            Phase::Tunnel => self.idled.set(true),
+            Phase::New | Phase::Head | Phase::Busy | Phase::Idle => {}
+        }
+        self.cut();
+    }
+
+    /// How many of its requests are in flight.
+    pub(super) fn requests_in_flight(&self) -> u32 {
+        self.in_flight.get()
+    }
+
+    /// See [`Connections::drain`](super::connections::Connections::drain).
+    pub(super) fn drain(&self, silent_since: u64) {
+        if self.framed.get() || (self.is_waiting() && self.since.get() < silent_since) {
+            self.leaving.set(true);
+        }
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
     /// A byte has come from the client.
     pub(crate) fn arrived(&self) {
         // HTTP/2's frames come at any time, and need not be a request's.
@@ -98,7 +209,7 @@ impl Conn {
     /// Whether its answers have to say that it ends: HTTP/1.1's way to part without losing the
     /// request that is on its way. HTTP/2 has GOAWAY.
     pub(crate) fn says_close(&self) -> bool {
-        self.worker.connections.draining.get() && !self.framed.get()
+        (self.worker.connections.is_draining() || self.port.draining.get()) && !self.framed.get()
     }
 
     fn enter(&self, phase: Phase, now: u64) {
@@ -117,7 +228,7 @@ impl Conn {
     }
 
     /// Returns when it is to end.
-    async fn left(&self) {
+    pub(super) async fn left(&self) {
         poll_fn(|cx| {
             if self.leaving.get() {
                 return Poll::Ready(());
@@ -135,133 +246,18 @@ impl Conn {
         }
     }
 
-    /// Whether it has been waiting for too long.
-    fn overdue(&self, now: u64, limits: &Limits, idle: Option<Duration>) -> bool {
+    /// Whether it has been waiting for too long; `idle` is the limit without a request.
+    pub(super) fn overdue(&self, now: u64, limits: &Limits, idle: Option<Duration>) -> bool {
         let limit = match self.phase.get() {
             Phase::New => Some(limits.first_byte_timeout.min(idle.unwrap_or(Duration::MAX))),
+            Phase::Handshake => Some(limits.handshake_timeout),
             Phase::Head => Some(limits.header_timeout),
             Phase::Idle => idle,
+            Phase::Tunnel => self.idle.get(),
             Phase::Busy => None,
         };
         let since = u128::from(now.saturating_sub(self.since.get()));
         limit.is_some_and(|limit| since > limit.as_millis())
-    }
-}
-
-/// A worker's connections.
-#[derive(Debug, Default)]
-pub(crate) struct Connections {
-    entries: RefCell<Vec<Rc<Conn>>>,
-    /// All are to end, also those that are still to come.
-    draining: Cell<bool>,
-}
-
-impl Connections {
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        self.entries.borrow().len()
-    }
-
-    fn insert(&self, conn: &Rc<Conn>) {
-        let mut entries = self.entries.borrow_mut();
-        conn.slot.set(Some(entries.len()));
-        entries.push(Rc::clone(conn));
-    }
-
-    fn remove(&self, conn: &Conn) {
-        let Some(slot) = conn.slot.take() else { return };
-        let mut entries = self.entries.borrow_mut();
-        entries.swap_remove(slot);
-        if let Some(moved) = entries.get(slot) {
-            moved.slot.set(Some(slot));
-        }
-    }
-
-    /// Closes those that have been waiting for too long; `idle` is the limit without a request.
-    pub(crate) fn sweep(&self, now: u64, limits: &Limits, idle: Option<Duration>) {
-        for conn in self.entries.borrow().iter().filter(|conn| conn.overdue(now, limits, idle)) {
-            if let Some(abort) = conn.abort.borrow().as_ref() {
-                abort.abort();
-            }
-        }
-    }
-
-    /// How many requests are in flight.
-    pub(crate) fn in_flight(&self) -> u32 {
-        self.entries.borrow().iter().map(|conn| conn.in_flight.get()).sum()
-    }
-
-    /// Ends each after its requests in flight: GOAWAY, or `connection: close` with the next
-    /// answer, since the next request may be on its way. Those of HTTP/1.1 that have been waiting
-    /// for a request since before `silent_since` end at once.
-    pub(crate) fn drain(&self, silent_since: u64) {
-        self.draining.set(true);
-        for conn in self.entries.borrow().iter() {
-            if conn.framed.get() || (conn.is_waiting() && conn.since.get() < silent_since) {
-                conn.leaving.set(true);
-            }
-            if let Some(waker) = conn.waker.borrow_mut().take() {
-                waker.wake();
-            }
-        }
-    }
-}
-
-/// Takes a connection in and serves it on a task of its own.
-pub(crate) fn start(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
-    // Small responses must not wait for the client's acknowledgement.
-    let _ = stream.set_nodelay(true);
-    let Ok(local) = stream.local_addr() else { return };
-    let ip = peer.ip().to_canonical();
-    let Ok(peer_value) = HeaderValue::from_str(&ip.to_string()) else { return };
-    let conn = Rc::new(Conn {
-        worker: Rc::clone(worker),
-        peer: SocketAddr::new(ip, peer.port()),
-        local,
-        peer_value,
-        trusted_hops: trusted_hops(worker, local.port()),
-        phase: Cell::new(Phase::New),
-        since: Cell::new(worker.timers.coarse()),
-        in_flight: Cell::new(0),
-        framed: Cell::new(false),
-        leaving: Cell::new(false),
-        waker: RefCell::default(),
-        abort: RefCell::default(),
-        slot: Cell::new(None),
-        tunnel: RefCell::default(),
-    });
-    worker.connections.insert(&conn);
-    worker.stats.downstream.connection_opened();
-    let guard = Open(Rc::clone(&conn));
-    let task = tokio::task::spawn_local(async move {
-        let conn = &guard.0;
-        if let Some((stream, ahead, protocol)) = sniff(stream, conn).await {
-            serve(conn, stream, ahead, protocol).await;
-        }
-    });
-    *conn.abort.borrow_mut() = Some(task.abort_handle());
-}
-
-/// What the Listener of a port says of proxies before us.
-fn trusted_hops(worker: &Worker, port: u16) -> u32 {
-    let mut tables = worker.tables.borrow_mut();
-    let listeners = &tables.get().config().listeners;
-    // Tests listen on any port.
-    let listener = listeners.iter().find(|listener| listener.port == port);
-    listener.or(listeners.first()).map_or(0, |listener| listener.trusted_hops)
-}
-
-/// Takes a connection off the worker's list however its task ends.
-#[derive(Debug)]
-struct Open(Rc<Conn>);
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        // It would keep the connection, which keeps it.
-        let tunnel = self.0.tunnel.borrow_mut().take();
-        drop(tunnel);
-        self.0.worker.connections.remove(&self.0);
-        self.0.worker.stats.downstream.connection_closed();
     }
 }
 
@@ -272,33 +268,58 @@ enum Protocol {
 }
 
 /// Reads until it is clear which protocol this is. The worker's sweep bounds the time.
-async fn sniff(mut stream: TcpStream, conn: &Conn) -> Option<(TcpStream, Bytes, Protocol)> {
-    let mut ahead = BytesMut::with_capacity(2048);
-    tokio::select! {
-        biased;
-        first = stream.readable() => first.ok()?,
-        () = conn.left() => if !has_arrived(&stream) {
-            return None;
-        },
-    }
+async fn sniff(stream: &mut Transport, conn: &Conn, ahead: &mut BytesMut) -> Option<Protocol> {
     loop {
-        if stream.read_buf(&mut ahead).await.ok()? == 0 {
+        let length = ahead.len().min(PREFACE.len());
+        if ahead[..length] != PREFACE[..length] {
+            return Some(Protocol::Http1);
+        }
+        if length == PREFACE.len() {
+            return Some(Protocol::Http2);
+        }
+        if ahead.is_empty() {
+            ahead.reserve(2048);
+            tokio::select! {
+                biased;
+                read = stream.read_buf(ahead) => if read.ok()? == 0 {
+                    return None;
+                },
+                () = conn.left() => {
+                    // What has arrived is answered before it ends.
+                    if !stream.has_arrived() || stream.read_buf(ahead).await.ok()? == 0 {
+                        return None;
+                    }
+                }
+            }
+        } else if stream.read_buf(ahead).await.ok()? == 0 {
             return None;
         }
         conn.arrived();
-        let length = ahead.len().min(PREFACE.len());
-        if ahead[..length] != PREFACE[..length] {
-            return Some((stream, ahead.freeze(), Protocol::Http1));
-        }
-        if length == PREFACE.len() {
-            return Some((stream, ahead.freeze(), Protocol::Http2));
-        }
     }
 }
 
-async fn serve(conn: &Rc<Conn>, stream: TcpStream, ahead: Bytes, protocol: Protocol) {
+/// The protocol that a client has chosen in TLS, if it has.
+fn negotiated(stream: &Transport) -> Option<Protocol> {
+    let Transport::Tls(stream) = stream else { return None };
+    match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => Some(Protocol::Http2),
+        Some(b"http/1.1" | b"http/1.0") => Some(Protocol::Http1),
+        _ => None,
+    }
+}
+
+/// Speaks HTTP until the connection ends. `ahead` has been read already.
+pub(super) async fn serve(conn: &Rc<Conn>, mut stream: Transport, mut ahead: BytesMut) {
     let worker = &conn.worker;
-    let io = ClientIo::new(stream, ahead, Rc::clone(conn));
+    let _open = HttpOpen::new(worker);
+    let protocol = match negotiated(&stream) {
+        Some(protocol) => protocol,
+        None => match sniff(&mut stream, conn, &mut ahead).await {
+            Some(protocol) => protocol,
+            None => return,
+        },
+    };
+    let io = ClientIo::new(stream, ahead.freeze(), Rc::clone(conn));
     let service = build_service(worker, conn);
     let policy = worker.policy();
     // Errors are the client's: what it had to be told it has been told.
@@ -317,10 +338,36 @@ async fn serve(conn: &Rc<Conn>, stream: TcpStream, ahead: Bytes, protocol: Proto
         Protocol::Http2 => {
             conn.framed.set(true);
             conn.enter(Phase::Idle, worker.timers.coarse());
-            let connection = policy.http2.serve_connection(io, service);
+            let connection = http2_of(conn, &policy.http2).serve_connection(io, service);
             Draining { connection, conn, told: false }.await
         }
     };
+}
+
+/// How HTTP/2 is served on the connection's port.
+fn http2_of(conn: &Conn, builder: &http2::Builder<LocalExecutor>) -> http2::Builder<LocalExecutor> {
+    let mut builder = builder.clone();
+    let listener = conn.port.listener(&conn.worker);
+    if let Some(streams) = listener.and_then(|listener| listener.max_concurrent_streams) {
+        builder.max_concurrent_streams(streams);
+    }
+    builder
+}
+
+/// Counts an HTTP connection for as long as it is open.
+struct HttpOpen(Rc<Worker>);
+
+impl HttpOpen {
+    fn new(worker: &Rc<Worker>) -> Self {
+        worker.stats.downstream.connection_opened();
+        Self(Rc::clone(worker))
+    }
+}
+
+impl Drop for HttpOpen {
+    fn drop(&mut self) {
+        self.0.stats.downstream.connection_closed();
+    }
 }
 
 /// A hyper connection that ends gracefully when its worker drains.

@@ -142,7 +142,8 @@ fn may_upgrade(inbound: &mut Inbound, leg: &Leg) -> bool {
 fn answer_redirect(inbound: &Inbound, leg: &Leg, redirect: &Redirect) -> Response<ResponseBody> {
     let uri = &inbound.head.uri;
     let matched = &leg.route.matches.path;
-    let location = redirect_location(redirect, matched, "http", uri.path(), uri.query());
+    let scheme = inbound.exchange.conn.scheme();
+    let location = redirect_location(redirect, matched, scheme, uri.path(), uri.query());
     let mut response = Response::new(ResponseBody::text(""));
     *response.status_mut() = redirect.status;
     if let Ok(location) = HeaderValue::try_from(location) {

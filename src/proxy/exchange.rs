@@ -40,6 +40,8 @@ pub(crate) struct Exchange {
     pub(crate) started: Instant,
     /// When it began, for people.
     pub(crate) wall: SystemTime,
+    /// It is a request; else a connection that is passed on as bytes.
+    pub(crate) is_http: bool,
     /// The request's protocol.
     pub(crate) version: Version,
     /// The request's method.
@@ -99,6 +101,7 @@ impl Exchange {
             coding: Cell::new(None),
             started,
             wall: SystemTime::now(),
+            is_http: true,
             version: head.version,
             method: head.method.clone(),
             uri: RefCell::new(head.uri.clone()),
@@ -122,6 +125,12 @@ impl Exchange {
             tunnel: RefCell::default(),
             timing: Timing::new(now, Some(worker.options.limits.stream_idle_timeout)),
         }
+    }
+
+    /// Begins one that is no HTTP: a connection that is passed on as bytes.
+    pub(crate) fn of_bytes(worker: &Rc<Worker>, conn: &Rc<Conn>) -> Self {
+        let (head, ()) = http::Request::new(()).into_parts();
+        Self { is_http: false, ..Self::new(worker, conn, &head) }
     }
 
     /// Keeps the request headers that the log wants.

@@ -1,4 +1,4 @@
-//! A client's socket as hyper sees it: bytes that were read ahead first, and each arrival noted.
+//! A client's stream as hyper sees it: bytes that were read ahead first, and each arrival noted.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -8,16 +8,108 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
 use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::rt::TokioIo;
 use socket2::SockRef;
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::connection::Conn;
+use super::tls::TlsStream;
 
-/// A client's socket.
+/// A client's stream, in cleartext or inside TLS.
+#[derive(Debug)]
+pub(crate) enum Transport {
+    /// The socket itself.
+    Plain(TcpStream),
+    /// Inside TLS. Boxed: what most connections don't have they don't pay for.
+    Tls(Box<TlsStream>),
+}
+
+impl Transport {
+    /// Whether something is there to be read, of which the runtime may not know yet. Closing over
+    /// it would reset the connection under a request.
+    pub(crate) fn has_arrived(&self) -> bool {
+        match self {
+            Self::Plain(stream) => has_arrived(stream),
+            Self::Tls(stream) => {
+                let (raw, _) = stream.get_ref();
+                raw.is_amid || has_arrived(raw.socket())
+            }
+        }
+    }
+}
+
+/// See [`Transport::has_arrived`].
+pub(crate) fn has_arrived(socket: &TcpStream) -> bool {
+    let mut byte = [MaybeUninit::uninit()];
+    SockRef::from(socket).peek(&mut byte).is_ok_and(|count| count > 0)
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => {
+                let polled = Pin::new(&mut **stream).poll_read(cx, buffer);
+                if polled.is_ready() {
+                    stream.get_mut().0.is_amid = false;
+                }
+                polled
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, buffers),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_write_vectored(cx, buffers),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+}
+
+/// A client's stream for hyper.
 #[derive(Debug)]
 pub(crate) struct ClientIo {
-    inner: hyper_util::rt::TokioIo<TcpStream>,
+    inner: TokioIo<Transport>,
     ahead: Bytes,
     conn: Rc<Conn>,
     /// The socket took not all of the last answer.
@@ -26,8 +118,8 @@ pub(crate) struct ClientIo {
 
 impl ClientIo {
     /// `ahead` has been read already.
-    pub(crate) fn new(stream: TcpStream, ahead: Bytes, conn: Rc<Conn>) -> Self {
-        Self { inner: hyper_util::rt::TokioIo::new(stream), ahead, conn, stuck: false }
+    pub(crate) fn new(stream: Transport, ahead: Bytes, conn: Rc<Conn>) -> Self {
+        Self { inner: TokioIo::new(stream), ahead, conn, stuck: false }
     }
 
     /// Puts bytes back that have been read, but not as HTTP.
@@ -38,13 +130,6 @@ impl ClientIo {
         };
         self
     }
-}
-
-/// Whether something is there to be read, of which the runtime may not know yet. Closing over it
-/// would reset the connection under a request.
-pub(crate) fn has_arrived(stream: &TcpStream) -> bool {
-    let mut byte = [MaybeUninit::uninit()];
-    SockRef::from(stream).peek(&mut byte).is_ok_and(|count| count > 0)
 }
 
 impl Read for ClientIo {
@@ -63,7 +148,7 @@ impl Read for ClientIo {
         let polled = Pin::new(&mut this.inner).poll_read(cx, buffer);
         if polled.is_ready() {
             this.conn.arrived();
-        } else if this.conn.is_leaving() && !this.stuck && !has_arrived(this.inner.inner()) {
+        } else if this.conn.is_leaving() && !this.stuck && !this.inner.inner().has_arrived() {
             // No bytes: an end.
             return Poll::Ready(Ok(()));
         }

@@ -203,8 +203,9 @@ fn write_value(out: &mut Vec<u8>, value: Value, exchange: &Exchange, took: Durat
         _ => false,
     };
     match value {
+        Value::Method | Value::Scheme | Value::Path if !exchange.is_http => false,
         Value::Method => put(out, exchange.method.as_str().as_bytes()),
-        Value::Scheme => put(out, b"http"),
+        Value::Scheme => put(out, exchange.conn.scheme().as_bytes()),
         Value::Path => exchange.with_path(|path| put(out, path.as_bytes())),
         Value::Authority => {
             let authority = exchange.authority.borrow();
@@ -225,6 +226,7 @@ pub(crate) fn write_field(
 ) -> bool {
     match field {
         Field::StartTime => write_time(out, exchange.wall),
+        Field::Protocol if !exchange.is_http => false,
         Field::Protocol => put(out, protocol(exchange.version).as_bytes()),
         Field::ResponseCode => show(out, exchange.status.get()),
         Field::ResponseCodeDetails => put(out, exchange.details.get().as_bytes()),
@@ -254,10 +256,13 @@ pub(crate) fn write_field(
         Field::RouteName => {
             exchange.leg.borrow().as_ref().is_some_and(|leg| put(out, leg.key.name.as_bytes()))
         }
-        // There is no TLS on either side yet, and the host's name is the environment's to know.
-        Field::UpstreamTransportFailureReason | Field::RequestedServerName | Field::Hostname => {
-            false
+        Field::RequestedServerName => {
+            let tls = exchange.conn.tls.as_ref();
+            let name = tls.and_then(|tls| tls.server_name.as_ref());
+            name.is_some_and(|name| put(out, name.as_bytes()))
         }
+        // There is no TLS towards upstreams yet, and the host's name is the environment's to know.
+        Field::UpstreamTransportFailureReason | Field::Hostname => false,
     }
 }
 

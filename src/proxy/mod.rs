@@ -1,18 +1,25 @@
 //! Bytes: listeners, connections, the way of a request to its upstream and back.
 //!
 //! ```text
-//! server ─ worker (one thread, one accept queue, one pool) ─ connection ─ service
-//!                                                                          │
+//! server ─ listen (which ports are open)
+//!    │
+//!  worker (one thread, one accept queue a port, one pool) ─ accept (PROXY, TLS) ─┬─ tcp
+//!                                                                                │
+//!                                                          connection ─ service ─┘
+//!                                                                         │
 //!     filters: record ► compress ► strict ► forwarded ► admit ► dispatch ─┬─ own answers
-//!                                                                         └─ forward ► upstream (resolve, pool)
+//!                                                                         └─ forward ► upstream
 //! ```
 //!
 //! Nothing on a request's path is shared between workers but the published values.
 
+mod accept;
 mod access_log;
 mod body;
+mod choose;
 mod coding;
 mod connection;
+mod connections;
 mod cors;
 mod dispatch;
 mod drain;
@@ -22,12 +29,17 @@ mod filters;
 mod forward;
 mod gather;
 mod io;
+mod listen;
 mod log_format;
 mod options;
 mod policy;
+mod port;
+mod proxy_protocol;
 mod server;
 mod service;
+mod tcp;
 mod timer;
+mod tls;
 mod tunnel;
 mod upgrade;
 mod upstream;

@@ -15,10 +15,8 @@ pub type ReadyCheck = Arc<dyn Fn() -> bool + Send + Sync>;
 pub struct ProxyOptions {
     /// Worker threads, each with its own accept queue and upstream connections. At least 1.
     pub workers: usize,
-    /// The address to listen on.
+    /// The address of listeners that name none.
     pub listen_address: IpAddr,
-    /// The port for HTTP; 0 takes any free one.
-    pub http_port: u16,
     /// Names that are answered without DNS, like curl's `--resolve`.
     pub static_names: Vec<StaticName>,
     /// The name server to ask instead of those of the system.
@@ -41,7 +39,6 @@ impl Default for ProxyOptions {
         Self {
             workers: 1,
             listen_address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            http_port: 8080,
             static_names: Vec::new(),
             name_server: None,
             services_by_name: false,
@@ -101,6 +98,14 @@ pub struct Limits {
     pub headers: usize,
     /// From a head's first byte to its last. Envoy has none, so that a slow head holds a connection.
     pub header_timeout: Duration,
+    /// From the first byte of TLS to the end of its handshake, and of the PROXY protocol to its
+    /// end. Envoy: 15 s to the ClientHello, and no end after it.
+    pub handshake_timeout: Duration,
+    /// TLS handshakes of one worker at a time: beyond, the oldest gives way.
+    pub handshakes: usize,
+    /// The connections of a port that the configuration has no more end by themselves for this
+    /// long. Envoy's `--drain-time-s`: 10 min.
+    pub removed_port_time: Duration,
     /// From accepting a connection to its first byte. Load balancers open connections ahead.
     pub first_byte_timeout: Duration,
     /// Without any byte in either direction a request is given up, unless its route says
@@ -120,6 +125,9 @@ impl Default for Limits {
         Self {
             headers: 100,
             header_timeout: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(10),
+            handshakes: 1024,
+            removed_port_time: Duration::from_secs(600),
             first_byte_timeout: Duration::from_secs(60),
             stream_idle_timeout: Duration::from_secs(300),
             h2_streams: 200,

@@ -1,31 +1,30 @@
 //! Starts the workers, holds their ends, stops them.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::access_log::AccessLog;
+use super::listen::{Control, ControlParts, Handle, PortCommand};
 use super::options::{ProxyOptions, ReadyCheck};
+use super::tls::TlsConfigs;
 use super::upstream::dns::Dns;
 use super::worker::{Life, WorkerParts, run};
 use crate::model::service::Endpoints;
+use crate::model::snapshot::Observations;
 use crate::publish::Reader;
 use crate::routing::RouteTable;
 use crate::telemetry::metrics::{Metrics, WorkerStats};
 
-/// Connections that wait to be accepted, per worker.
-const BACKLOG: i32 = 4096;
-
 /// The running data plane.
 #[derive(Debug)]
 pub struct Proxy {
-    address: SocketAddr,
+    ports: Handle,
     life: watch::Sender<Life>,
     workers: Vec<oneshot::Receiver<()>>,
     metrics: Metrics,
@@ -33,11 +32,12 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Binds the port and starts the workers. `ready` is asked by the probe on the data port.
+    /// Starts the workers and opens the ports of the published table; from then on they follow
+    /// the tables. `ready` is asked by the probe on the data ports.
     ///
     /// # Errors
     ///
-    /// The address can't be bound, also because another process has it; or a thread can't be started.
+    /// The table has listeners, and not one of them can be opened; or a thread can't be started.
     #[expect(clippy::needless_pass_by_value, reason = "the check is the proxy's from here on")]
     pub fn start(
         options: ProxyOptions,
@@ -47,35 +47,50 @@ impl Proxy {
     ) -> io::Result<Self> {
         let options = Arc::new(options);
         let count = options.workers.max(1);
-        let listeners = bind(SocketAddr::new(options.listen_address, options.http_port), count)?;
-        let address = listeners
-            .first()
-            .map_or_else(|| Err(io::ErrorKind::InvalidInput.into()), TcpListener::local_addr)?;
         let dns = Dns::start(Arc::clone(&options))?;
         let log = AccessLog::start(&options)?;
+        let tls = Arc::new(TlsConfigs::default());
         let (life, living) = watch::channel(Life::Serving);
         let stats: Vec<Arc<WorkerStats>> = (0..count).map(|_| Arc::default()).collect();
-        let mut workers = Vec::with_capacity(count);
-        for (index, (listener, stats)) in listeners.into_iter().zip(&stats).enumerate() {
+        let (mut workers, mut commands) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        for (index, stats) in stats.iter().enumerate() {
             let parts = WorkerParts {
                 options: Arc::clone(&options),
                 tables: tables.clone(),
                 endpoints: endpoints.clone(),
                 ready: Arc::clone(&ready),
                 dns: dns.clone(),
+                tls: Arc::clone(&tls),
                 stats: Arc::clone(stats),
                 log: log.worker(),
             };
-            workers.push(start_worker(index, parts, listener, living.clone())?);
+            let (sender, receiver) = mpsc::unbounded_channel();
+            commands.push(sender);
+            workers.push(start_worker(index, parts, receiver, living.clone())?);
         }
-        let metrics = Metrics::new(stats, tables, endpoints, log.drops());
-        tracing::info!(%address, workers = count, "listening for HTTP");
-        Ok(Self { address, life, workers, metrics, log })
+        let metrics = Metrics::new(stats, tables.clone(), endpoints, log.drops());
+        let own_address = options.listen_address;
+        let ports = Control::start(ControlParts { tables, own_address, workers: commands, tls })?;
+        Ok(Self { ports, life, workers, metrics, log })
     }
 
-    /// The address that is listened on.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.address
+    /// The address of the first listener that is open, in the order of addresses and ports.
+    ///
+    /// # Errors
+    ///
+    /// None is open.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.local_addrs().first().copied().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    /// The addresses that are listened on, in the order of the listeners' addresses and ports.
+    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+        self.ports.addresses.borrow().clone()
+    }
+
+    /// What only serving finds out: the ports that can't be opened, and why.
+    pub fn observations(&self) -> watch::Receiver<Arc<Observations>> {
+        self.ports.observations.clone()
     }
 
     /// A handle to the data plane's metrics.
@@ -89,6 +104,7 @@ impl Proxy {
     pub async fn drain(self, delay: Duration, deadline: Duration) {
         tokio::time::sleep(delay).await;
         let deadline = Instant::now() + deadline;
+        self.ports.stop();
         self.life.send_replace(Life::Draining { deadline });
         for worker in self.workers {
             // An error says that the worker has ended as well.
@@ -101,7 +117,7 @@ impl Proxy {
 fn start_worker(
     index: usize,
     parts: WorkerParts,
-    listener: TcpListener,
+    commands: mpsc::UnboundedReceiver<PortCommand>,
     life: watch::Receiver<Life>,
 ) -> io::Result<oneshot::Receiver<()>> {
     let (ended, end) = oneshot::channel();
@@ -110,7 +126,7 @@ fn start_worker(
         let outcome = builder
             .enable_all()
             .build_local(LocalOptions::default())
-            .and_then(|runtime| runtime.block_on(run(parts, listener, life)));
+            .and_then(|runtime| runtime.block_on(run(parts, commands, life)));
         if let Err(error) = outcome {
             tracing::error!(worker = index, %error, "a worker can't run");
         }
@@ -118,29 +134,4 @@ fn start_worker(
         let _ = ended.send(());
     })?;
     Ok(end)
-}
-
-/// One accept queue a worker on the same address. The address is taken once without sharing, so
-/// that a second process can't silently take half of the connections.
-fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
-    let probe = build_socket(address, false)?;
-    let address = probe.local_addr()?.as_socket().unwrap_or(address);
-    drop(probe);
-    (0..count)
-        .map(|_| {
-            let socket = build_socket(address, true)?;
-            socket.listen(BACKLOG)?;
-            Ok(socket.into())
-        })
-        .collect()
-}
-
-fn build_socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // A restart must not wait for the connections of before to be forgotten.
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(shared)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    Ok(socket)
 }

@@ -4,30 +4,28 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::access_log::WorkerLog;
-use super::connection::{self, Connections};
+use super::connections::Connections;
 use super::drain::drain;
 use super::error::Failure;
 use super::exchange::Exchange;
+use super::listen::PortCommand;
 use super::options::{ProxyOptions, ReadyCheck};
 use super::policy::{Policies, Served};
+use super::port::Ports;
 use super::timer::{TICK, Timers};
+use super::tls::TlsConfigs;
 use super::upstream::dns::Dns;
 use super::upstream::target::Upstreams;
 use crate::model::service::Endpoints;
 use crate::publish::Reader;
 use crate::routing::RouteTable;
 use crate::telemetry::metrics::WorkerStats;
-
-/// After an accept that failed for want of something (file descriptors): trying again at once
-/// would only burn the processor.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Ticks between two looks at the idle connections.
 const TICKS_A_SWEEP: u32 = 12;
@@ -48,6 +46,8 @@ pub(crate) struct Worker {
     pub(crate) connections: Connections,
     /// The clusters and their connections.
     pub(crate) upstreams: Upstreams,
+    /// TLS towards clients, all workers'.
+    pub(crate) tls: Arc<TlsConfigs>,
     /// The counters.
     pub(crate) stats: Arc<WorkerStats>,
     /// The access log.
@@ -73,6 +73,8 @@ pub(crate) struct WorkerParts {
     pub(crate) ready: ReadyCheck,
     /// The resolver.
     pub(crate) dns: Dns,
+    /// TLS towards clients.
+    pub(crate) tls: Arc<TlsConfigs>,
     /// The counters.
     pub(crate) stats: Arc<WorkerStats>,
     /// The access log.
@@ -103,6 +105,7 @@ impl Worker {
             ready: parts.ready,
             timers,
             connections: Connections::default(),
+            tls: parts.tls,
             stats: parts.stats,
             log: parts.log,
             policies,
@@ -147,24 +150,20 @@ impl Worker {
 /// A worker's life from its first connection to its last.
 pub(crate) async fn run(
     parts: WorkerParts,
-    listener: std::net::TcpListener,
+    mut commands: UnboundedReceiver<PortCommand>,
     mut life: watch::Receiver<Life>,
 ) -> io::Result<()> {
-    let listener = TcpListener::from_std(listener)?;
     let worker = Rc::new(Worker::new(parts));
+    let mut ports = Ports::new(&worker);
     let tender = {
         let worker = Rc::clone(&worker);
         tokio::task::spawn_local(async move { worker.tend().await })
     };
     let deadline = loop {
         tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => connection::start(&worker, stream, peer),
-                Err(error) => {
-                    tracing::warn!(%error, "a connection can't be accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            },
+            // What has been opened has to be closed as well.
+            biased;
+            Some(command) = commands.recv() => ports.apply(command),
             changed = life.changed() => {
                 let now = *life.borrow_and_update();
                 match now {
@@ -176,7 +175,7 @@ pub(crate) async fn run(
             }
         }
     };
-    drain(&worker, listener, deadline).await;
+    drain(&worker, ports, deadline).await;
     tender.abort();
     Ok(())
 }

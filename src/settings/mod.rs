@@ -89,6 +89,9 @@ pub struct Settings {
     pub replica_grace: Duration,
     /// Address for clients' connections.
     pub listen_address: IpAddr,
+    /// Whether a label selector holds only where all its labels do; off by
+    /// `DISABLE_STRICT_LABEL_SELECTORS`.
+    pub strict_selectors: bool,
     /// Port for plaintext HTTP while no Listener says otherwise.
     pub http_port: u16,
     /// Where health, metrics and diagnostics are served.
@@ -148,6 +151,7 @@ impl Settings {
             listen_address: flags
                 .listen_address
                 .unwrap_or_else(|| read.address("AMBASSADOR_ENVOY_BIND_ADDRESS")),
+            strict_selectors: !read.flag("DISABLE_STRICT_LABEL_SELECTORS"),
             http_port: flags.http_port.unwrap_or(HTTP_PORT),
             admin: SocketAddr::new(admin_address, admin_port),
             diagnostics_allow_non_local: flags.diagnostics_allow_non_local
@@ -184,6 +188,8 @@ impl Settings {
             ambassador_id: self.ambassador_id.clone(),
             services_known,
             http_port: self.http_port,
+            namespace: self.namespace.clone(),
+            strict_selectors: self.strict_selectors,
         }
     }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
+use super::listeners::{ListenerStats, TcpStats};
 use crate::model::service::Endpoints;
 use crate::publish::Reader;
 use crate::routing::RouteTable;
@@ -52,7 +53,7 @@ impl Count {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(by), Ordering::Relaxed);
     }
 
-    fn subtract(&self, by: u64) {
+    pub(super) fn subtract(&self, by: u64) {
         self.0.store(self.0.load(Ordering::Relaxed).saturating_sub(by), Ordering::Relaxed);
     }
 
@@ -191,7 +192,11 @@ fn count_class(classes: &[Count; 5], status: u16) {
 pub(crate) struct WorkerStats {
     pub(crate) downstream: DownstreamStats,
     pub(super) clusters: Mutex<HashMap<Arc<str>, Arc<ClusterStats>>>,
+    listeners: Named<ListenerStats>,
+    tcp: Named<TcpStats>,
 }
+
+type Named<T> = Mutex<HashMap<Arc<str>, Arc<T>>>;
 
 impl WorkerStats {
     /// The counters of a cluster; asked for once, when the worker first uses it.
@@ -199,11 +204,38 @@ impl WorkerStats {
         Arc::clone(self.clusters.lock().entry(Arc::clone(name)).or_default())
     }
 
+    /// The counters of a port, by its address in Envoy's form (`0.0.0.0_8443`); asked for once.
+    pub(crate) fn listener(&self, address: &Arc<str>) -> Arc<ListenerStats> {
+        Arc::clone(self.listeners.lock().entry(Arc::clone(address)).or_default())
+    }
+
+    /// The counters of connections that are passed on, by their listener's `stat_prefix`.
+    pub(crate) fn tcp(&self, prefix: &Arc<str>) -> Arc<TcpStats> {
+        Arc::clone(self.tcp.lock().entry(Arc::clone(prefix)).or_default())
+    }
+
+    /// Forgets the counters of ports that nobody listens on any more.
+    pub(crate) fn forget_ports(&self) {
+        self.listeners.lock().retain(|_, stats| Arc::strong_count(stats) > 1);
+    }
+
+    pub(super) fn listeners(&self) -> Vec<(Arc<str>, Arc<ListenerStats>)> {
+        clone_entries(&self.listeners)
+    }
+
+    pub(super) fn tcp_prefixes(&self) -> Vec<(Arc<str>, Arc<TcpStats>)> {
+        clone_entries(&self.tcp)
+    }
+
     /// Forgets the counters that nobody counts on any more. Clusters may share a name, so the
     /// last of them decides.
     pub(crate) fn forget_unused(&self) {
         self.clusters.lock().retain(|_, stats| Arc::strong_count(stats) > 1);
     }
+}
+
+fn clone_entries<T>(named: &Named<T>) -> Vec<(Arc<str>, Arc<T>)> {
+    named.lock().iter().map(|(name, stats)| (Arc::clone(name), Arc::clone(stats))).collect()
 }
 
 /// A handle to the data plane's metrics.

@@ -1,5 +1,6 @@
 //! What the process says about itself.
 
+pub(crate) mod listeners;
 pub mod logging;
 pub mod metrics;
 pub mod process;

@@ -19,6 +19,7 @@ pub(super) fn render(metrics: &Metrics) -> String {
     let mut out = String::new();
     render_server(&mut out, metrics);
     render_downstream(&mut out, metrics);
+    super::listeners::render(&mut out, &metrics.workers);
     render_clusters(&mut out, metrics);
     out
 }
@@ -192,6 +193,6 @@ fn count_members(upstream: &Upstream, endpoints: &Endpoints) -> u64 {
     }
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

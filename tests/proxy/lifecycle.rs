@@ -12,7 +12,8 @@ use nuncio::proxy::{AccessLogFormat, Proxy};
 use nuncio::publish::channel;
 
 use crate::support::{
-    Backend, Gateway, block_on, connect_h2, header, options, route, status, table,
+    Backend, Gateway, block_on, connect_h2, header, listener, options, route, status, table,
+    table_of,
 };
 
 #[test]
@@ -20,10 +21,10 @@ fn a_port_is_taken_whole_or_not_at_all() {
     let mut options = options();
     options.workers = 3;
     let gateway = Gateway::with(options.clone(), vec![]);
-    options.http_port = gateway.address().port();
+    let port = gateway.address().port();
     let again = Proxy::start(
         options,
-        channel(table(vec![])).1,
+        channel(table_of(vec![listener(port)], vec![])).1,
         channel(Endpoints::default()).1,
         Arc::new(|| true),
     );

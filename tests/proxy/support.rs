@@ -12,7 +12,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use nuncio::model::cluster::{Cluster, ClusterName, ServiceRef, Upstream};
 use nuncio::model::config::{GatewayConfig, Leg, RouteGroup, Share};
 use nuncio::model::key::{Kind, ObjectKey, Origin, ServiceKey};
-use nuncio::model::policy::{ClusterPolicy, RoutePolicy};
+use nuncio::model::listener::{InsecureAction, Listener, SecurityModel, Stack, VirtualHost};
+use nuncio::model::policy::{ClusterPolicy, HttpPolicy, RoutePolicy};
 use nuncio::model::route::{
     Action, Forward, HeaderEdits, HostMatch, HostRewrite, PathMatch, PathMatchKind, PathRewrite,
     Route, RouteMatch,
@@ -32,11 +33,7 @@ pub(crate) struct Gateway {
 
 /// Options for tests: one worker on a free port, the log in memory.
 pub(crate) fn options() -> ProxyOptions {
-    ProxyOptions {
-        listen_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        http_port: 0,
-        ..ProxyOptions::default()
-    }
+    ProxyOptions { listen_address: IpAddr::V4(Ipv4Addr::LOCALHOST), ..ProxyOptions::default() }
 }
 
 impl Gateway {
@@ -44,10 +41,20 @@ impl Gateway {
         Self::with(options(), routes)
     }
 
-    pub(crate) fn with(mut options: ProxyOptions, routes: Vec<Route>) -> Self {
+    pub(crate) fn with(options: ProxyOptions, routes: Vec<Route>) -> Self {
+        Self::of(options, table(routes))
+    }
+
+    /// One that serves by this policy.
+    pub(crate) fn with_http(http: HttpPolicy, routes: Vec<Route>) -> Self {
+        Self::of(options(), table_with(http, vec![listener(0)], routes))
+    }
+
+    /// One that serves this table.
+    pub(crate) fn of(mut options: ProxyOptions, first: RouteTable) -> Self {
         let log = Arc::new(Mutex::new(Vec::new()));
         options.access_log_sink = LogSink::Memory(Arc::clone(&log));
-        let (tables, table_reader) = channel(table(routes));
+        let (tables, table_reader) = channel(first);
         let (endpoints, endpoint_reader) = channel(Endpoints::default());
         let proxy = Proxy::start(options, table_reader, endpoint_reader, Arc::new(|| true))
             .expect("starts");
@@ -55,7 +62,7 @@ impl Gateway {
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.proxy.local_addr()
+        self.proxy.local_addr().expect("a port is open")
     }
 
     /// Sends one request on a connection of its own and returns all of the answer.
@@ -256,6 +263,20 @@ pub(crate) fn route_to(prefix: &str, action: Action) -> Route {
 }
 
 pub(crate) fn table(routes: Vec<Route>) -> RouteTable {
+    table_of(vec![listener(0)], routes)
+}
+
+/// The table of these listeners and routes.
+pub(crate) fn table_of(listeners: Vec<Listener>, routes: Vec<Route>) -> RouteTable {
+    table_with(HttpPolicy::default(), listeners, routes)
+}
+
+/// The table of these listeners and routes, served by this policy.
+pub(crate) fn table_with(
+    http: HttpPolicy,
+    listeners: Vec<Listener>,
+    routes: Vec<Route>,
+) -> RouteTable {
     let groups = routes
         .into_iter()
         .enumerate()
@@ -271,8 +292,33 @@ pub(crate) fn table(routes: Vec<Route>) -> RouteTable {
             Arc::new(RouteGroup { precedence: 0, legs: vec![leg] })
         })
         .collect();
-    let config = GatewayConfig { groups, ..GatewayConfig::default() };
+    let listeners = listeners.into_iter().map(Arc::new).collect();
+    let config = GatewayConfig { groups, listeners, http: Arc::new(http) };
     RouteTable::compile(&Arc::new(config), &RouteTable::default())
+}
+
+/// A listener for HTTP in cleartext; 0 takes any free port.
+pub(crate) fn listener(port: u16) -> Listener {
+    let host = VirtualHost {
+        key: None,
+        name: HostMatch::Any,
+        port: None,
+        tls: None,
+        insecure: InsecureAction::Route,
+        selector: Arc::default(),
+    };
+    Listener {
+        key: None,
+        address: None,
+        port,
+        stat_prefix: "ingress_http".into(),
+        stack: Stack { proxy_protocol: false, tls: false, http: true },
+        security: SecurityModel::ForwardedProto,
+        trusted_hops: 0,
+        max_concurrent_streams: None,
+        hosts: vec![Arc::new(host)],
+        tcp: vec![],
+    }
 }
 
 /// A current-thread runtime for what is easier to say in async.

@@ -15,6 +15,7 @@ mod select;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::config::GatewayConfig;
@@ -24,6 +25,7 @@ use super::policy::HttpPolicy;
 use super::report::{Report, Verdict};
 use super::route::HostMatch;
 use super::snapshot::{Services, Snapshot};
+use super::written::PemSource;
 
 /// The result of a build.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -34,6 +36,9 @@ pub struct Build {
     pub reports: Vec<Arc<Report>>,
     /// The Services that the reports' references were judged by.
     pub services: Arc<Services>,
+    /// The Secrets and files that objects name, whether they exist or not: to be read, watched and
+    /// put into the next snapshot.
+    pub wanted: Arc<BTreeSet<PemSource>>,
 }
 
 /// An object on its way through the build.
@@ -60,7 +65,12 @@ pub fn build(snapshot: &Snapshot, previous: &Build) -> Build {
         false => Arc::new(config),
     };
     let reports = reports(snapshot, candidates, previous);
-    Build { config, reports, services: Arc::clone(&snapshot.services) }
+    Build {
+        config,
+        reports,
+        services: Arc::clone(&snapshot.services),
+        wanted: Arc::clone(&previous.wanted),
+    }
 }
 
 /// Equality by address where groups were lent, which is where they are equal.

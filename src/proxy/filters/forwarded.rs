@@ -73,7 +73,7 @@ where
         }
         let trusted = !edge || hops > 0;
         if !(trusted && headers.contains_key(FORWARDED_PROTO)) {
-            headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+            headers.insert(FORWARDED_PROTO, HeaderValue::from_static(exchange.conn.scheme()));
         }
         if edge {
             let peer = &exchange.conn.peer_value;

@@ -1,0 +1,164 @@
+//! One port as a worker sees it: where its connections come from, and how it closes.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::accept;
+use super::connections::Which;
+use super::drain::{SILENT_GRACE, end_connections};
+use super::listen::{Place, PortCommand};
+use super::worker::Worker;
+use crate::model::listener::Listener;
+use crate::routing::RouteTable;
+use crate::telemetry::listeners::ListenerStats;
+
+/// After an accept that failed for want of something (file descriptors): trying again at once
+/// would only burn the processor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long what the kernel has connected already is accepted at last, so that it isn't reset.
+/// Clients that keep coming must not hold it up.
+pub(crate) const ACCEPT_REST: Duration = Duration::from_millis(50);
+
+/// One port.
+#[derive(Debug)]
+pub(crate) struct Port {
+    /// Where the table says that it is.
+    pub(crate) place: Place,
+    /// What is counted of it.
+    pub(crate) stats: Arc<ListenerStats>,
+    /// Its connections are to end, also those that are still to come.
+    pub(crate) draining: Cell<bool>,
+    closing: CancellationToken,
+    /// Told when the socket is gone.
+    closed: RefCell<Option<mpsc::Sender<()>>>,
+    last: RefCell<Option<Arc<Listener>>>,
+}
+
+impl Port {
+    /// What the newest table says of it; where that has it no more, what the last one said.
+    pub(crate) fn listener(&self, worker: &Worker) -> Option<Arc<Listener>> {
+        let found = find(worker.tables.borrow_mut().get(), self.place);
+        let mut last = self.last.borrow_mut();
+        if let Some(found) = found {
+            *last = Some(found);
+        }
+        last.clone()
+    }
+}
+
+fn find(table: &RouteTable, place: Place) -> Option<Arc<Listener>> {
+    table.config().listeners.iter().find(|one| Place::of(one) == place).cloned()
+}
+
+/// A worker's ports.
+pub(crate) struct Ports {
+    worker: Rc<Worker>,
+    open: Vec<Rc<Port>>,
+    // Each ends when its socket has been closed.
+    accepting: JoinSet<()>,
+}
+
+impl Ports {
+    /// None yet.
+    pub(crate) fn new(worker: &Rc<Worker>) -> Self {
+        Self { worker: Rc::clone(worker), open: Vec::new(), accepting: JoinSet::new() }
+    }
+
+    /// Does as it is told.
+    pub(crate) fn apply(&mut self, command: PortCommand) {
+        // Those that have ended since.
+        while self.accepting.try_join_next().is_some() {}
+        match command {
+            PortCommand::Open(place, listener) => {
+                if let Err(error) = self.open(place, listener) {
+                    tracing::error!(port = place.port, %error, "a worker can't accept on a port");
+                }
+            }
+            PortCommand::Close(place, done) => self.close(place, done),
+        }
+    }
+
+    fn open(&mut self, place: Place, listener: std::net::TcpListener) -> io::Result<()> {
+        let listener = TcpListener::from_std(listener)?;
+        let address = listener.local_addr()?;
+        let name = format!("{}_{}", address.ip(), address.port()).into();
+        let port = Rc::new(Port {
+            place,
+            stats: self.worker.stats.listener(&name),
+            draining: Cell::new(false),
+            closing: CancellationToken::new(),
+            closed: RefCell::default(),
+            last: RefCell::default(),
+        });
+        // So that there is one to go by, even if the next table has it no more.
+        port.listener(&self.worker);
+        self.open.push(Rc::clone(&port));
+        let worker = Rc::clone(&self.worker);
+        self.accepting.spawn_local(async move { accept_all(&worker, &port, listener).await });
+        Ok(())
+    }
+
+    /// Closes one port while others go on.
+    fn close(&mut self, place: Place, done: mpsc::Sender<()>) {
+        let Some(at) = self.open.iter().position(|port| port.place == place) else {
+            // The control may be gone.
+            let _ = done.send(());
+            return;
+        };
+        let port = self.open.swap_remove(at);
+        *port.closed.borrow_mut() = Some(done);
+        port.closing.cancel();
+        let worker = Rc::clone(&self.worker);
+        let until = Instant::now() + worker.options.limits.removed_port_time;
+        tokio::task::spawn_local(async move {
+            end_connections(&worker, Which::Of(&port), SILENT_GRACE, until).await;
+            drop(port);
+            worker.stats.forget_ports();
+        });
+    }
+
+    /// Accepts what the kernel has connected, and closes all.
+    pub(crate) async fn close_all(mut self) {
+        for port in &self.open {
+            port.closing.cancel();
+        }
+        while self.accepting.join_next().await.is_some() {}
+    }
+}
+
+/// Accepts until the port closes, and then what the kernel has connected by that time.
+async fn accept_all(worker: &Rc<Worker>, port: &Rc<Port>, listener: TcpListener) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = port.closing.cancelled() => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => accept::start(worker, port, stream, peer),
+            Err(error) => {
+                tracing::warn!(%error, "a connection can't be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    let until = Instant::now() + ACCEPT_REST;
+    while Instant::now() < until
+        && let Ok(Ok((stream, peer))) = timeout(Duration::from_millis(1), listener.accept()).await
+    {
+        accept::start(worker, port, stream, peer);
+    }
+    drop(listener);
+    if let Some(done) = port.closed.take() {
+        // The control may be gone.
+        let _ = done.send(());
+    }
+}
