@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use divan::{Bencher, black_box};
 use http::{HeaderMap, Method};
-use nuncio::model::cluster::{Cluster, ClusterName, Upstream};
 use nuncio::model::key::{Kind, ObjectKey, Origin};
 use nuncio::model::object::{Content, Object};
-use nuncio::model::policy::{ClusterPolicy, RoutePolicy};
+use nuncio::model::policy::RoutePolicy;
 use nuncio::model::route::{
     Action, Forward, HeaderEdits, HostMatch, HostRewrite, PathMatch, PathMatchKind, PathRewrite,
     Route, RouteMatch,
 };
 use nuncio::model::snapshot::Snapshot;
+use nuncio::model::written::UpstreamSpec;
 use nuncio::model::{Build, build};
 use nuncio::routing::{RequestHead, RouteTable};
 
@@ -24,13 +24,7 @@ fn main() {
 }
 
 fn object(n: usize, prefix: &str) -> Arc<Object> {
-    let cluster = Cluster {
-        name: ClusterName(format!("cluster_web_{n}").into()),
-        service: format!("web-{n}").into(),
-        upstream: Upstream::Name { host: format!("web-{n}.team").into(), port: 80 },
-        policy: ClusterPolicy::default(),
-        tls: None,
-    };
+    let cluster = UpstreamSpec::plain(&format!("web-{n}.team"), 80, "default");
     let route = Route {
         matches: RouteMatch {
             host: Some(HostMatch::Any),
@@ -42,7 +36,7 @@ fn object(n: usize, prefix: &str) -> Arc<Object> {
         precedence: 0,
         weight: None,
         action: Action::Forward(Forward {
-            cluster: Arc::new(cluster),
+            cluster,
             path: PathRewrite::Matched("/".into()),
             host: HostRewrite::Keep,
         }),
@@ -117,5 +111,5 @@ fn find(bencher: Bencher<'_, '_>, size: usize) {
         headers: &headers,
         draw: 7,
     };
-    bencher.bench_local(|| table.find(black_box(&head)).is_some());
+    bencher.bench_local(|| table.find_any(black_box(&head)).is_some());
 }

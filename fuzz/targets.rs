@@ -10,7 +10,6 @@ use http::{HeaderMap, Method};
 use nuncio::model::key::{Carrier, CarrierKind};
 use nuncio::model::object::Content;
 use nuncio::model::regex::Regex;
-use nuncio::model::route::Action;
 use nuncio::model::snapshot::Defaults;
 use nuncio::model::{Build, build};
 use nuncio::routing::{CanonicalPath, Outcome, RequestHead, RouteTable};
@@ -18,7 +17,7 @@ use nuncio::source::parse::{CarrierMeta, ParseSettings, parse_annotation, parse_
 use nuncio::source::store::Store;
 use nuncio::source::{Event, Statement};
 
-/// Longest name of a cluster (src/source/parse/service.rs).
+/// Longest name of a cluster (src/model/build/clusters.rs).
 const MAX_CLUSTER_NAME: usize = 60;
 
 /// An annotation of any text is parsed, built and compiled; what is rejected says why.
@@ -73,7 +72,7 @@ pub(crate) fn host_header(bytes: &[u8]) {
         draw: 0,
     };
     let table = hosts();
-    let found = table.find(&head).map(|leg| &leg.key);
+    let found = table.find_any(&head).map(|leg| &leg.key);
     let considered = table.explain(&head);
     let expected = considered.iter().find_map(|considered| match &considered.outcome {
         Outcome::Wins(leg) => Some(&leg.key),
@@ -112,19 +111,18 @@ pub(crate) fn service(bytes: &[u8]) {
         "spec": { "hostname": "*", "prefix": "/", "service": text },
     });
     let statement = parse_file("a.json", &mapping.to_string(), &settings());
-    let object = statement.objects.first().expect("a document makes an object");
-    let Content::Route(route) = &object.content else {
+    let object = Arc::clone(statement.objects.first().expect("a document makes an object"));
+    let build = build_statement(statement);
+    let Content::Route(_) = &object.content else {
         assert!(!object.problems.is_empty(), "{text:?}");
         return;
     };
-    let Action::Forward(forward) = &route.action else {
-        assert!(matches!(route.action, Action::Forward(_)), "only host_redirect redirects");
-        return;
-    };
-    let name = &*forward.cluster.name.0;
+    let clusters = build.config.clusters();
+    let cluster = clusters.values().next().expect("only host_redirect redirects");
+    let name = &*cluster.name.0;
     assert!(name.len() <= MAX_CLUSTER_NAME, "{name}");
     assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'), "{name}");
-    assert!(!forward.cluster.upstream.authority().is_empty());
+    assert!(!cluster.upstream.authority().is_empty());
 }
 
 fn settings() -> ParseSettings {
@@ -132,7 +130,8 @@ fn settings() -> ParseSettings {
 }
 
 fn build_statement(statement: Statement) -> Build {
-    let mut store = Store::new(Defaults::default(), []);
+    let mut store =
+        Store::new(Defaults { namespace: settings().namespace, ..Defaults::default() }, []);
     store.apply(Event::Put(statement));
     build(store.snapshot(), &Build::default())
 }

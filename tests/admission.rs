@@ -100,7 +100,7 @@ fn settings(text: &str) -> ReviewSettings {
         },
         ambassador_id: settings.ambassador_id.unwrap_or_else(|| "default".to_owned()),
         single_namespace: settings.single_namespace,
-        mappings: Policy::Deny,
+        resources: Policy::Deny,
         annotations: policy,
     }
 }

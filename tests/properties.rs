@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use http::{HeaderMap, HeaderValue, Method};
-use nuncio::model::cluster::{Cluster, ClusterName, Upstream};
 use nuncio::model::config::Leg;
 use nuncio::model::key::{Kind, ObjectKey, Origin};
 use nuncio::model::object::{Content, Object};
-use nuncio::model::policy::{ClusterPolicy, RoutePolicy};
+use nuncio::model::policy::RoutePolicy;
 use nuncio::model::regex::Regex;
 use nuncio::model::route::{
     Action, Forward, HeaderEdits, HeaderMatch, HostMatch, HostRewrite, PathMatch, PathMatchKind,
     PathRewrite, QueryMatch, Route, RouteMatch, ValueMatch,
 };
 use nuncio::model::snapshot::{Defaults, Snapshot};
+use nuncio::model::written::{UpstreamSpec, WrittenRoute};
 use nuncio::model::{Build, build};
 use nuncio::routing::{Outcome, RequestHead, RouteTable};
 use nuncio::source::store::Store;
@@ -60,7 +60,7 @@ fn value_match() -> impl Strategy<Value = ValueMatch> {
     ]
 }
 
-fn route() -> impl Strategy<Value = Route> {
+fn route() -> impl Strategy<Value = WrittenRoute> {
     let method = prop::option::weighted(0.3, Just(ValueMatch::Exact("POST".into())));
     let headers = prop::collection::vec(value_match(), 0..2).prop_map(|values| {
         values.into_iter().map(|value| HeaderMatch { name: "x-h".into(), value }).collect()
@@ -83,15 +83,9 @@ fn route() -> impl Strategy<Value = Route> {
     )
 }
 
-fn forward() -> Action {
+fn forward() -> Action<UpstreamSpec> {
     Action::Forward(Forward {
-        cluster: Arc::new(Cluster {
-            name: ClusterName("cluster_web".into()),
-            service: "web".into(),
-            upstream: Upstream::Name { host: "web".into(), port: 80 },
-            policy: ClusterPolicy::default(),
-            tls: None,
-        }),
+        cluster: UpstreamSpec::plain("web", 80, "default"),
         path: PathRewrite::Keep,
         host: HostRewrite::Keep,
     })
@@ -188,7 +182,7 @@ proptest! {
         let table = RouteTable::compile(&built(&objects).config, &RouteTable::default());
         for asked in asked {
             let head = asked.head();
-            let found = table.find(&head).map(|leg| leg.key.clone());
+            let found = table.find_any(&head).map(|leg| leg.key.clone());
             let expected = oracle(&table, &head).map(|leg| leg.key.clone());
             prop_assert_eq!(found, expected, "{:?}", asked);
         }
@@ -248,7 +242,7 @@ proptest! {
             table = RouteTable::compile(&before.config, &table);
             for asked in &asked {
                 let head = asked.head();
-                let found = table.find(&head).map(|leg| leg.key.clone());
+                let found = table.find_any(&head).map(|leg| leg.key.clone());
                 let expected = oracle(&table, &head).map(|leg| leg.key.clone());
                 prop_assert_eq!(found, expected, "{:?}", asked);
             }
@@ -268,6 +262,7 @@ fn by_events(objects: &[Arc<Object>]) -> Build {
             objects: vec![Arc::clone(object)],
             services: vec![],
             endpoints: vec![],
+            secrets: vec![],
         }));
     }
     build(store.snapshot(), &Build::default())

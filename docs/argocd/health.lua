@@ -1,5 +1,5 @@
--- Health of Nuncio's objects for Argo CD: Mapping and AnnotatedResource. README.md tells how to
--- install it.
+-- Health of Nuncio's objects for Argo CD, the same for all kinds. README.md tells how to install
+-- it.
 --
 -- Healthy      it is served
 -- Degraded     it is not, and only a change of the object itself can help

@@ -194,7 +194,8 @@ pub fn verdict(verdict: &Verdict) -> &'static str {
         Verdict::Rejected => "rejected",
         Verdict::Shadowed { .. } => "shadowed",
         Verdict::Conflicted { .. } => "conflicted",
-        Verdict::NotAttached => "not attached",
+        Verdict::NotAttached(_) => "not attached",
+        Verdict::Unresolved(_) => "unresolved",
     }
 }
 

@@ -213,7 +213,7 @@ fn answers(table: &RouteTable, question: &Question, considered: &[Considered]) -
     let borders: Vec<u8> = borders.into_iter().collect();
     let mut answers: Vec<(&Leg, u8)> = Vec::new();
     for range in borders.windows(2) {
-        let Some(leg) = table.find(&question.head(range[0])) else { continue };
+        let Some(leg) = table.find_any(&question.head(range[0])) else { continue };
         let percent = range[1] - range[0];
         match answers.iter_mut().find(|(known, _)| known.key == leg.key) {
             Some((_, known)) => *known += percent,

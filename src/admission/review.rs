@@ -45,8 +45,8 @@ pub struct ReviewSettings {
     pub ambassador_id: String,
     /// The only namespace that is watched; objects elsewhere are not judged. `None` for all.
     pub single_namespace: Option<String>,
-    /// For Mappings.
-    pub mappings: Policy,
+    /// For resources of our kinds.
+    pub resources: Policy,
     /// For the documents of annotations.
     pub annotations: Policy,
 }
@@ -66,7 +66,7 @@ pub(super) struct Finding {
 /// The kinds that are judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Subject {
-    Mapping,
+    Resource(Kind),
     Carrier(CarrierKind),
 }
 
@@ -87,7 +87,7 @@ pub fn review(request: &Request, settings: &ReviewSettings) -> AdmissionResponse
     }
     let found = findings(subject, &now, settings);
     let (policy, place) = match subject {
-        Subject::Mapping => (settings.mappings, None),
+        Subject::Resource(_) => (settings.resources, None),
         Subject::Carrier(_) => (settings.annotations, Some(annotation_name())),
     };
     let known = || before.map_or_else(Vec::new, |before| findings(subject, &before, settings));
@@ -126,7 +126,7 @@ fn subject(request: &Request) -> Option<Subject> {
         return None;
     }
     match (request.kind.group.as_str(), request.kind.kind.as_str()) {
-        ("getambassador.io", "Mapping") => Some(Subject::Mapping),
+        ("getambassador.io", kind) => Kind::written(kind).map(Subject::Resource),
         ("", "Service") => Some(Subject::Carrier(CarrierKind::Service)),
         ("networking.k8s.io", "Ingress") => Some(Subject::Carrier(CarrierKind::Ingress)),
         _ => None,
@@ -153,7 +153,7 @@ fn complete(object: &DynamicObject, request: &Request) -> Value {
 /// stopped by what somebody else wrote.
 fn says_the_same(subject: Subject, before: &Value, now: &Value) -> bool {
     match subject {
-        Subject::Mapping => before["spec"] == now["spec"],
+        Subject::Resource(_) => before["spec"] == now["spec"],
         Subject::Carrier(kind) => {
             let text = |raw| annotation_of(kind, raw).map(|(text, _)| text);
             text(before) == text(now)
@@ -177,7 +177,7 @@ fn has_new_errors(found: &[Finding], known: impl FnOnce() -> Vec<Finding>) -> bo
 /// Everything to be said about an object, in the order of its text.
 fn findings(subject: Subject, raw: &Value, settings: &ReviewSettings) -> Vec<Finding> {
     let objects = match subject {
-        Subject::Mapping => vec![Arc::new(parse_resource(Kind::Mapping, raw, &settings.parse))],
+        Subject::Resource(kind) => vec![Arc::new(parse_resource(kind, raw, &settings.parse))],
         Subject::Carrier(kind) => match annotation_of(kind, raw) {
             Some((text, carrier)) => parse_annotation(text, &carrier, &settings.parse),
             None => Vec::new(),
@@ -206,7 +206,8 @@ fn findings_of(report: &Report) -> Vec<Finding> {
         text: problem.to_string(),
     };
     let mut found: Vec<Finding> = object.problems.iter().map(of_problem).collect();
-    if !matches!(report.verdict, Verdict::Accepted | Verdict::Rejected) {
+    // What it names may well be there; the build that serves knows.
+    if !matches!(report.verdict, Verdict::Accepted | Verdict::Rejected | Verdict::Unresolved(_)) {
         // Valid, but not served: a Mapping without a host, or two documents of one name.
         let [accepted, ..] = report.conditions();
         found.push(Finding {

@@ -24,7 +24,7 @@ pub(super) fn settings() -> ReviewSettings {
         parse: Default::default(),
         ambassador_id: "default".into(),
         single_namespace: None,
-        mappings: Policy::Deny,
+        resources: Policy::Deny,
         annotations: Policy::Warn,
     }
 }

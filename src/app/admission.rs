@@ -33,7 +33,7 @@ fn review_settings(settings: &Settings, admission: &AdmissionSettings) -> Review
         parse: settings.parsing(),
         ambassador_id: settings.ambassador_id.clone(),
         single_namespace: settings.single_namespace.then(|| settings.namespace.clone()),
-        mappings: unless_selective(Policy::Deny),
+        resources: unless_selective(Policy::Deny),
         annotations: match admission.annotations {
             AnnotationPolicy::Warn => Policy::Warn,
             AnnotationPolicy::Deny => unless_selective(Policy::Deny),
@@ -57,7 +57,7 @@ mod tests {
             let environment = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
             let settings = Settings::parse(&Flags::default(), environment.into(), 1).unwrap();
             let review = options(&settings).unwrap().review;
-            (review.mappings, review.annotations)
+            (review.resources, review.annotations)
         };
         assert_eq!(policies(""), (Policy::Deny, Policy::Deny));
         assert_eq!(policies("team=edge"), (Policy::Warn, Policy::Warn));

@@ -35,7 +35,11 @@ impl FileIndex {
                 self.0.lock().put(&statement.id.name, keys);
             }
             Event::Delete(id) => self.0.lock().put(&id.name, Vec::new()),
-            Event::Init(_) | Event::Listed(_) | Event::Versioned(..) => {}
+            Event::Init(_)
+            | Event::Listed(_)
+            | Event::Versioned(..)
+            | Event::Pem(..)
+            | Event::Now(_) => {}
         }
     }
 }

@@ -11,6 +11,7 @@
 
 mod admission;
 mod cluster;
+mod expiry;
 mod forward;
 mod observe;
 mod sources;
@@ -29,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::{self, Admin, Health, Identity, Replication};
 use crate::controller::ControllerOutputs;
 use crate::controller::lead::Leadership;
-use crate::controller::rebuild::{self, Built, Outputs};
+use crate::controller::rebuild::{self, Built, Outputs, Wanted};
 use crate::controller::replicas::Replicas;
 use crate::model::service::Endpoints;
 use crate::proxy::{Proxy, ProxyOptions};
@@ -40,7 +41,7 @@ use crate::source::store::Store;
 use crate::source::versions::Versions;
 use crate::telemetry::logging::{self, LogLevel};
 use crate::telemetry::timings::Timings;
-use sources::ControllerWires;
+use sources::{ControllerWires, SourceWires};
 use tasks::Tasks;
 
 /// Threads for the sources, builds, status and the admin port. Builds run one after the other;
@@ -114,14 +115,18 @@ impl Gateway {
         let (outputs, replication) = replication(&settings, &instance, served, tasks.stop());
 
         let in_cluster = matches!(source, Source::Cluster);
-        let started = sources::start(&settings, source, arrivals, &mut tasks).await?;
+        let (wanted, wants) = watch::channel(Wanted::default());
+        tasks.spawn("expiry", expiry::run(built.clone(), arrivals.clone()));
+        let wires = SourceWires { arrivals, wants };
+        let started = sources::start(&settings, source, wires, &mut tasks).await?;
         if let Some(cluster) = started.cluster {
             let (builds, timings) = (built.clone(), Arc::clone(&timings));
             let wires = ControllerWires { builds, timings, outputs };
             start_writers(&settings, &instance, cluster, wires, &mut tasks);
         }
         let store = Store::new(settings.defaults(in_cluster), started.collections);
-        let outputs = Outputs { tables, endpoints, built: built_sender, served: served_sender };
+        let outputs =
+            Outputs { tables, endpoints, built: built_sender, served: served_sender, wanted };
         tasks.spawn("rebuild", async {
             rebuild::run(arrived, store, outputs).await;
             Ok(())

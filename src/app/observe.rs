@@ -124,7 +124,7 @@ mod tests {
     use super::*;
     use crate::model::key::{Kind, Origin};
     use crate::model::object::{Content, Object, Problem};
-    use crate::model::report::{References, Verdict};
+    use crate::model::report::{Detached, References, Verdict};
 
     fn report(name: &str, problems: Vec<Problem>, verdict: Verdict) -> Arc<Report> {
         let object = Object {
@@ -144,14 +144,14 @@ mod tests {
             document: None,
         };
         let references = References::Resolved;
-        Arc::new(Report { object: Arc::new(object), verdict, references })
+        Arc::new(Report { object: Arc::new(object), verdict, references, failure: None })
     }
 
     #[test]
     fn only_changes_are_told_and_each_once() {
         let good = report("good", vec![], Verdict::Accepted);
         let bad = report("bad", vec![Problem::error("prefix", "is missing")], Verdict::Rejected);
-        let lost = report("lost", vec![], Verdict::NotAttached);
+        let lost = report("lost", vec![], Verdict::NotAttached(Detached::Unnamed));
         let first = [bad, Arc::clone(&good), lost];
         let lines = plan_lines(&[], &first);
         assert_eq!(lines.len(), 3);

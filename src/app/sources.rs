@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use kube::Client;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::cluster;
@@ -14,19 +14,34 @@ use super::{EVENT_QUEUE, Source};
 use crate::admin::{Concern, SourceState, SourceStates};
 use crate::admission::{self, AdmissionOptions};
 use crate::controller::lease::LeaseOptions;
-use crate::controller::rebuild::Arrival;
+use crate::controller::rebuild::{Arrival, Wanted};
 use crate::controller::replicas::ReplicaOptions;
 use crate::controller::{self, Builds, ControllerInputs, ControllerOptions, ControllerOutputs};
 use crate::settings::Settings;
 
-use crate::source::kubernetes::{self, CollectionState, KubernetesHandles, KubernetesOptions};
+use crate::source::kubernetes::{
+    self, CollectionState, KubernetesHandles, KubernetesOptions, SecretOptions, SecretProgress,
+    run_secrets,
+};
 use crate::source::observed::ObservedStatuses;
-use crate::source::{Collection, Event, files};
+use crate::source::pem_files::IstioFiles;
+use crate::source::{Collection, Event, files, pem_files};
 use crate::telemetry::timings::Timings;
 
 /// What a cluster's source lists before anything is served.
-const COLLECTIONS: [Collection; 4] =
-    [Collection::Mappings, Collection::Services, Collection::Ingresses, Collection::EndpointSlices];
+const COLLECTIONS: [Collection; 11] = [
+    Collection::Mappings,
+    Collection::TcpMappings,
+    Collection::Listeners,
+    Collection::Hosts,
+    Collection::TlsContexts,
+    Collection::Modules,
+    Collection::KubernetesServiceResolvers,
+    Collection::KubernetesEndpointResolvers,
+    Collection::Services,
+    Collection::Ingresses,
+    Collection::EndpointSlices,
+];
 
 /// The state of a source that is as it should be.
 const WATCHING: &str = "watching";
@@ -49,14 +64,24 @@ pub(super) struct Cluster {
     observed: ObservedStatuses,
 }
 
-/// Starts the tasks of a source, which send to `arrivals`.
+/// What connects the sources with the rest.
+pub(super) struct SourceWires {
+    /// Where their events go.
+    pub(super) arrivals: mpsc::Sender<Arrival>,
+    /// The Secrets and files that builds want.
+    pub(super) wants: watch::Receiver<Wanted>,
+}
+
+/// Starts the tasks of a source, which send to the wires.
 pub(super) async fn start(
     settings: &Settings,
     source: Source,
-    arrivals: mpsc::Sender<Arrival>,
+    wires: SourceWires,
     tasks: &mut Tasks,
 ) -> anyhow::Result<Started> {
+    let SourceWires { arrivals, wants } = wires;
     let (events, received) = mpsc::channel(EVENT_QUEUE);
+    start_pem_files(settings, wants.clone(), events.clone(), tasks);
     match source {
         Source::Files(paths) => {
             let index = FileIndex::default();
@@ -65,7 +90,7 @@ pub(super) async fn start(
         }
         Source::Cluster => {
             tasks.spawn("forward", forward::run(received, arrivals, None));
-            start_cluster(settings, events, tasks).await
+            start_cluster(settings, wants, events, tasks).await
         }
     }
 }
@@ -94,6 +119,7 @@ fn start_files(
 
 async fn start_cluster(
     settings: &Settings,
+    wants: watch::Receiver<Wanted>,
     events: mpsc::Sender<Event>,
     tasks: &mut Tasks,
 ) -> anyhow::Result<Started> {
@@ -106,14 +132,25 @@ async fn start_cluster(
     };
     let handles = KubernetesHandles::default();
     let (state, observed) = (handles.state.clone(), handles.observed.clone());
-    let source = kubernetes::run(client.clone(), options, handles, events);
+    let source = kubernetes::run(client.clone(), options, handles, events.clone());
     tasks.spawn("kubernetes", async {
         source.await;
         Ok(())
     });
+    let progress = SecretProgress::default();
+    let secrets = secret_options(settings);
+    let secrets = run_secrets(client.clone(), secrets, progress.clone(), wants, events);
+    tasks.spawn("secrets", async {
+        secrets.await;
+        Ok(())
+    });
+    let states = move || {
+        let collections = state.all().into_iter().map(describe);
+        collections.chain([describe_secrets(&progress)]).collect()
+    };
     Ok(Started {
         collections: COLLECTIONS.to_vec(),
-        states: Arc::new(move || state.all().into_iter().map(describe).collect()),
+        states: Arc::new(states),
         files: None,
         cluster: Some(Cluster { client, observed }),
     })
@@ -121,6 +158,44 @@ async fn start_cluster(
 
 fn single_namespace(settings: &Settings) -> Option<String> {
     settings.single_namespace.then(|| settings.namespace.clone())
+}
+
+/// Follows the certificates that are in files, in a cluster too.
+fn start_pem_files(
+    settings: &Settings,
+    wants: watch::Receiver<Wanted>,
+    events: mpsc::Sender<Event>,
+    tasks: &mut Tasks,
+) {
+    let istio = istio_files(settings);
+    tasks.spawn("certificate files", async {
+        pem_files::watch(istio, wants, events).await;
+        Ok(())
+    });
+}
+
+/// Istio's certificates, where there are any.
+fn istio_files(settings: &Settings) -> Option<IstioFiles> {
+    Some(settings.istio_files()).filter(|istio| istio.directory.is_dir())
+}
+
+fn secret_options(settings: &Settings) -> SecretOptions {
+    let single = settings.single_namespace || settings.certificates_single_namespace;
+    SecretOptions {
+        watch: settings.secret_watch,
+        single_namespace: single.then(|| settings.namespace.clone()),
+        elsewhere: istio_files(settings).map(|istio| istio.secret),
+    }
+}
+
+/// Secrets that are still to be read don't keep the gateway from being ready for long: see
+/// `controller::rebuild`.
+fn describe_secrets(progress: &SecretProgress) -> SourceState {
+    let (state, concern) = match progress.waiting() {
+        Some(text) => (text, Concern::Degraded),
+        None => (format!("watching {}", progress.count()), Concern::Fine),
+    };
+    SourceState { name: "secrets".to_owned(), state, concern }
 }
 
 fn describe((collection, state): (Collection, CollectionState)) -> SourceState {

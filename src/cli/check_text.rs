@@ -155,7 +155,7 @@ mod tests {
     use super::*;
     use crate::model::key::{Kind, ObjectKey, Origin as ObjectOrigin};
     use crate::model::object::{Content, Object};
-    use crate::model::report::References;
+    use crate::model::report::{Detached, References};
 
     const TEXT: &str = "kind: Mapping\nname: a\nprefix: [x]  # no\n";
 
@@ -177,7 +177,12 @@ mod tests {
             problems,
             document: None,
         };
-        Report { object: Arc::new(object), verdict, references: References::Resolved }
+        Report {
+            object: Arc::new(object),
+            verdict,
+            references: References::Resolved,
+            failure: None,
+        }
     }
 
     fn format(report: &Report) -> String {
@@ -205,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_verdict_without_problems_is_told_at_the_object() {
-        let text = format(&report(vec![], Verdict::NotAttached));
+        let text = format(&report(vec![], Verdict::NotAttached(Detached::Unnamed)));
         assert!(text.starts_with("error: Nothing attaches this object"), "{text}");
         assert!(text.contains("--> a.yaml:1:1"), "{text}");
     }

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use super::check_text::File;
+use crate::model::Build;
 use crate::model::key::ObjectKey;
-use crate::model::{Build, build};
 use crate::settings::Settings;
 use crate::source::files::{self, SourceFile};
 use crate::source::store::Store;
-use crate::source::{Event, parse};
+use crate::source::{Event, parse, settle};
 
 /// How standard input is named on the command line.
 const STDIN: &str = "-";
@@ -65,7 +65,7 @@ impl Offline {
             texts.insert(Arc::clone(&statement.id.name), text);
             store.apply(Event::Put(statement));
         }
-        let build = build(store.snapshot(), &Build::default());
+        let build = settle::build(&mut store, &Build::default());
         let others = store.snapshot().objects.len().saturating_sub(build.reports.len());
         Self { build, others, files, texts }
     }

@@ -23,6 +23,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::model::key::Kind;
 use crate::source::observed::ObservedStatuses;
 use crate::telemetry::timings::Timings;
 use annotated::AnnotatedWriter;
@@ -88,14 +89,16 @@ pub async fn run(
         &options.ambassador_id,
         &barrier,
     );
-    let status = StatusWriter::new(client.clone(), observed, &barrier);
     let events = EventWriter::new(client.clone(), options.lease.identity.clone());
     let mut duties = JoinSet::new();
     if let Some(options) = options.replicas {
         let follower = Follower::new(client.clone(), options, outputs.replicas.clone());
         duties.spawn(lead::run(follower, builds.clone(), leader.clone()));
     }
-    duties.spawn(lead::run(status, builds.clone(), leader.clone()));
+    for kind in Kind::WRITTEN {
+        let status = StatusWriter::new(client.clone(), kind, observed.clone(), &barrier);
+        duties.spawn(lead::run(status, builds.clone(), leader.clone()));
+    }
     duties.spawn(lead::run(annotated, builds.clone(), leader.clone()));
     duties.spawn(lead::run(events, builds, leader));
     let log_ends = async {

@@ -1,21 +1,30 @@
 //! The loop that turns events into what is served: store → build → compile → publish.
 //!
-//! There is no timer in it. The first event after quiet is built at once; what arrives during a
-//! build is taken together by the next.
+//! The first event after quiet is built at once; what arrives during a build is taken together by
+//! the next. There is one timer in it: a build that wants Secrets that nobody has read yet is held
+//! back until they have been, so that no Host is ever served without its certificate only because
+//! reading takes a moment. See [`patience`].
 
+mod patience;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Duration, Instant};
+use tokio::time::{Duration, Instant, timeout_at};
 
+use crate::model::Build;
 use crate::model::report::Report;
+use crate::model::secret::SecretState;
 use crate::model::service::Endpoints;
-use crate::model::{Build, build};
+use crate::model::tls::SecretKey;
+use crate::model::written::PemSource;
 use crate::publish::Publisher;
 use crate::routing::RouteTable;
-use crate::source::Event;
 use crate::source::store::{Changes, Store};
 use crate::source::versions::Versions;
+use crate::source::{Event, settle};
+use patience::Patience;
 
 /// The most events that one build takes in: a bound on how long a flood can hold it back.
 const BATCH: usize = 4096;
@@ -46,7 +55,12 @@ pub struct Outputs {
     pub built: watch::Sender<Arc<Built>>,
     /// To the replica that writes status: how far what is served here has come.
     pub served: watch::Sender<Versions>,
+    /// To who reads Secrets and files: which are wanted.
+    pub wanted: watch::Sender<Wanted>,
 }
+
+/// The Secrets and files that a build wants.
+pub type Wanted = Arc<BTreeSet<PemSource>>;
 
 /// A build that is being served.
 #[derive(Debug, Default)]
@@ -59,6 +73,10 @@ pub struct Built {
     pub table: Arc<RouteTable>,
     /// The endpoints that were published.
     pub endpoints: Arc<Endpoints>,
+    /// The Secrets that were wanted, as they were read.
+    pub secrets: Arc<BTreeMap<SecretKey, SecretState>>,
+    /// The same of files.
+    pub pem_files: Arc<BTreeMap<PemSource, SecretState>>,
     /// What another replica must have taken in to serve the same.
     pub needed: Arc<Versions>,
     /// What it cost.
@@ -85,34 +103,77 @@ pub struct Timing {
     pub events: usize,
 }
 
-/// Runs until the sources end. Publishes nothing before every collection has been listed.
+/// Runs until the sources end. Publishes nothing before every collection has been listed, nor,
+/// for a while, before the Secrets that are wanted have been read.
 pub async fn run(mut events: mpsc::Receiver<Arrival>, mut store: Store, outputs: Outputs) {
     let mut batch = Vec::with_capacity(BATCH);
     let mut last = Built::default();
-    while events.recv_many(&mut batch, BATCH).await > 0 {
-        let mut oldest = Instant::now();
-        let count = batch.len();
-        for Arrival { event, at } in batch.drain(..) {
-            oldest = oldest.min(at);
-            store.apply(event);
-        }
+    let mut patience = Patience::default();
+    let mut held = Held::default();
+    while receive(&mut events, &mut batch, patience.ends()).await {
+        held.take(&batch);
+        batch.drain(..).for_each(|Arrival { event, .. }| store.apply(event));
         if !store.is_synced() {
             continue;
         }
-        let changes = store.take_changes();
+        let changes = held.changes.and(store.take_changes());
         if changes != Changes::default() {
-            last = rebuild(&store, changes, &last, &outputs);
-            last.timing = Timing { change: oldest.elapsed(), events: count, ..last.timing };
+            let Some(next) = rebuild(&mut store, changes, &last, &outputs, &mut patience) else {
+                // What is held back isn't served: nothing is told of it.
+                held.changes = changes;
+                continue;
+            };
+            let Held { oldest, events, .. } = std::mem::take(&mut held);
+            let change = oldest.map_or(Duration::ZERO, |oldest| oldest.elapsed());
+            last = next;
+            last.timing = Timing { change, events, ..last.timing };
             outputs.built.send_replace(Arc::new(last.share()));
         }
+        held = Held::default();
         // After it is served, and also where nothing of it has changed.
         let served = store.complete();
         outputs.served.send_if_modified(|known| std::mem::replace(known, served.clone()) != served);
     }
 }
 
-/// One build, compiled and published as far as it changed anything.
-fn rebuild(store: &Store, changes: Changes, last: &Built, outputs: &Outputs) -> Built {
+/// Events that came, and changes that wait for Secrets to be read.
+#[derive(Debug, Default)]
+struct Held {
+    oldest: Option<Instant>,
+    events: usize,
+    changes: Changes,
+}
+
+impl Held {
+    fn take(&mut self, batch: &[Arrival]) {
+        let oldest = batch.iter().map(|arrival| arrival.at).min();
+        self.oldest = [self.oldest, oldest].into_iter().flatten().min();
+        self.events += batch.len();
+    }
+}
+
+/// Waits for events, at the longest until then; `false` when there will be none any more.
+async fn receive(
+    events: &mut mpsc::Receiver<Arrival>,
+    batch: &mut Vec<Arrival>,
+    until: Option<Instant>,
+) -> bool {
+    let received = events.recv_many(batch, BATCH);
+    match until {
+        None => received.await > 0,
+        Some(until) => timeout_at(until, received).await.map_or(true, |count| count > 0),
+    }
+}
+
+/// One build, compiled and published as far as it changed anything; `None` where it waits for
+/// Secrets.
+fn rebuild(
+    store: &mut Store,
+    changes: Changes,
+    last: &Built,
+    outputs: &Outputs,
+    patience: &mut Patience,
+) -> Option<Built> {
     let mut next = last.share();
     next.timing = Timing::default();
     next.needed = Arc::new(store.needed());
@@ -123,8 +184,14 @@ fn rebuild(store: &Store, changes: Changes, last: &Built, outputs: &Outputs) -> 
     }
     if changes.snapshot {
         let start = Instant::now();
-        next.build = Arc::new(build(store.snapshot(), &last.build));
+        next.build = Arc::new(settle::build(store, &last.build));
         next.timing.build = start.elapsed();
+        next.secrets = Arc::clone(&store.snapshot().secrets);
+        next.pem_files = Arc::clone(&store.snapshot().pem_files);
+        outputs.want(&next.build);
+        if patience.waits(store, &next.build.wanted, last.generation == 0) {
+            return None;
+        }
     }
     if last.generation == 0 || !Arc::ptr_eq(&next.build.config, &last.build.config) {
         let start = Instant::now();
@@ -139,7 +206,20 @@ fn rebuild(store: &Store, changes: Changes, last: &Built, outputs: &Outputs) -> 
             "configuration published"
         );
     }
-    next
+    Some(next)
+}
+
+impl Outputs {
+    /// Tells what is to be read for the next build.
+    fn want(&self, build: &Build) {
+        self.wanted.send_if_modified(|known| {
+            let is_new = !Arc::ptr_eq(known, &build.wanted) && *known != build.wanted;
+            if is_new {
+                *known = Arc::clone(&build.wanted);
+            }
+            is_new
+        });
+    }
 }
 
 impl Built {
@@ -150,6 +230,8 @@ impl Built {
             build: Arc::clone(&self.build),
             table: Arc::clone(&self.table),
             endpoints: Arc::clone(&self.endpoints),
+            secrets: Arc::clone(&self.secrets),
+            pem_files: Arc::clone(&self.pem_files),
             needed: Arc::clone(&self.needed),
             timing: self.timing,
         }

@@ -23,7 +23,13 @@ fn put(name: &str) -> Event {
     let id = StatementId { collection: C, namespace: "ns".into(), name: name.into() };
     let object = crate::controller::testing::mapping("ns", name);
     let (services, endpoints) = (Vec::new(), Vec::new());
-    Event::Put(Statement { id, objects: vec![Arc::new(object)], services, endpoints })
+    Event::Put(Statement {
+        id,
+        objects: vec![Arc::new(object)],
+        services,
+        endpoints,
+        secrets: vec![],
+    })
 }
 
 #[tokio::test]
@@ -32,7 +38,8 @@ async fn what_is_served_is_told_after_it_is_and_what_is_needed_with_it() {
     let (endpoints, _) = publish::channel(Endpoints::default());
     let (built_sender, mut built) = watch::channel(Arc::default());
     let (served_sender, mut served) = watch::channel(Versions::default());
-    let outputs = Outputs { tables, endpoints, built: built_sender, served: served_sender };
+    let wanted = watch::Sender::default();
+    let outputs = Outputs { tables, endpoints, built: built_sender, served: served_sender, wanted };
     let (events, received) = mpsc::channel(10);
     let mut task = JoinSet::new();
     task.spawn(run(received, Store::new(Defaults::default(), [C]), outputs));

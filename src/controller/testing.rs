@@ -56,7 +56,7 @@ pub(crate) fn document(carrier: &str, index: u32, name: &str) -> Object {
 }
 
 pub(crate) fn report(object: Object, verdict: Verdict) -> Report {
-    Report { object: Arc::new(object), verdict, references: References::Resolved }
+    Report { object: Arc::new(object), verdict, references: References::Resolved, failure: None }
 }
 
 /// A build of these reports.

@@ -4,25 +4,55 @@
 //! one field where serde would refuse the whole object.
 
 mod annotated;
+mod host;
+mod listener;
 mod mapping;
 mod mapping_types;
+mod module;
+mod resolver;
 mod rules;
+mod selector;
 mod status;
+mod tcp_mapping;
+mod tls_context;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
 
 pub use self::annotated::{AnnotatedResource, AnnotatedResourceSpec, CarrierRef};
+pub use self::host::{
+    AcmeProvider, Host, HostSpec, InsecurePolicy, PreviewUrl, RequestPolicy, TlsSettings,
+};
+pub use self::listener::{HostBinding, Listener, ListenerSpec, NamespaceBinding};
 pub use self::mapping::{Mapping, MappingSpec};
 pub use self::mapping_types::{
     AddedHeader, CircuitBreaker, Cookie, Cors, Docs, KeepAlive, LoadBalancer, RegexMap,
     RetryBackOff, RetryPolicy, V2ExplicitTls,
 };
-pub use self::status::{Condition, ObjectStatus};
+pub use self::module::{Module, ModuleSpec};
+pub use self::resolver::{
+    KubernetesEndpointResolver, KubernetesEndpointResolverSpec, KubernetesServiceResolver,
+    KubernetesServiceResolverSpec,
+};
+pub use self::selector::{LabelSelector, LocalReference, SecretReference};
+pub use self::status::{Condition, ConditionStatus, HostStatus, ObjectStatus};
+pub use self::tcp_mapping::{TCPMapping, TcpMappingSpec};
+pub use self::tls_context::{TLSContext, TlsContextSpec};
 
 /// The definitions of all custom resources, in the order in which they are printed.
 pub fn all() -> Vec<CustomResourceDefinition> {
-    [Mapping::crd(), AnnotatedResource::crd()].into_iter().map(tidied).collect()
+    let all = [
+        Mapping::crd(),
+        Host::crd(),
+        Listener::crd(),
+        TLSContext::crd(),
+        TCPMapping::crd(),
+        Module::crd(),
+        KubernetesServiceResolver::crd(),
+        KubernetesEndpointResolver::crd(),
+        AnnotatedResource::crd(),
+    ];
+    all.into_iter().map(tidied).collect()
 }
 
 /// The definitions as one YAML text of several documents.
@@ -42,6 +72,13 @@ pub fn document(crd: &CustomResourceDefinition) -> String {
 fn tidied(crd: CustomResourceDefinition) -> CustomResourceDefinition {
     let mut json = serde_json::to_value(crd).expect("a definition can be written as JSON");
     tidy(&mut json);
+    for version in json["spec"]["versions"].as_array_mut().into_iter().flatten() {
+        let schema = &mut version["schema"]["openAPIV3Schema"];
+        // A resolver says nothing but its kind: as under Emissary's definitions, it needs no spec.
+        if schema["properties"]["spec"]["required"].is_null() {
+            schema.as_object_mut().map(|schema| schema.remove("required"));
+        }
+    }
     serde_json::from_value(json).expect("a definition without `nullable` is a definition")
 }
 

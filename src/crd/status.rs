@@ -34,6 +34,84 @@ pub struct ObjectStatus {
     pub conditions: Option<Vec<Condition>>,
 }
 
+/// What became of an object, in conditions alone.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("default" = pending()))]
+pub struct ConditionStatus {
+    /// The `metadata.generation` that this status speaks of; older than the object's own means
+    /// that the last change hasn't been looked at yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub observed_generation: Option<i64>,
+    /// What is known about the object, one entry a type: Accepted (it is valid and part of the
+    /// configuration), ResolvedRefs (what it names exists), Programmed (the proxies serve this
+    /// generation), and Ready, the summary of the others, as in
+    /// `kubectl wait --for=condition=Ready`. Stalled is there only while it is True: waiting is no
+    /// use, because only a change of this object can help.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend(
+        "x-kubernetes-list-type" = "map",
+        "x-kubernetes-list-map-keys" = ["type"]
+    ))]
+    pub conditions: Option<Vec<Condition>>,
+}
+
+/// What became of a Host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("default" = pending()))]
+pub struct HostStatus {
+    /// Emissary's; the gateway doesn't write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["Unknown", "None", "Other", "ACME"]))]
+    pub tls_certificate_source: Option<String>,
+    /// Emissary's; the gateway doesn't write it. See the condition Ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["Initial", "Pending", "Ready", "Error"]))]
+    pub state: Option<String>,
+    /// Emissary's; the gateway doesn't write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = [
+        "NA", "DefaultsFilled", "ACMEUserPrivateKeyCreated", "ACMEUserRegistered",
+        "ACMECertificateChallenge"
+    ]))]
+    pub phase_completed: Option<String>,
+    /// Emissary's; the gateway doesn't write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = [
+        "NA", "DefaultsFilled", "ACMEUserPrivateKeyCreated", "ACMEUserRegistered",
+        "ACMECertificateChallenge"
+    ]))]
+    pub phase_pending: Option<String>,
+    /// Emissary's; the gateway doesn't write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_reason: Option<String>,
+    /// Emissary's; the gateway doesn't write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "date-time"))]
+    pub error_timestamp: Option<String>,
+    /// Emissary's; the gateway doesn't write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_backoff: Option<String>,
+    /// The `metadata.generation` that this status speaks of; older than the object's own means
+    /// that the last change hasn't been looked at yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub observed_generation: Option<i64>,
+    /// What is known about the object, one entry a type: Accepted (it is valid and part of the
+    /// configuration), ResolvedRefs (what it names exists), Programmed (the proxies serve this
+    /// generation), and Ready, the summary of the others, as in
+    /// `kubectl wait --for=condition=Ready`. Stalled is there only while it is True: waiting is no
+    /// use, because only a change of this object can help.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend(
+        "x-kubernetes-list-type" = "map",
+        "x-kubernetes-list-map-keys" = ["type"]
+    ))]
+    pub conditions: Option<Vec<Condition>>,
+}
+
 /// One thing that is known about an object (Kubernetes' `metav1.Condition`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -81,3 +81,16 @@ impl Upstream {
         }
     }
 }
+
+/// The name of a Service with its namespace, where Emissary puts it: a name without a dot, but for
+/// `localhost`, in a namespace that isn't the gateway's.
+pub fn qualified_name(name: &str, namespace: &str, own_namespace: &str) -> String {
+    if namespace.is_empty()
+        || namespace == own_namespace
+        || name.contains('.')
+        || name == "localhost"
+    {
+        return name.to_owned();
+    }
+    format!("{name}.{namespace}")
+}

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::cluster::{Cluster, ClusterName};
 use super::key::ObjectKey;
-use super::listener::Listener;
+use super::listener::{Listener, Selector};
 use super::policy::HttpPolicy;
 use super::route::{Action, Route, RouteMatch};
+use super::written::WrittenRoute;
 
 /// What the gateway should serve.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -41,6 +42,8 @@ impl GatewayConfig {
 pub struct RouteGroup {
     /// The `precedence` of all members.
     pub precedence: i64,
+    /// Which hosts serve it.
+    pub attachment: Arc<Attachment>,
     /// The members, oldest first. Never empty.
     pub legs: Vec<Arc<Leg>>,
 }
@@ -69,6 +72,20 @@ impl RouteGroup {
     }
 }
 
+/// Which hosts serve a route.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Attachment {
+    /// Those without a selector, as far as its own host condition meets them.
+    pub by_host: bool,
+    /// Those with one of these selectors, each once and in their order.
+    pub selectors: Vec<Selector>,
+}
+
+impl Attachment {
+    /// To all hosts without a selector.
+    pub const BY_HOST: Self = Self { by_host: true, selectors: Vec::new() };
+}
+
 /// One member of a route group.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Leg {
@@ -78,8 +95,10 @@ pub struct Leg {
     pub created: Option<i64>,
     /// Of 100 requests, those with a draw in `from..to` are this leg's.
     pub share: Share,
-    /// What it asked for.
+    /// What happens to its requests.
     pub route: Arc<Route>,
+    /// What its object says, before anything was filled; `None` where nobody wrote it.
+    pub written: Option<Arc<WrittenRoute>>,
 }
 
 /// A half-open range of the hundred draws.

@@ -29,6 +29,23 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The kinds that users write, each a custom resource.
+    pub const WRITTEN: [Self; 8] = [
+        Self::Mapping,
+        Self::TcpMapping,
+        Self::Listener,
+        Self::Host,
+        Self::TlsContext,
+        Self::Module,
+        Self::KubernetesServiceResolver,
+        Self::KubernetesEndpointResolver,
+    ];
+
+    /// The written kind of this name.
+    pub fn written(name: &str) -> Option<Self> {
+        Self::WRITTEN.into_iter().find(|kind| kind.as_str() == name)
+    }
+
     /// The kind as users write it.
     pub fn as_str(self) -> &'static str {
         match self {

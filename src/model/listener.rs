@@ -58,8 +58,29 @@ pub enum SecurityModel {
     Insecure,
 }
 
+impl Listener {
+    /// The listener that is there where nobody asks for one: plain HTTP for every host.
+    pub fn plain(port: u16) -> Self {
+        Self {
+            key: None,
+            address: None,
+            port,
+            stat_prefix: "ingress_http".into(),
+            stack: Stack { proxy_protocol: false, tls: false, http: true },
+            security: SecurityModel::ForwardedProto,
+            trusted_hops: 0,
+            max_concurrent_streams: None,
+            hosts: vec![Arc::new(VirtualHost::any())],
+            tcp: Vec::new(),
+        }
+    }
+}
+
+/// Labels that must be there. Compared by content.
+pub type Selector = Arc<BTreeMap<String, String>>;
+
 /// One Host: a name, its certificate, its routes.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VirtualHost {
     /// The object that asked for it; `None` for the one that is there where nobody asks.
     pub key: Option<ObjectKey>,
@@ -73,7 +94,25 @@ pub struct VirtualHost {
     pub insecure: InsecureAction,
     /// The labels that a route must have to be served here. Empty serves all routes that name a
     /// host. Emissary: `mappingSelector`.
-    pub selector: Arc<BTreeMap<String, String>>,
+    pub selector: Selector,
+    /// It can't be served as it was written, so that its requests find nothing: were they left to
+    /// another host, what is wrong with its TLS would open its routes.
+    pub closed: bool,
+}
+
+impl VirtualHost {
+    /// The host that is there where nobody asks for one: any name, in cleartext.
+    pub fn any() -> Self {
+        Self {
+            key: None,
+            name: HostMatch::Any,
+            port: None,
+            tls: None,
+            insecure: InsecureAction::Route,
+            selector: Arc::default(),
+            closed: false,
+        }
+    }
 }
 
 /// What becomes of an insecure request. Emissary: `requestPolicy.insecure.action`.

@@ -10,6 +10,7 @@
 pub mod build;
 pub mod cluster;
 pub mod config;
+pub mod date;
 pub mod key;
 pub mod listener;
 pub mod object;

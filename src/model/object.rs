@@ -5,8 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::key::ObjectKey;
-use super::route::Route;
-use super::written::{GatewayDefaults, HostSpec, ListenerSpec, ResolverKind, TcpRoute, TlsSpec};
+use super::written::{
+    GatewayDefaults, HostSpec, ListenerSpec, ResolverKind, TcpRoute, TlsSpec, WrittenRoute,
+};
 
 /// One object: a custom resource, or one YAML document of an annotation or a file.
 ///
@@ -46,7 +47,7 @@ impl Object {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
     /// It asks for a route.
-    Route(Arc<Route>),
+    Route(Arc<WrittenRoute>),
     /// It asks for connections of a port.
     TcpRoute(Arc<TcpRoute>),
     /// It asks for a port.

@@ -1,10 +1,13 @@
 //! What a build found of each object, and the conditions that say so.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::cluster::ServiceRef;
+use super::date::utc;
 use super::key::{ObjectKey, ServiceKey};
 use super::object::{Object, Problem, Severity};
+use super::written::PemSource;
 
 /// The verdict on one object.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +18,8 @@ pub struct Report {
     pub verdict: Verdict,
     /// Whether what it names exists.
     pub references: References,
+    /// Why it can't be served although it is right (a port that is taken), for people.
+    pub failure: Option<Arc<str>>,
 }
 
 /// Whether an object is part of the configuration.
@@ -38,8 +43,57 @@ pub enum Verdict {
         /// What can't be had together.
         conflict: Conflict,
     },
-    /// It names no host, so nothing attaches it.
-    NotAttached,
+    /// Nothing serves it.
+    NotAttached(Detached),
+    /// It names something without which it can't be served safely.
+    Unresolved(Box<Missing>),
+}
+
+/// Why nothing serves an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detached {
+    /// A route that names no host, and whose labels no Host selects.
+    Unnamed,
+    /// A route whose host no Host serves.
+    NoHost,
+    /// A route without the labels that the Hosts of its name ask for.
+    NotSelected,
+    /// A Host that no Listener takes.
+    NoListener,
+}
+
+/// What an object names and can't be served without.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Missing {
+    /// There is no such resolver.
+    Resolver(Arc<str>),
+    /// There is no such TLSContext.
+    Context(Arc<str>),
+    /// Something of a Secret, or of files.
+    Secret(PemSource, SecretFault),
+    /// It names settings of TLS, but no certificate.
+    Certificate,
+    /// It names two certificates.
+    OneCertificate(PemSource, PemSource),
+    /// Clients' certificates are asked for, but nobody says who may have signed them.
+    Authorities,
+    /// A TCPMapping's host has no certificate.
+    Termination,
+}
+
+/// What is wrong with a Secret, or with files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretFault {
+    /// They haven't been read yet.
+    NotRead,
+    /// They don't exist.
+    NotFound,
+    /// They may not be read; the text says what would let it.
+    Forbidden(Arc<str>),
+    /// They hold something else; the text says what is wrong.
+    Invalid(Arc<str>),
+    /// They hold no such thing.
+    Empty(&'static str),
 }
 
 /// Why one object shadows another of its name.
@@ -67,6 +121,12 @@ pub enum Conflict {
         /// What the older members leave.
         left: u8,
     },
+    /// Two objects of a kind that is looked up by its name alone.
+    Name,
+    /// Two Listeners with one port.
+    Port(u16),
+    /// Two objects of one host with different TLS.
+    Tls,
 }
 
 /// Whether what an object names exists.
@@ -80,6 +140,13 @@ pub enum References {
     PortNotFound(ServiceRef, Vec<u16>),
     /// The Service has no ready endpoint.
     NoEndpoints(ServiceKey),
+    /// Something else; what doesn't need it is served.
+    Missing(Box<Missing>),
+    /// A certificate is served although clients refuse it: its time, in seconds since 1970, is
+    /// over.
+    Expired(i64),
+    /// The same, because its time hasn't come.
+    NotYetValid(i64),
 }
 
 /// A condition of `status.conditions`.
@@ -140,28 +207,16 @@ impl Report {
     pub fn conditions(&self) -> [Condition; 4] {
         let accepted = self.accepted();
         let references = self.resolved_refs();
-        let programmed = condition(
-            ConditionKind::Programmed,
-            accepted.status,
-            if accepted.status { "Programmed" } else { "NotAccepted" },
-            match accepted.status {
-                true => "The gateway serves this generation".to_owned(),
-                false => "Nothing of this object is served".to_owned(),
-            },
-        );
-        let ready = match (accepted.status, references.status) {
-            (true, true) => {
+        let programmed = self.programmed(accepted.status);
+        // The first that is wrong is the cause of the others.
+        let wrong = [&accepted, &references, &programmed];
+        let ready = match wrong.into_iter().find(|condition| !condition.status) {
+            None => {
                 condition(ConditionKind::Ready, true, "Ready", "Accepted and served".to_owned())
             }
-            (false, _) => {
-                condition(ConditionKind::Ready, false, accepted.reason, accepted.message.clone())
+            Some(Condition { reason, message, .. }) => {
+                condition(ConditionKind::Ready, false, reason, message.clone())
             }
-            (true, false) => condition(
-                ConditionKind::Ready,
-                false,
-                references.reason,
-                references.message.clone(),
-            ),
         };
         [accepted, references, programmed, ready]
     }
@@ -171,11 +226,23 @@ impl Report {
     /// kstatus reads this as failed, and tools that apply revisions give up at once. So it is not
     /// said of what another object may heal a moment later: a conflict, a Service that is missing.
     pub fn stalled(&self) -> Option<Condition> {
-        if !matches!(self.verdict, Verdict::Rejected | Verdict::NotAttached) {
+        let hopeless = Verdict::NotAttached(Detached::Unnamed);
+        if self.verdict != Verdict::Rejected && self.verdict != hopeless {
             return None;
         }
         let Condition { reason, message, .. } = self.accepted();
         Some(condition(ConditionKind::Stalled, true, reason, message))
+    }
+
+    fn programmed(&self, accepted: bool) -> Condition {
+        let of = |status, reason, message: &str| {
+            condition(ConditionKind::Programmed, status, reason, message.to_owned())
+        };
+        match (&self.failure, accepted) {
+            (_, false) => of(false, "NotAccepted", "Nothing of this object is served"),
+            (Some(failure), true) => of(false, "NotListening", failure),
+            (None, true) => of(true, "Programmed", "The gateway serves this generation"),
+        }
     }
 
     fn accepted(&self) -> Condition {
@@ -183,16 +250,17 @@ impl Report {
             |status, reason, message| condition(ConditionKind::Accepted, status, reason, message);
         match &self.verdict {
             Verdict::Rejected => of(false, "Invalid", self.problem_text(Severity::is_fatal)),
-            Verdict::NotAttached => of(
-                false,
-                "NotAttached",
-                "Nothing attaches this object because it names no host: set spec.hostname, to \"*\" for every host"
-                    .to_owned(),
-            ),
+            Verdict::NotAttached(why) => of(false, "NotAttached", why.text().to_owned()),
+            Verdict::Unresolved(missing) => {
+                of(false, missing.reason(), format!("Nothing of this is served: {missing}"))
+            }
             Verdict::Shadowed { winner, rule } => of(
                 false,
                 "Shadowed",
-                format!("{winner} has the same kind, namespace and name and is served instead: {}", rule.text()),
+                format!(
+                    "{winner} has the same kind, namespace and name and is served instead: {}",
+                    rule.text()
+                ),
             ),
             Verdict::Conflicted { with, conflict } => of(false, "Conflicted", conflict.text(with)),
             Verdict::Accepted => self.accepted_with_problems(),
@@ -252,7 +320,25 @@ impl Report {
 
     fn resolved_refs(&self) -> Condition {
         let of = |reason, message| condition(ConditionKind::ResolvedRefs, false, reason, message);
+        if let Verdict::Unresolved(missing) = &self.verdict {
+            return of(missing.reason(), missing.to_string());
+        }
         match &self.references {
+            References::Missing(missing) => of(missing.reason(), missing.to_string()),
+            References::Expired(at) => of(
+                "CertificateExpired",
+                format!(
+                    "The certificate is served, but clients refuse it: it was valid until {}",
+                    utc(*at)
+                ),
+            ),
+            References::NotYetValid(at) => of(
+                "CertificateNotYetValid",
+                format!(
+                    "The certificate is served, but clients refuse it: it is valid from {} on",
+                    utc(*at)
+                ),
+            ),
             References::Resolved => condition(
                 ConditionKind::ResolvedRefs,
                 true,
@@ -297,9 +383,82 @@ impl ShadowRule {
     }
 }
 
+impl Detached {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Unnamed => {
+                "Nothing attaches this object because it names no host: set spec.hostname, to \"*\" for every host"
+            }
+            Self::NoHost => {
+                "No Host serves the host that this object names: add a Host of that name, or set spec.hostname to one that there is"
+            }
+            Self::NotSelected => {
+                "The Hosts of this name select objects by labels that this one doesn't have: see the mappingSelector of the Host"
+            }
+            Self::NoListener => {
+                "No Listener takes this Host: see the hostBinding of the Listeners, its namespace and its labels"
+            }
+        }
+    }
+}
+
+impl Missing {
+    /// A word for programs.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Resolver(_) => "ResolverNotFound",
+            Self::Context(_) => "TLSContextNotFound",
+            Self::Secret(_, SecretFault::NotRead) => "SecretNotRead",
+            Self::Secret(_, SecretFault::NotFound) => "SecretNotFound",
+            Self::Secret(_, SecretFault::Forbidden(_)) => "SecretForbidden",
+            Self::Secret(_, SecretFault::Invalid(_) | SecretFault::Empty(_)) => "SecretInvalid",
+            Self::Certificate | Self::OneCertificate(..) | Self::Authorities => "TLSInvalid",
+            Self::Termination => "TLSContextNotFound",
+        }
+    }
+}
+
+/// As a sentence without its final full stop.
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Resolver(name) => write!(
+                f,
+                "there is no resolver \"{name}\"; write kubernetes-service, kubernetes-endpoint, or the name of a resolver object"
+            ),
+            Self::Context(name) => write!(f, "there is no TLSContext \"{name}\""),
+            Self::Secret(source, fault) => match fault {
+                SecretFault::NotRead => write!(f, "{source} hasn't been read yet"),
+                SecretFault::NotFound => write!(f, "there is no {source}"),
+                SecretFault::Forbidden(text) => write!(f, "{source} may not be read: {text}"),
+                SecretFault::Invalid(text) => write!(f, "{source} can't be used: {text}"),
+                SecretFault::Empty(part) => write!(f, "{source} holds no {part}"),
+            },
+            Self::Certificate => f.write_str(
+                "its TLS settings name no certificate; set tlsSecret, or secret in the TLSContext",
+            ),
+            Self::OneCertificate(one, other) => write!(
+                f,
+                "its certificate is that of {one} and of {other} at once; name it in one place only"
+            ),
+            Self::Authorities => f.write_str(
+                "clients' certificates are asked for, but nothing says who may have signed them; set ca_secret",
+            ),
+            Self::Termination => f.write_str(
+                "its host has no certificate: add a Host with TLS of that name, or a TLSContext that lists it in hosts, or let TLS pass with tls_passthrough: true",
+            ),
+        }
+    }
+}
+
 impl Conflict {
     fn text(self, with: &ObjectKey) -> String {
         match self {
+            Self::Name => format!(
+                "{with} has the same name and is used instead: of this kind one is used in the whole cluster"
+            ),
+            Self::Port(port) => format!("{with} listens on port {port} already"),
+            Self::Tls => format!("{with} is for the same host and has other TLS settings"),
             Self::Redirect => format!(
                 "{with} has the same match: a match can have one redirect, or routes that forward, but not both"
             ),

@@ -12,8 +12,11 @@ use super::regex::Regex;
 use super::template::Template;
 
 /// One route: which requests, and what happens to them.
+///
+/// `U` is the upstream: a [`Cluster`] in what is served, and in what was written an
+/// [`UpstreamSpec`](super::written::UpstreamSpec), of which a build makes one.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Route {
+pub struct Route<U = Arc<Cluster>> {
     /// Which requests.
     pub matches: RouteMatch,
     /// The author's own rank, compared before everything else; larger wins. Mapping's `precedence`.
@@ -21,7 +24,7 @@ pub struct Route {
     /// The share of the group's requests in percent, where the author gave one.
     pub weight: Option<u8>,
     /// What happens to a matching request.
-    pub action: Action,
+    pub action: Action<U>,
     /// Header edits on the way to the upstream.
     pub request_headers: HeaderEdits,
     /// Header edits on the way to the client.
@@ -122,9 +125,9 @@ pub struct QueryMatch {
 
 /// What happens to a matching request.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Action {
+pub enum Action<U = Arc<Cluster>> {
     /// It goes to a cluster.
-    Forward(Forward),
+    Forward(Forward<U>),
     /// The client is sent elsewhere.
     Redirect(Redirect),
     /// The gateway answers itself with its own health.
@@ -142,9 +145,9 @@ pub enum Probe {
 
 /// How a request goes upstream.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Forward {
+pub struct Forward<U = Arc<Cluster>> {
     /// Where to.
-    pub cluster: Arc<Cluster>,
+    pub cluster: U,
     /// What becomes of the path.
     pub path: PathRewrite,
     /// What becomes of the host.

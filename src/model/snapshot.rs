@@ -58,7 +58,7 @@ pub struct Defaults {
     pub services_known: bool,
     /// The port that is listened on while no Listener object exists.
     pub http_port: u16,
-    /// The gateway's own namespace (`AMBASSADOR_NAMESPACE`).
+    /// The gateway's own namespace (`AMBASSADOR_NAMESPACE`); empty where it has none.
     pub namespace: String,
     /// A label selector holds where all its labels do. Emissary: on unless
     /// `DISABLE_STRICT_LABEL_SELECTORS`, which also lets a host alone attach a route.
@@ -71,7 +71,7 @@ impl Default for Defaults {
             ambassador_id: "default".into(),
             services_known: false,
             http_port: 8080,
-            namespace: "default".into(),
+            namespace: String::new(),
             strict_selectors: true,
         }
     }

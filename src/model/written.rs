@@ -4,12 +4,13 @@
 //! [`build`](super::build) finds out whether they exist.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::listener::{InsecureAction, SecurityModel, Stack};
 use super::policy::{ClusterPolicy, HttpPolicy, Limit, RoutePolicy};
-use super::route::HostMatch;
+use super::route::{HostMatch, Route};
 use super::tls::{SecretKey, TlsParameters};
 
 /// What a Listener asks for.
@@ -76,6 +77,20 @@ pub struct TlsSpec {
     pub sni: Option<Arc<str>>,
     /// Versions, suites, protocols.
     pub parameters: TlsParameters,
+    /// The same where a dot in a Secret's name divides nothing; `None` where that is no other.
+    /// Emissary: `secret_namespacing`, which the Module may decide.
+    pub undivided: Option<Arc<TlsSpec>>,
+}
+
+impl TlsSpec {
+    /// The settings as they mean where the Module says whether `name.namespace` names a Secret
+    /// elsewhere; default true.
+    pub fn read(&self, secret_namespacing: Option<bool>) -> &Self {
+        match &self.undivided {
+            Some(undivided) if secret_namespacing == Some(false) => undivided,
+            _ => self,
+        }
+    }
 }
 
 /// Where certificates are kept.
@@ -90,6 +105,15 @@ pub enum PemSource {
         /// `private_key_file`.
         key: Option<Arc<str>>,
     },
+}
+
+impl fmt::Display for PemSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Secret(key) => write!(f, "Secret {key}"),
+            Self::Files { certificates, .. } => write!(f, "file {certificates}"),
+        }
+    }
 }
 
 /// What a TCPMapping asks for.
@@ -111,6 +135,9 @@ pub struct TcpRoute {
     pub idle_timeout: Option<Limit>,
 }
 
+/// A route as it was written: its upstream isn't looked up, and what it leaves open isn't filled.
+pub type WrittenRoute = Route<UpstreamSpec>;
+
 /// An upstream as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamSpec {
@@ -118,18 +145,34 @@ pub struct UpstreamSpec {
     pub service: Arc<str>,
     /// The host in lower case, not qualified yet.
     pub host: UpstreamHost,
-    /// The port.
-    pub port: u16,
+    /// The port; `None` is 443 where TLS is begun, and 80 otherwise.
+    pub port: Option<u16>,
     /// The namespace of the object.
     pub namespace: Arc<str>,
     /// The name of a resolver; `None` is the gateway's default.
     pub resolver: Option<Arc<str>>,
-    /// Whether TLS is begun, because `https://` or a context says so.
+    /// Whether TLS is begun, because `https://` says so.
     pub tls: bool,
-    /// The name of a TLSContext. Emissary: `tls`.
+    /// The name of a TLSContext, with which TLS is begun as well. Emissary: `tls`.
     pub context: Option<Arc<str>>,
     /// What is asked of it beside that.
     pub policy: ClusterPolicy,
+}
+
+impl UpstreamSpec {
+    /// An upstream by its name, of which nothing else is asked.
+    pub fn plain(host: &str, port: u16, namespace: &str) -> Self {
+        Self {
+            service: format!("{host}:{port}").into(),
+            host: UpstreamHost::Name(host.into()),
+            port: Some(port),
+            namespace: namespace.into(),
+            resolver: None,
+            tls: false,
+            context: None,
+            policy: ClusterPolicy::default(),
+        }
+    }
 }
 
 /// The host of an [`UpstreamSpec`].

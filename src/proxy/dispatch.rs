@@ -116,7 +116,7 @@ fn find(inbound: &Inbound) -> Option<Arc<Leg>> {
     let mut tables = inbound.exchange.worker.tables.borrow_mut();
     let table = tables.get();
     table
-        .find(&RequestHead {
+        .find_any(&RequestHead {
             host,
             path: head.uri.path(),
             query: head.uri.query(),

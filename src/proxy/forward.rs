@@ -38,6 +38,10 @@ pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBod
     let Action::Forward(forward) = &route.action else {
         return answer_failure(&exchange, Failure::NoRoute);
     };
+    if forward.cluster.tls.is_some() {
+        // Not spoken yet, and never replaced by cleartext.
+        return answer_failure(&exchange, Failure::NoHealthyUpstream);
+    }
     exchange.timeout.set(route.policy.timeout());
     if route.policy.idle_timeout.is_some() {
         exchange.timing.set_idle(route.policy.idle_timeout());

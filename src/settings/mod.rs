@@ -10,6 +10,7 @@ mod reader;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use admission::{AdmissionSettings, AnnotationPolicy, CertificateSource};
@@ -17,8 +18,11 @@ pub use flags::{Flags, parse_static_name};
 pub use reader::SettingsError;
 
 use crate::model::snapshot::Defaults;
+use crate::model::tls::SecretKey;
 use crate::proxy::{AccessLogFormat, StaticName};
+use crate::source::kubernetes::SecretWatch;
 use crate::source::parse::ParseSettings;
+use crate::source::pem_files::IstioFiles;
 use crate::telemetry::logging::{Format, Level};
 use reader::Reader;
 
@@ -45,16 +49,19 @@ const DRAIN_TIME: Duration = Duration::from_secs(20);
 /// that waits: after that a status is written that names the replica.
 const REPLICA_GRACE: Duration = Duration::from_secs(30);
 
+/// Where Istio keeps certificates for a pod, in Emissary's manifests.
+const ISTIO_DIRECTORY: &str = "/etc/istio-certs";
+/// Emissary's name for them.
+const ISTIO_SECRET: &str = "istio-certs";
+
 /// Variables of Emissary's that steer machinery that isn't here.
-const NO_EFFECT: [&str; 14] = [
+const NO_EFFECT: [&str; 12] = [
     "AMBASSADOR_AMBEX_NO_RATELIMIT",
     "AMBASSADOR_AMBEX_SNAPSHOT_COUNT",
-    "AMBASSADOR_CERTS_SINGLE_NAMESPACE",
     "AMBASSADOR_CONFIG_BASE_DIR",
     "AMBASSADOR_DIAGD_BIND_PORT",
     "AMBASSADOR_ENVOY_BASE_ID",
     "AMBASSADOR_FAST_RECONFIGURE",
-    "AMBASSADOR_ISTIO_SECRET_DIR",
     "AMBASSADOR_KNATIVE_SUPPORT",
     "AMBASSADOR_READY_PORT",
     "AMBASSADOR_RECONFIG_MAX_DELAY",
@@ -87,6 +94,12 @@ pub struct Settings {
     /// `NUNCIO_REPLICA_GRACE`, seconds: how long a status waits for replicas that don't confirm
     /// what it says.
     pub replica_grace: Duration,
+    /// `NUNCIO_SECRETS_WATCH`: whether Secrets are followed one by one or all of them.
+    pub secret_watch: SecretWatch,
+    /// `AMBASSADOR_CERTS_SINGLE_NAMESPACE`, set to anything: Secrets of the own namespace only.
+    pub certificates_single_namespace: bool,
+    /// `AMBASSADOR_ISTIO_SECRET_DIR`: where Istio keeps its certificates, if it is there.
+    pub istio_directory: PathBuf,
     /// Address for clients' connections.
     pub listen_address: IpAddr,
     /// Whether a label selector holds only where all its labels do; off by
@@ -148,6 +161,12 @@ impl Settings {
                 .map_or_else(|| format!("nuncio-{}", std::process::id()), str::to_owned),
             admin_service: read.text("NUNCIO_ADMIN_SERVICE").map(str::to_owned),
             replica_grace: read.seconds("NUNCIO_REPLICA_GRACE", REPLICA_GRACE),
+            secret_watch: read.secret_watch(),
+            certificates_single_namespace: read.text("AMBASSADOR_CERTS_SINGLE_NAMESPACE").is_some(),
+            istio_directory: read
+                .text("AMBASSADOR_ISTIO_SECRET_DIR")
+                .unwrap_or(ISTIO_DIRECTORY)
+                .into(),
             listen_address: flags
                 .listen_address
                 .unwrap_or_else(|| read.address("AMBASSADOR_ENVOY_BIND_ADDRESS")),
@@ -180,6 +199,13 @@ impl Settings {
     /// What parsing needs to know.
     pub fn parsing(&self) -> ParseSettings {
         ParseSettings { namespace: self.namespace.clone(), environment: self.environment.clone() }
+    }
+
+    /// Istio's certificates, and the Secret that they stand for.
+    pub fn istio_files(&self) -> IstioFiles {
+        let secret =
+            SecretKey { namespace: self.namespace.as_str().into(), name: ISTIO_SECRET.into() };
+        IstioFiles { directory: self.istio_directory.clone(), secret }
     }
 
     /// What building needs to know; `services_known` says whether a cluster is watched.

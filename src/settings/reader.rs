@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::Environment;
 use super::flags::parse_access_log;
 use crate::proxy::AccessLogFormat;
+use crate::source::kubernetes::SecretWatch;
 use crate::telemetry::logging::Level;
 
 /// Every address: a pod's clients come from elsewhere.
@@ -92,6 +93,15 @@ impl<'a> Reader<'a> {
     pub(super) fn access_log(&mut self) -> AccessLogFormat {
         self.parsed("NUNCIO_ACCESS_LOG", "text, json or off", |text| parse_access_log(text).ok())
             .unwrap_or(AccessLogFormat::Text)
+    }
+
+    pub(super) fn secret_watch(&mut self) -> SecretWatch {
+        let parse = |text: &str| match text.to_ascii_lowercase().as_str() {
+            "byname" => Some(SecretWatch::ByName),
+            "all" => Some(SecretWatch::All),
+            _ => None,
+        };
+        self.parsed("NUNCIO_SECRETS_WATCH", "ByName or All", parse).unwrap_or_default()
     }
 
     /// Emissary's `parse_bool`, but what is neither yes nor no is told.

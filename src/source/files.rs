@@ -95,7 +95,7 @@ pub async fn watch(paths: Vec<PathBuf>, settings: ParseSettings, events: mpsc::S
 }
 
 /// Waits for the end of a burst of events, or for the next poll.
-async fn change(woken: &mut mpsc::Receiver<()>) {
+pub(super) async fn change(woken: &mut mpsc::Receiver<()>) {
     if tokio::time::timeout(POLL, woken.recv()).await.is_err() {
         return;
     }
@@ -188,7 +188,7 @@ impl Follower {
 }
 
 /// Whether somebody only reads, as we do ourselves.
-fn is_reading(kind: EventKind) -> bool {
+pub(super) fn is_reading(kind: EventKind) -> bool {
     matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
 }
 

@@ -9,13 +9,19 @@ pub mod files;
 pub mod kubernetes;
 pub mod observed;
 pub mod parse;
+pub mod pem_files;
+pub mod settle;
 pub mod store;
 pub mod versions;
 
 use std::sync::Arc;
 
+use crate::model::key::Kind;
 use crate::model::object::Object;
+use crate::model::secret::SecretState;
 use crate::model::service::{EndpointSlice, Service};
+use crate::model::tls::SecretKey;
+use crate::model::written::PemSource;
 use versions::Version;
 
 /// A collection that is listed and then watched as one.
@@ -23,6 +29,20 @@ use versions::Version;
 pub enum Collection {
     /// `mappings.getambassador.io`.
     Mappings,
+    /// `tcpmappings.getambassador.io`.
+    TcpMappings,
+    /// `listeners.getambassador.io`.
+    Listeners,
+    /// `hosts.getambassador.io`.
+    Hosts,
+    /// `tlscontexts.getambassador.io`.
+    TlsContexts,
+    /// `modules.getambassador.io`.
+    Modules,
+    /// `kubernetesserviceresolvers.getambassador.io`.
+    KubernetesServiceResolvers,
+    /// `kubernetesendpointresolvers.getambassador.io`.
+    KubernetesEndpointResolvers,
     /// `services`.
     Services,
     /// `ingresses.networking.k8s.io`.
@@ -35,13 +55,52 @@ pub enum Collection {
 
 impl Collection {
     /// All collections.
-    pub const ALL: [Self; 5] =
-        [Self::Mappings, Self::Services, Self::Ingresses, Self::EndpointSlices, Self::Files];
+    pub const ALL: [Self; 12] = [
+        Self::Mappings,
+        Self::TcpMappings,
+        Self::Listeners,
+        Self::Hosts,
+        Self::TlsContexts,
+        Self::Modules,
+        Self::KubernetesServiceResolvers,
+        Self::KubernetesEndpointResolvers,
+        Self::Services,
+        Self::Ingresses,
+        Self::EndpointSlices,
+        Self::Files,
+    ];
+
+    /// The collection of the custom resources of a kind.
+    pub fn of(kind: Kind) -> Option<Self> {
+        Self::ALL.into_iter().find(|collection| collection.kind() == Some(kind))
+    }
+
+    /// The kind whose custom resources it holds; `None` for others.
+    pub fn kind(self) -> Option<Kind> {
+        match self {
+            Self::Mappings => Some(Kind::Mapping),
+            Self::TcpMappings => Some(Kind::TcpMapping),
+            Self::Listeners => Some(Kind::Listener),
+            Self::Hosts => Some(Kind::Host),
+            Self::TlsContexts => Some(Kind::TlsContext),
+            Self::Modules => Some(Kind::Module),
+            Self::KubernetesServiceResolvers => Some(Kind::KubernetesServiceResolver),
+            Self::KubernetesEndpointResolvers => Some(Kind::KubernetesEndpointResolver),
+            Self::Services | Self::Ingresses | Self::EndpointSlices | Self::Files => None,
+        }
+    }
 
     /// Its name, as Kubernetes' resource is called.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Mappings => "mappings",
+            Self::TcpMappings => "tcpmappings",
+            Self::Listeners => "listeners",
+            Self::Hosts => "hosts",
+            Self::TlsContexts => "tlscontexts",
+            Self::Modules => "modules",
+            Self::KubernetesServiceResolvers => "kubernetesserviceresolvers",
+            Self::KubernetesEndpointResolvers => "kubernetesendpointresolvers",
             Self::Services => "services",
             Self::Ingresses => "ingresses",
             Self::EndpointSlices => "endpointslices",
@@ -72,6 +131,8 @@ pub struct Statement {
     pub services: Vec<Arc<Service>>,
     /// The EndpointSlices that it defines.
     pub endpoints: Vec<EndpointSlice>,
+    /// The Secrets that it defines; only files do.
+    pub secrets: Vec<(SecretKey, SecretState)>,
 }
 
 /// A status as it stands in the cluster.
@@ -118,4 +179,10 @@ pub enum Event {
     /// An event and the version that it brings, or a version of which there is nothing to say.
     /// With [`Event::Listed`]: the list holds everything up to it.
     Versioned(Version, Option<Box<Event>>),
+    /// What a Secret or a file holds now that a build has wanted; `None` when nobody wants it any
+    /// more. Secrets have no part in [`versions`]: each is watched for itself, and what one replica
+    /// has read of them says nothing about the others.
+    Pem(PemSource, Option<SecretState>),
+    /// The time has come to tell something of a certificate; in seconds since 1970.
+    Now(i64),
 }

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::ObservedStatus;
-use crate::model::key::ObjectKey;
+use crate::model::key::{Kind, ObjectKey};
 
 /// Fewer values than this are never looked over.
 const MIN_VALUES: usize = 256;
@@ -24,13 +24,19 @@ pub struct ObservedStatuses {
 #[derive(Debug, Default)]
 struct Shared {
     inner: Mutex<Inner>,
-    changed: Notify,
+}
+
+/// What has changed of one kind, and who waits for it.
+#[derive(Debug, Default)]
+struct Dirty {
+    keys: HashSet<ObjectKey>,
+    changed: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
     statuses: HashMap<ObjectKey, Arc<ObservedStatus>>,
-    dirty: HashSet<ObjectKey>,
+    dirty: HashMap<Kind, Dirty>,
     /// One of each value: most objects of a large cluster say the same, word for word.
     values: HashSet<Arc<ObservedStatus>>,
     /// How many values there may be before those that nothing holds any more are let go.
@@ -61,10 +67,10 @@ impl ObservedStatuses {
     /// Remembers that `status` stands at `key` now.
     pub fn put(&self, key: ObjectKey, status: Arc<ObservedStatus>) {
         let mut inner = self.shared.inner.lock();
-        inner.dirty.insert(key.clone());
+        let dirty = inner.dirty.entry(key.kind).or_default();
+        dirty.keys.insert(key.clone());
+        dirty.changed.notify_one();
         inner.statuses.insert(key, status);
-        drop(inner);
-        self.shared.changed.notify_one();
     }
 
     /// Replaces the status at `key` by what a write has answered. Nothing that the cluster hasn't
@@ -81,7 +87,9 @@ impl ObservedStatuses {
     pub fn remove(&self, key: &ObjectKey) {
         let mut inner = self.shared.inner.lock();
         inner.statuses.remove(key);
-        inner.dirty.remove(key);
+        if let Some(dirty) = inner.dirty.get_mut(&key.kind) {
+            dirty.keys.remove(key);
+        }
     }
 
     /// The status at `key`, once the cluster has shown it.
@@ -89,15 +97,19 @@ impl ObservedStatuses {
         self.shared.inner.lock().statuses.get(key).cloned()
     }
 
-    /// Waits until a status has changed and takes the keys of all that have since the last call.
-    /// There is one reader: the status writer. Cancel-safe.
-    pub async fn changed(&self) -> HashSet<ObjectKey> {
+    /// Waits until a status of a kind has changed and takes the keys of all that have since the
+    /// last call. There is one reader of each kind: its status writer. Cancel-safe.
+    pub async fn changed(&self, kind: Kind) -> HashSet<ObjectKey> {
         loop {
-            let dirty = std::mem::take(&mut self.shared.inner.lock().dirty);
-            if !dirty.is_empty() {
-                return dirty;
-            }
-            self.shared.changed.notified().await;
+            let changed = {
+                let mut inner = self.shared.inner.lock();
+                let dirty = inner.dirty.entry(kind).or_default();
+                if !dirty.keys.is_empty() {
+                    return std::mem::take(&mut dirty.keys);
+                }
+                Arc::clone(&dirty.changed)
+            };
+            changed.notified().await;
         }
     }
 }

@@ -10,8 +10,11 @@ use super::{Collection, Event, Statement, StatementId};
 use crate::model::cluster::ServiceRef;
 use crate::model::key::{ObjectKey, ServiceKey};
 use crate::model::object::Object;
+use crate::model::secret::SecretState;
 use crate::model::service::{EndpointSlice, Endpoints, Service, build_endpoints};
 use crate::model::snapshot::{Defaults, Services, Snapshot};
+use crate::model::tls::SecretKey;
+use crate::model::written::PemSource;
 
 /// The latest statement of every raw object.
 #[derive(Debug)]
@@ -27,6 +30,8 @@ pub struct Store {
     endpoints: Arc<Endpoints>,
     changes: Changes,
     marks: Marks,
+    /// Whether all objects come from files, which then hold all Secrets too.
+    only_files: bool,
 }
 
 /// What has changed since it was last asked for.
@@ -38,12 +43,23 @@ pub struct Changes {
     pub endpoints: bool,
 }
 
+impl Changes {
+    /// These and those.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            snapshot: self.snapshot || other.snapshot,
+            endpoints: self.endpoints || other.endpoints,
+        }
+    }
+}
+
 /// What a statement contributed, to be taken back when it goes.
 #[derive(Debug, Default)]
 struct Entry {
     objects: Vec<Arc<Object>>,
     services: Vec<Arc<Service>>,
     sliced: Vec<ServiceKey>,
+    secrets: Vec<(SecretKey, SecretState)>,
 }
 
 impl Store {
@@ -51,6 +67,7 @@ impl Store {
     pub fn new(defaults: Defaults, collections: impl IntoIterator<Item = Collection>) -> Self {
         let awaited: BTreeSet<Collection> = collections.into_iter().collect();
         Self {
+            only_files: awaited.iter().all(|collection| *collection == Collection::Files),
             statements: HashMap::new(),
             unconfirmed: BTreeMap::new(),
             marks: Marks::new(awaited.iter().copied()),
@@ -98,6 +115,32 @@ impl Store {
         self.marks.complete()
     }
 
+    /// Takes note of what a build wants. Where objects come from files only, a Secret that none of
+    /// them holds doesn't exist; says whether that is news, and so another build due.
+    pub fn want(&mut self, wanted: &BTreeSet<PemSource>) -> bool {
+        if !self.only_files {
+            return false;
+        }
+        let missing: Vec<PemSource> = wanted
+            .iter()
+            .filter(|source| matches!(source, PemSource::Secret(_)) && !self.is_read(source))
+            .cloned()
+            .collect();
+        let news = !missing.is_empty();
+        for source in missing {
+            self.put_pem(source, Some(SecretState::Missing));
+        }
+        news
+    }
+
+    /// Whether something is known of a Secret or a file.
+    pub fn is_read(&self, source: &PemSource) -> bool {
+        match source {
+            PemSource::Secret(key) => self.snapshot.secrets.contains_key(key),
+            files => self.snapshot.pem_files.contains_key(files),
+        }
+    }
+
     /// Takes one event in.
     pub fn apply(&mut self, event: Event) {
         match event {
@@ -119,6 +162,11 @@ impl Store {
                 self.marks.forget(collection);
             }
             Event::Versioned(version, event) => self.apply_versioned(version, event),
+            Event::Pem(source, state) => self.put_pem(source, state),
+            Event::Now(now) => {
+                self.changes.snapshot |= self.snapshot.now != now;
+                self.snapshot.now = now;
+            }
         }
     }
 
@@ -143,13 +191,18 @@ impl Store {
     }
 
     fn put(&mut self, statement: Statement) {
-        let Statement { id, objects, services, endpoints } = statement;
+        let Statement { id, objects, services, endpoints, secrets } = statement;
         let old = self.statements.remove(&id).unwrap_or_default();
         self.replace_objects(&old.objects, &objects);
         self.replace_services(&old.services, &services);
         let sliced = endpoints.iter().map(|slice| slice.service.clone()).collect();
         self.replace_slices(&id, &old.sliced, endpoints);
-        self.statements.insert(id, Entry { objects, services, sliced });
+        let named = secrets.iter().map(|(key, _)| key).collect();
+        self.forget_secrets(&old.secrets, &named);
+        for (key, state) in &secrets {
+            self.put_pem(PemSource::Secret(key.clone()), Some(state.clone()));
+        }
+        self.statements.insert(id, Entry { objects, services, sliced, secrets });
     }
 
     fn remove(&mut self, id: &StatementId) {
@@ -157,6 +210,7 @@ impl Store {
             self.replace_objects(&old.objects, &[]);
             self.replace_services(&old.services, &[]);
             self.replace_slices(id, &old.sliced, Vec::new());
+            self.forget_secrets(&old.secrets, &BTreeSet::new());
         }
     }
 
@@ -209,6 +263,25 @@ impl Store {
         }
     }
 
+    /// What is known of a Secret or a file from now on.
+    fn put_pem(&mut self, source: PemSource, state: Option<SecretState>) {
+        let changed = match source {
+            PemSource::Secret(key) => replace(&mut self.snapshot.secrets, key, state),
+            files => replace(&mut self.snapshot.pem_files, files, state),
+        };
+        self.changes.snapshot |= changed;
+    }
+
+    /// Takes Secrets back that a statement no longer holds; another may hold them too.
+    fn forget_secrets(&mut self, old: &[(SecretKey, SecretState)], kept: &BTreeSet<&SecretKey>) {
+        for (key, _) in old.iter().filter(|(key, _)| !kept.contains(key)) {
+            let others = self.statements.values().flat_map(|entry| &entry.secrets);
+            let other = others.filter(|(other, _)| other == key).map(|(_, state)| state.clone());
+            let other = other.last();
+            self.put_pem(PemSource::Secret(key.clone()), other);
+        }
+    }
+
     /// The Services, to be changed: copied where a build still holds them.
     fn services(&mut self) -> &mut Services {
         Arc::make_mut(&mut self.snapshot.services)
@@ -246,6 +319,27 @@ impl Store {
     }
 }
 
+/// Sets or removes a value, and says whether that changed anything.
+fn replace<K: Ord + Clone>(
+    map: &mut Arc<BTreeMap<K, SecretState>>,
+    key: K,
+    state: Option<SecretState>,
+) -> bool {
+    if map.get(&key) == state.as_ref() {
+        return false;
+    }
+    let map = Arc::make_mut(map);
+    match state {
+        Some(state) => map.insert(key, state),
+        None => map.remove(&key),
+    };
+    true
+}
+
+#[cfg(test)]
+#[path = "store_secrets_tests.rs"]
+mod secrets_tests;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -272,7 +366,7 @@ mod tests {
         endpoints: Vec<EndpointSlice>,
     ) -> Statement {
         let services = services.into_iter().map(Arc::new).collect();
-        Statement { id, objects: vec![], services, endpoints }
+        Statement { id, objects: vec![], services, endpoints, secrets: vec![] }
     }
 
     fn slice(name: &str, ready: &[&str]) -> Statement {

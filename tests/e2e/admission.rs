@@ -15,7 +15,7 @@ use crate::support::{
 const SECRET: &str = "nuncio-admission-certificate";
 const CONFIGURATION: &str = "validatingwebhookconfiguration/nuncio";
 /// What the API server puts before every refusal.
-const DENIED: &str = r#"admission webhook "mappings.nuncio.dev" denied the request: "#;
+const DENIED: &str = r#"admission webhook "resources.nuncio.dev" denied the request: "#;
 const DENIED_ANNOTATION: &str =
     r#"admission webhook "annotations.nuncio.dev" denied the request: "#;
 const LOOK_AROUND: &str = "prefix: is not a regular expression in RE2's syntax: look-around, \

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use nuncio::model::Build;
 use nuncio::model::snapshot::Defaults;
-use nuncio::model::{Build, build};
 use nuncio::routing::RouteTable;
 use nuncio::source::parse::{ParseSettings, parse_file};
 use nuncio::source::store::Store;
-use nuncio::source::{Collection, Event};
+use nuncio::source::{Collection, Event, settle};
 use serde::Deserialize;
 
 /// A case that was read, built and compiled.
@@ -54,11 +54,12 @@ fn build_text(text: &str, settings: Settings) -> Build {
         environment: settings.environment,
     };
     let mut defaults = Defaults { services_known: settings.services_known, ..Defaults::default() };
+    defaults.namespace = parse.namespace.clone();
     defaults.ambassador_id = settings.ambassador_id.unwrap_or(defaults.ambassador_id);
     let mut store = Store::new(defaults, [Collection::Files]);
     store.apply(Event::Init(Collection::Files));
     store.apply(Event::Put(parse_file("in.yaml", text, &parse)));
     store.apply(Event::Listed(Collection::Files));
     assert!(store.is_synced());
-    build(store.snapshot(), &Build::default())
+    settle::build(&mut store, &Build::default())
 }

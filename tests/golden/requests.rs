@@ -76,7 +76,7 @@ fn ask(case: &Case, entry: &Entry) -> Answer {
         headers: &headers(&entry.headers),
         draw: entry.draw.unwrap_or(0),
     };
-    match case.table.find(&head) {
+    match case.table.find_any(&head) {
         Some(leg) => describe(leg, &head),
         None => Answer { route: "none".to_owned(), ..Answer::default() },
     }

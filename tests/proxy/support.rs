@@ -10,7 +10,7 @@ use http_body_util::Full;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use nuncio::model::cluster::{Cluster, ClusterName, ServiceRef, Upstream};
-use nuncio::model::config::{GatewayConfig, Leg, RouteGroup, Share};
+use nuncio::model::config::{Attachment, GatewayConfig, Leg, RouteGroup, Share};
 use nuncio::model::key::{Kind, ObjectKey, Origin, ServiceKey};
 use nuncio::model::listener::{InsecureAction, Listener, SecurityModel, Stack, VirtualHost};
 use nuncio::model::policy::{ClusterPolicy, HttpPolicy, RoutePolicy};
@@ -287,9 +287,18 @@ pub(crate) fn table_with(
                 name: format!("route-{index}").into(),
                 origin: Origin::Resource,
             };
-            let leg =
-                Arc::new(Leg { key, created: None, share: Share::ALL, route: Arc::new(route) });
-            Arc::new(RouteGroup { precedence: 0, legs: vec![leg] })
+            let leg = Arc::new(Leg {
+                key,
+                created: None,
+                share: Share::ALL,
+                route: Arc::new(route),
+                written: None,
+            });
+            Arc::new(RouteGroup {
+                precedence: 0,
+                attachment: Arc::new(Attachment::BY_HOST),
+                legs: vec![leg],
+            })
         })
         .collect();
     let listeners = listeners.into_iter().map(Arc::new).collect();

@@ -52,7 +52,18 @@ const BORDERS: &[Border] = &[
         module: "source",
         ours: &["crd", "model"],
         crates: ALL,
-        never: &["axum", "hyper", "tower", "rustls", "clap"],
+        // rustls as far as it says whether a key can be used: nothing is served here.
+        never: &[
+            "axum",
+            "hyper",
+            "tower",
+            "tokio_rustls",
+            "rustls::client",
+            "rustls::server",
+            "rustls::ClientConfig",
+            "rustls::ServerConfig",
+            "clap",
+        ],
     },
     Border {
         module: "publish",

@@ -32,16 +32,19 @@
 {{- if and $hook (not (contains "nuncio" (first $hook))) }}
 {{- $problems = append $problems (printf "lifecycle.preStop.exec: the image has no %s, and a hook that fails ends the pod without its drain. Use drain.delaySeconds, or lifecycle.preStop.sleep." (first $hook)) }}
 {{- end }}
-{{- if eq (include "nuncio.hasListeners" .) "true" }}
-{{- if not (.Capabilities.APIVersions.Has "getambassador.io/v3alpha1/Listener") }}
-{{- $problems = append $problems "createDefaultListeners, listeners: the cluster has no definition of Listener (getambassador.io/v3alpha1), and Nuncio doesn't read Listeners yet. Set them to false. For `helm template` add --api-versions getambassador.io/v3alpha1/Listener." }}
-{{- end }}
-{{- end }}
 {{- toJson $problems }}
 {{- end }}
 
-{{- define "nuncio.hasListeners" -}}
-{{- or .Values.createDefaultListeners .Values.listeners.http.create .Values.listeners.https.create }}
+{{/* The ports that the chart's own Listeners open, as a list of texts in JSON; without any, the gateway
+opens one. */}}
+{{- define "nuncio.listenerPorts" -}}
+{{- $ports := list -}}
+{{- range .Values.listeners }}
+{{- if or $.Values.createDefaultListeners .create }}
+{{- $ports = append $ports (dig "spec" "port" 0 . | toString) }}
+{{- end }}
+{{- end }}
+{{- toJson (default (list (include "nuncio.httpPort" .)) $ports) }}
 {{- end }}
 
 {{/* Values of Emissary's chart that ask for something that isn't here. */}}
@@ -59,8 +62,7 @@
   (list "namespace.name" (dig "namespace" "name" "" $values) "use namespaceOverride.")
   (list "prometheusExporter.enabled" (dig "prometheusExporter" "enabled" false $values) "metrics are on the admin port. Use metrics.serviceMonitor or metrics.podMonitor.")
   (list "rbac.podSecurityPolicies" (dig "rbac" "podSecurityPolicies" (list) $values) "Kubernetes has no PodSecurityPolicy any more. Label the namespace with pod-security.kubernetes.io/enforce: restricted.")
-  (list "resolvers.consul.create" (dig "resolvers" "consul" "create" false $values) "resolvers aren't read yet.")
-  (list "resolvers.endpoint.create" (dig "resolvers" "endpoint" "create" false $values) "resolvers aren't read yet; requests go to the endpoints of a Service anyway.")
+  (list "resolvers.consul.create" (dig "resolvers" "consul" "create" false $values) "Consul is not supported.")
   (list "security.podSecurityPolicy" (dig "security" "podSecurityPolicy" (dict) $values) "Kubernetes has no PodSecurityPolicy any more. Label the namespace with pod-security.kubernetes.io/enforce: restricted.")
   (list "securityContext" (dig "securityContext" (dict) $values) "use security.podSecurityContext.")
   (list "serviceAccount.extra" (dig "serviceAccount" "extra" "" $values) "use serviceAccount.annotations, or extraObjects.")
@@ -78,7 +80,6 @@
 {{- $values := .Values.AsMap -}}
 {{- $notes := list -}}
 {{- $given := list
-  (list "createDefaultListeners, listeners" (eq (include "nuncio.hasListeners" .) "true") "Nuncio doesn't read Listeners yet and listens on 8080. The objects were made for others.")
   (list "ingressClassResource" .Values.ingressClassResource.enabled "Nuncio reads the annotations of Ingresses, but not their rules yet.")
   (list "autoscaling" (and .Values.autoscaling.enabled .Values.daemonSet) "a DaemonSet has one pod on each node.")
   (list "adminService.snapshotPort" (dig "adminService" "snapshotPort" 0 $values) "there is no snapshot server.")
@@ -93,10 +94,10 @@
 {{- $notes = append $notes (printf "%s: %s" (first .) (last .)) }}
 {{- end }}
 {{- end }}
-{{- $http := include "nuncio.httpPort" . }}
+{{- $ports := include "nuncio.listenerPorts" . | fromJsonArray }}
 {{- range .Values.service.ports }}
-{{- if ne (toString .targetPort) $http }}
-{{- $notes = append $notes (printf "service.ports: port %v leads to %v, where the gateway doesn't listen. It serves HTTP on %s only so far." .port .targetPort $http) }}
+{{- if not (has (toString .targetPort) $ports) }}
+{{- $notes = append $notes (printf "service.ports: port %v leads to %v, which a Listener has to open: apply one, or set createDefaultListeners." .port .targetPort) }}
 {{- end }}
 {{- end }}
 {{- toJson $notes }}

@@ -4,7 +4,15 @@
 {{- define "nuncio.rules" -}}
 # What is routed.
 - apiGroups: [getambassador.io]
-  resources: [mappings]
+  resources:
+    - mappings
+    - tcpmappings
+    - listeners
+    - hosts
+    - tlscontexts
+    - modules
+    - kubernetesserviceresolvers
+    - kubernetesendpointresolvers
   verbs: [list, watch]
 - apiGroups: [""]
   resources: [services]
@@ -17,7 +25,15 @@
   verbs: [list, watch]
 # What is told.
 - apiGroups: [getambassador.io]
-  resources: [mappings/status]
+  resources:
+    - mappings/status
+    - tcpmappings/status
+    - listeners/status
+    - hosts/status
+    - tlscontexts/status
+    - modules/status
+    - kubernetesserviceresolvers/status
+    - kubernetesendpointresolvers/status
   verbs: [patch]
 - apiGroups: [nuncio.dev]
   resources: [annotatedresources]

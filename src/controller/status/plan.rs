@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::controller::replicas::Standing;
+use crate::model::key::Kind;
 use crate::model::report::{Condition, ConditionKind, Report};
 use crate::source::ObservedStatus;
 
@@ -18,12 +19,14 @@ pub enum StatusForm {
     Full,
     /// Without `observedGeneration`: the definition of Mapping of version 0.1.
     FullBefore02,
-    /// Conditions and `observedGeneration` alone: AnnotatedResource.
+    /// Conditions and `observedGeneration` alone: all kinds but Mapping.
     Conditions,
     /// Conditions alone: the definition of AnnotatedResource of version 0.1.
     ConditionsBefore02,
     /// `state` and `reason` alone: Emissary's definition of Mapping.
     State,
+    /// Nothing: Emissary's definition of Host.
+    Nothing,
 }
 
 impl StatusForm {
@@ -34,7 +37,16 @@ impl StatusForm {
         match self {
             Self::Full | Self::FullBefore02 if is_dated => Self::FullBefore02,
             Self::Full | Self::FullBefore02 | Self::State => Self::State,
-            Self::Conditions | Self::ConditionsBefore02 => Self::ConditionsBefore02,
+            Self::Conditions if is_dated => Self::ConditionsBefore02,
+            Self::Conditions | Self::ConditionsBefore02 | Self::Nothing => Self::Nothing,
+        }
+    }
+
+    /// All that our definition of a kind knows.
+    pub fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::Mapping => Self::Full,
+            _ => Self::Conditions,
         }
     }
 
@@ -43,7 +55,7 @@ impl StatusForm {
     }
 
     fn has_conditions(self) -> bool {
-        self != Self::State
+        !matches!(self, Self::State | Self::Nothing)
     }
 
     fn has_generation(self) -> bool {
@@ -107,6 +119,9 @@ pub fn plan(
     form: StatusForm,
     now: jiff::Timestamp,
 ) -> Option<StatusPatch> {
+    if form == StatusForm::Nothing {
+        return None;
+    }
     let found = conditions(finding);
     let (state, reason) = if form.has_state() { state(&found) } else { (None, None) };
     let conditions = found

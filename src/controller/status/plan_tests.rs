@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::controller::testing::{mapping, report};
 use crate::model::key::ServiceKey;
-use crate::model::report::{References, Verdict};
+use crate::model::report::{Detached, References, Verdict};
 use crate::source::ObservedCondition;
 
 const BEFORE: &str = "2026-01-01T00:00:00Z";
@@ -220,7 +220,10 @@ fn stalled_is_what_only_the_author_heals() {
         (report(mapping("ns", "a"), Verdict::Shadowed { winner, rule }), None),
         (report(mapping("ns", "a"), Verdict::Conflicted { with, conflict }), None),
         (rejected(), Some(("Invalid", "prefix: is required"))),
-        (report(mapping("ns", "a"), Verdict::NotAttached), Some(("NotAttached", ""))),
+        (
+            report(mapping("ns", "a"), Verdict::NotAttached(Detached::Unnamed)),
+            Some(("NotAttached", "")),
+        ),
     ];
     for (report, expected) in cases {
         let patch = plan(&report, None, Some(1), StatusForm::Full, now()).unwrap();
@@ -243,6 +246,7 @@ fn older_definitions_get_what_they_declare() {
         (StatusForm::FullBefore02, dated, StatusForm::FullBefore02),
         (StatusForm::FullBefore02, emissary, StatusForm::State),
         (StatusForm::State, dated, StatusForm::State),
+        (StatusForm::Conditions, emissary, StatusForm::Nothing),
         (StatusForm::Conditions, dated, StatusForm::ConditionsBefore02),
     ] {
         assert_eq!(form.without(refusal), expected, "{form:?} {refusal}");

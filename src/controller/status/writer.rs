@@ -1,4 +1,4 @@
-//! Keeps the status of every Mapping as the last published build found it.
+//! Keeps the status of every object of a kind as the last published build found it.
 
 use std::sync::Arc;
 
@@ -15,11 +15,14 @@ use crate::controller::replicas::{Barrier, Replicas, Room, Standing};
 use crate::model::Build;
 use crate::model::key::{Kind, ObjectKey, Origin};
 use crate::model::report::Report;
+use crate::source::Collection;
 use crate::source::kubernetes::observed_status;
 use crate::source::observed::ObservedStatuses;
 
-/// Writes the status of Mappings while the lease is held.
+/// Writes the status of the objects of one kind while the lease is held. Each kind has a writer of
+/// its own, because its definition may have no status, or an older one.
 pub struct StatusWriter {
+    kind: Kind,
     observed: ObservedStatuses,
     applier: Applier<ObjectKey>,
     replicas: watch::Receiver<Arc<Replicas>>,
@@ -31,22 +34,24 @@ pub struct StatusWriter {
 }
 
 impl StatusWriter {
-    /// A writer that plans against `observed`.
+    /// A writer for resources of `kind` that plans against `observed`.
     pub(in crate::controller) fn new(
         client: Client,
+        kind: Kind,
         observed: ObservedStatuses,
         barrier: &Barrier,
     ) -> Self {
+        let plural = Collection::of(kind).map_or("", Collection::as_str);
         let resource = ApiResource {
             group: "getambassador.io".to_owned(),
             version: "v3alpha1".to_owned(),
             api_version: "getambassador.io/v3alpha1".to_owned(),
-            kind: "Mapping".to_owned(),
-            plural: "mappings".to_owned(),
+            kind: kind.as_str().to_owned(),
+            plural: plural.to_owned(),
         };
         let applier = Applier::new(client, resource);
         let (replicas, room) = (barrier.replicas.clone(), barrier.room());
-        Self { observed, applier, replicas, room, built: None, form: StatusForm::Full }
+        Self { kind, observed, applier, replicas, room, built: None, form: StatusForm::of(kind) }
     }
 
     /// Takes a new build in.
@@ -54,7 +59,8 @@ impl StatusWriter {
         let old = std::mem::replace(&mut self.built, built);
         self.room.set_replicas(Arc::clone(&self.replicas.borrow()));
         let (Some(built), now) = (&self.built, Instant::now()) else { return };
-        for report in changed_reports(old.as_deref().map(|old| &*old.build), Some(&built.build)) {
+        let old = old.as_deref().map(|old| &*old.build);
+        for report in changed_reports(self.kind, old, Some(&built.build)) {
             let key = &report.object.key;
             match report.is_accepted() {
                 true => self.room.enter(key.clone(), &built.needed, now),
@@ -93,10 +99,16 @@ impl StatusWriter {
         match self.form {
             form if form == before => {}
             StatusForm::State => tracing::info!(
-                "the definition of Mapping declares no conditions; writing Emissary's state and reason alone"
+                kind = self.kind.as_str(),
+                "the definition declares no conditions; writing Emissary's state and reason alone"
+            ),
+            StatusForm::Nothing => tracing::info!(
+                kind = self.kind.as_str(),
+                "the definition declares no conditions; writing no status"
             ),
             _ => tracing::info!(
-                "the definition of Mapping is older than this version; writing no observedGeneration until it is upgraded"
+                kind = self.kind.as_str(),
+                "the definition is older than this version; writing no observedGeneration until it is upgraded"
             ),
         }
     }
@@ -105,10 +117,11 @@ impl StatusWriter {
 impl Duty for StatusWriter {
     fn begin(&mut self, built: Option<Arc<Built>>) {
         // The definition may have been replaced meanwhile.
-        self.form = StatusForm::Full;
+        self.form = StatusForm::of(self.kind);
         self.room.set_replicas(Arc::clone(&self.replicas.borrow_and_update()));
         let now = Instant::now();
-        for report in changed_reports(None, built.as_deref().map(|built| &*built.build)) {
+        let build = built.as_deref().map(|built| &*built.build);
+        for report in changed_reports(self.kind, None, build) {
             let key = &report.object.key;
             let Some(built) = &built else { continue };
             // What stands was found true by the replica that led before.
@@ -122,7 +135,7 @@ impl Duty for StatusWriter {
     }
 
     async fn work(&mut self, builds: &mut Builds) {
-        let observed = self.observed.clone();
+        let (observed, kind) = (self.observed.clone(), self.kind);
         loop {
             let wake = self.room.wake();
             let (statuses, room, form) = (&observed, &self.room, self.form);
@@ -140,7 +153,7 @@ impl Duty for StatusWriter {
                     self.look();
                 }
                 () = sleep_until(wake) => self.look(),
-                keys = observed.changed() => {
+                keys = observed.changed(kind) => {
                     for key in keys {
                         self.applier.enqueue(key);
                     }
@@ -160,7 +173,10 @@ impl Duty for StatusWriter {
 
 impl std::fmt::Debug for StatusWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StatusWriter").field("form", &self.form).finish_non_exhaustive()
+        f.debug_struct("StatusWriter")
+            .field("kind", &self.kind)
+            .field("form", &self.form)
+            .finish_non_exhaustive()
     }
 }
 
@@ -172,7 +188,7 @@ fn plan_write(
     observed: &ObservedStatuses,
     form: StatusForm,
 ) -> Option<Write> {
-    let report = find(build?, key).filter(|report| has_status(report))?;
+    let report = find(build?, key).filter(|report| is_resource(report))?;
     let patch = plan_status(report, &room.standing(key)?, observed, form)?;
     let status = serde_json::to_value(patch).ok()?;
     let (namespace, name) = (Arc::clone(&key.namespace), Arc::clone(&key.name));
@@ -195,23 +211,31 @@ fn find<'a>(build: &'a Build, key: &ObjectKey) -> Option<&'a Arc<Report>> {
     build.reports.get(at)
 }
 
-fn has_status(report: &Report) -> bool {
-    report.object.key.origin == Origin::Resource && report.object.key.kind == Kind::Mapping
+fn is_resource(report: &Report) -> bool {
+    report.object.key.origin == Origin::Resource
 }
 
-/// The reports on resources that are other ones in `new`. Reports stand in key order, and an
+/// The reports on objects of a kind, which stand together: keys sort by their kind first.
+fn of_kind(kind: Kind, build: Option<&Build>) -> &[Arc<Report>] {
+    let reports = build.map_or(&[][..], |build| &build.reports);
+    let from = reports.partition_point(|report| report.object.key.kind < kind);
+    let to = reports.partition_point(|report| report.object.key.kind <= kind);
+    reports.get(from..to).unwrap_or_default()
+}
+
+/// The reports on resources of a kind that are other ones in `new`. Reports stand in key order, and an
 /// unchanged one is the same `Arc`, so that this compares pointers and little else.
-fn changed_reports<'a>(old: Option<&Build>, new: Option<&'a Build>) -> Vec<&'a Report> {
-    let mut before = old.map_or(&[][..], |build| &build.reports).iter().peekable();
+fn changed_reports<'a>(kind: Kind, old: Option<&Build>, new: Option<&'a Build>) -> Vec<&'a Report> {
+    let mut before = of_kind(kind, old).iter().peekable();
     let mut changed = Vec::new();
-    for report in new.map_or(&[][..], |build| &build.reports) {
+    for report in of_kind(kind, new) {
         if before.next_if(|before| Arc::ptr_eq(before, report)).is_some() {
             continue;
         }
         while before.next_if(|before| before.object.key < report.object.key).is_some() {}
         let same = before.next_if(|before| before.object.key == report.object.key);
         let is_new = same.is_none_or(|same| !Arc::ptr_eq(same, report));
-        if is_new && has_status(report) {
+        if is_new && is_resource(report) {
             changed.push(&**report);
         }
     }

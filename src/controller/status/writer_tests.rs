@@ -33,6 +33,7 @@ fn scene(reports: Vec<Report>) -> Scene {
 fn scene_among(reports: Vec<Report>, replicas: Replicas) -> Scene {
     let (client, server) = server();
     let observed = ObservedStatuses::default();
+    let kind = reports.first().map_or(Kind::Mapping, |report| report.object.key.kind);
     for report in &reports {
         observed.put(report.object.key.clone(), Arc::default());
     }
@@ -40,7 +41,7 @@ fn scene_among(reports: Vec<Report>, replicas: Replicas) -> Scene {
     let (leader, leads) = watch::channel(lease(true));
     let mut task = JoinSet::new();
     let (replicas, barrier) = barrier(replicas);
-    let writer = StatusWriter::new(client, observed.clone(), &barrier);
+    let writer = StatusWriter::new(client, kind, observed.clone(), &barrier);
     task.spawn(lead::run(writer, build_reader, leads));
     Scene { server, builds, leader, replicas, observed, _task: task }
 }
@@ -195,7 +196,7 @@ fn discovered(names: &[&str]) -> Value {
 #[tokio::test(start_paused = true)]
 async fn an_object_that_is_gone_is_left_alone() {
     let mut scene = scene(vec![accepted("a"), accepted("b")]);
-    scene.observed.changed().await;
+    scene.observed.changed(Kind::Mapping).await;
     let mut names = Vec::new();
     for _ in 0..3 {
         let call = scene.server.next().await;
@@ -345,10 +346,45 @@ fn changed_reports_are_found_by_their_pointers() {
         ("removed and replaced", with(&[(0, None), (1, None), (1, Some("c"))]), &["c"]),
     ];
     for (name, new, expected) in cases {
-        let changed = changed_reports(Some(&old), Some(&new));
+        let changed = changed_reports(Kind::Mapping, Some(&old), Some(&new));
         let names: Vec<_> = changed.iter().map(|report| &*report.object.key.name).collect();
         assert_eq!(names, expected, "{name}");
     }
-    assert_eq!(changed_reports(None, Some(&old)).len(), 3);
-    assert_eq!(changed_reports(Some(&old), None).len(), 0);
+    assert_eq!(changed_reports(Kind::Mapping, None, Some(&old)).len(), 3);
+    assert_eq!(changed_reports(Kind::Mapping, Some(&old), None).len(), 0);
+}
+
+/// A Host, which has conditions alone.
+fn host(name: &str) -> Report {
+    let mut object = mapping("ns", name);
+    object.key.kind = Kind::Host;
+    report(object, Verdict::Accepted)
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_kinds_have_conditions_at_their_own_resource() {
+    let mut scene = scene(vec![host("h")]);
+    let call = scene.server.next().await;
+    let path = "/apis/getambassador.io/v3alpha1/namespaces/ns/hosts/h/status?";
+    assert!(call.path.starts_with(path), "{}", call.path);
+    assert_eq!(call.body["kind"], "Host");
+    assert_eq!(call.body["status"]["conditions"].as_array().unwrap().len(), 4);
+    assert!(call.body["status"].get("state").is_none(), "Emissary's words are others there");
+    let object = patched(&call);
+    call.ok(&object);
+    assert!(scene.server.is_idle_for(600).await);
+    // What another kind's writer has to do is none of its business.
+    scene.observed.put(mapping("ns", "m").key, Arc::default());
+    assert!(scene.server.is_idle_for(600).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn emissarys_definition_of_host_gets_no_status() {
+    let mut scene = scene(vec![host("h")]);
+    scene.server.next().await.refuse(
+        500,
+        "",
+        "failed to create typed patch object (ns/h; getambassador.io/v3alpha1, Kind=Host): .status.conditions: field not declared in schema",
+    );
+    assert!(scene.server.is_idle_for(600).await);
 }

@@ -1,9 +1,12 @@
-//! Route groups: routes with the same match and precedence, and their shares of the requests.
+//! Route groups: routes with the same match and precedence that the same hosts serve, and their
+//! shares of the requests.
 //!
 //! Emissary's weights (IR/irbasemappinggroup): a single route takes all; weighted ones take their
 //! weight; weightless ones divide the rest evenly; what nobody takes falls through to lower
 //! routes. Where Emissary drops a whole group whose weights exceed 100, here the older members
-//! keep theirs and the one that is too much is told (docs/differences.md).
+//! keep theirs and the one that is too much is told (docs/differences.md). Emissary also forgets
+//! what attached a route once it is in a group: here one tenant's routes never come to another's
+//! Host because their match is the same.
 
 use std::iter::Peekable;
 use std::slice;
@@ -15,82 +18,105 @@ use hashbrown::hash_map::Entry;
 use smallvec::SmallVec;
 
 use super::Candidate;
-use crate::model::config::{Leg, RouteGroup, Share};
-use crate::model::object::Content;
+use super::routes::{Prepared, Served};
+use crate::model::config::{Attachment, Leg, RouteGroup, Share};
+use crate::model::object::Object;
 use crate::model::report::{Conflict, Verdict};
 use crate::model::route::{Action, Route, RouteMatch};
+use crate::model::written::WrittenRoute;
 
 const WHOLE: u8 = 100;
 
-/// Merges the accepted candidates by match; those that don't fit get their verdict changed.
+/// Merges the routes that are served by match; those that don't fit get their verdict changed.
 /// Groups come in the order of their members' smallest key, and are `previous`' own where equal.
 pub(super) fn build_groups(
     candidates: &mut [Candidate<'_>],
+    prepared: &[Arc<Prepared>],
     previous: &[Arc<RouteGroup>],
 ) -> Vec<Arc<RouteGroup>> {
     let mut lender = Lender { previous: previous.iter().peekable() };
-    group_by_match(candidates)
+    let routes = routes(candidates, prepared);
+    let mut conflicts = Vec::new();
+    let groups = group_by_match(&routes)
         .into_iter()
         .filter_map(|mut set| {
             set.sort_by_key(|index| {
-                let object = candidates[*index].object;
+                let object = routes[*index].object;
                 (object.created.unwrap_or(i64::MAX), &object.key)
             });
-            let members = admit(candidates, &set);
-            lender.lend(candidates, &members).or_else(|| build_group(candidates, &members))
+            let members = admit(&routes, &set, &mut conflicts);
+            lender.lend(&routes, &members).or_else(|| build_group(&routes, &members))
         })
-        .collect()
+        .collect();
+    for (index, verdict) in conflicts {
+        candidates[index].verdict = verdict;
+    }
+    groups
 }
 
-/// Indices of accepted candidates of equal match and precedence. Most matches are asked for once.
+/// A route that is served, with the index of its candidate.
+struct Member<'a> {
+    candidate: usize,
+    object: &'a Object,
+    written: &'a Arc<WrittenRoute>,
+    route: &'a Arc<Route>,
+    attachment: &'a Arc<Attachment>,
+}
+
+/// Both lists are in the order of their keys.
+fn routes<'a>(candidates: &[Candidate<'_>], prepared: &'a [Arc<Prepared>]) -> Vec<Member<'a>> {
+    let mut candidates = candidates.iter().enumerate();
+    let mut routes = Vec::with_capacity(prepared.len());
+    for prepared in prepared {
+        let Ok(Served { route, attachment }) = &prepared.outcome else { continue };
+        let (object, written) = (&prepared.object, &prepared.written);
+        let found = candidates.find(|(_, known)| Arc::ptr_eq(known.object, object));
+        let Some((candidate, _)) = found else { break };
+        routes.push(Member { candidate, object, written, route, attachment });
+    }
+    routes
+}
+
+/// Indices of routes of equal match, precedence and attachment. Most are asked for once.
 type Set = SmallVec<[usize; 2]>;
 
-/// The sets in the order of their smallest key, which is the order of the candidates.
-fn group_by_match(candidates: &[Candidate<'_>]) -> Vec<Set> {
-    let mut sets: Vec<Set> = Vec::with_capacity(candidates.len());
-    let mut by_match: HashMap<(&RouteMatch, i64), usize, RandomState> =
-        HashMap::with_capacity_and_hasher(candidates.len(), RandomState::default());
-    for (index, candidate) in candidates.iter().enumerate() {
-        if let Some(route) = accepted_route(candidate) {
-            match by_match.entry((&route.matches, route.precedence)) {
-                Entry::Occupied(set) => sets[*set.get()].push(index),
-                Entry::Vacant(vacant) => {
-                    vacant.insert(sets.len());
-                    sets.push(SmallVec::from_slice(&[index]));
-                }
+/// The sets in the order of their smallest key, which is the order of the routes.
+fn group_by_match(routes: &[Member<'_>]) -> Vec<Set> {
+    let mut sets: Vec<Set> = Vec::with_capacity(routes.len());
+    let mut by_match: HashMap<(&RouteMatch, i64, &Attachment), usize, RandomState> =
+        HashMap::with_capacity_and_hasher(routes.len(), RandomState::default());
+    for (index, member) in routes.iter().enumerate() {
+        let route = member.route;
+        match by_match.entry((&route.matches, route.precedence, &**member.attachment)) {
+            Entry::Occupied(set) => sets[*set.get()].push(index),
+            Entry::Vacant(vacant) => {
+                vacant.insert(sets.len());
+                sets.push(SmallVec::from_slice(&[index]));
             }
         }
     }
     sets
 }
 
-fn accepted_route<'a>(candidate: &Candidate<'a>) -> Option<&'a Arc<Route>> {
-    match (&candidate.verdict, &candidate.object.content) {
-        (Verdict::Accepted, Content::Route(route)) => Some(route),
-        _ => None,
-    }
-}
-
 /// The members of a set (oldest first) that can live together.
-fn admit(candidates: &mut [Candidate<'_>], set: &[usize]) -> Set {
+fn admit(routes: &[Member<'_>], set: &[usize], conflicts: &mut Vec<(usize, Verdict)>) -> Set {
     let mut members = Set::new();
     let mut left = WHOLE;
-    for index in set {
-        let Some(route) = accepted_route(&candidates[*index]) else { continue };
-        let conflict = match members.first().and_then(|first| accepted_route(&candidates[*first])) {
-            Some(first) => conflict(first, route, left),
-            None => None,
-        };
+    for &index in set {
+        let route = routes[index].route;
+        let conflict =
+            members.first().and_then(|first| conflict(routes[*first].route, route, left));
         if let (Some(conflict), Some(last)) = (conflict, members.last()) {
             let with = match conflict {
-                Conflict::Redirect => candidates[members[0]].object.key.clone(),
-                Conflict::Weight { .. } => candidates[*last].object.key.clone(),
+                Conflict::Redirect => members[0],
+                _ => *last,
             };
-            candidates[*index].verdict = Verdict::Conflicted { with: Box::new(with), conflict };
+            let with = Box::new(routes[with].object.key.clone());
+            conflicts.push((routes[index].candidate, Verdict::Conflicted { with, conflict }));
             continue;
         }
         left = left.saturating_sub(route.weight.unwrap_or(0));
-        members.push(*index);
+        members.push(index);
     }
     members
 }
@@ -105,26 +131,26 @@ fn conflict(first: &Route, route: &Route, left: u8) -> Option<Conflict> {
     (own > left).then_some(Conflict::Weight { own, left })
 }
 
-fn build_group(candidates: &[Candidate<'_>], members: &[usize]) -> Option<Arc<RouteGroup>> {
-    let routes: Vec<(&Candidate<'_>, &Arc<Route>)> = members
+fn build_group(routes: &[Member<'_>], members: &[usize]) -> Option<Arc<RouteGroup>> {
+    let first = &routes[*members.first()?];
+    let weights: Vec<Option<u8>> =
+        members.iter().map(|index| routes[*index].route.weight).collect();
+    let legs = members
         .iter()
-        .filter_map(|index| Some((&candidates[*index], accepted_route(&candidates[*index])?)))
-        .collect();
-    let precedence = routes.first()?.1.precedence;
-    let weights: Vec<Option<u8>> = routes.iter().map(|(_, route)| route.weight).collect();
-    let legs = routes
-        .into_iter()
         .zip(shares(&weights))
-        .map(|((candidate, route), share)| {
+        .map(|(index, share)| {
+            let Member { object, written, route, .. } = &routes[*index];
             Arc::new(Leg {
-                key: candidate.object.key.clone(),
-                created: candidate.object.created,
+                key: object.key.clone(),
+                created: object.created,
                 share,
                 route: Arc::clone(route),
+                written: Some(Arc::clone(written)),
             })
         })
         .collect();
-    Some(Arc::new(RouteGroup { precedence, legs }))
+    let attachment = Arc::clone(first.attachment);
+    Some(Arc::new(RouteGroup { precedence: first.route.precedence, attachment, legs }))
 }
 
 /// The ranges of the hundred draws for members with these weights, whose sum is at most 100.
@@ -162,25 +188,27 @@ struct Lender<'a> {
 
 impl Lender<'_> {
     /// The previous group, if it was made of the same members.
-    fn lend(&mut self, candidates: &[Candidate<'_>], members: &[usize]) -> Option<Arc<RouteGroup>> {
+    fn lend(&mut self, routes: &[Member<'_>], members: &[usize]) -> Option<Arc<RouteGroup>> {
         // Mostly the same group stands at the same place: no text is compared then.
-        if let Some(old) = self.previous.next_if(|old| is_made_of(old, candidates, members)) {
+        if let Some(old) = self.previous.next_if(|old| is_made_of(old, routes, members)) {
             return Some(Arc::clone(old));
         }
-        let smallest = &candidates[*members.iter().min()?].object.key;
+        let smallest = &routes[*members.iter().min()?].object.key;
         while self.previous.next_if(|old| old.smallest_key() < smallest).is_some() {}
-        let old = self.previous.next_if(|old| is_made_of(old, candidates, members))?;
+        let old = self.previous.next_if(|old| is_made_of(old, routes, members))?;
         Some(Arc::clone(old))
     }
 }
 
-fn is_made_of(group: &RouteGroup, candidates: &[Candidate<'_>], members: &[usize]) -> bool {
+fn is_made_of(group: &RouteGroup, routes: &[Member<'_>], members: &[usize]) -> bool {
     group.legs.len() == members.len()
         && group.legs.iter().zip(members).all(|(leg, index)| {
-            let candidate = &candidates[*index];
+            let member = &routes[*index];
             // The address first: it tells nearly all, and the key's texts are far away.
-            accepted_route(candidate).is_some_and(|route| Arc::ptr_eq(route, &leg.route))
-                && candidate.object.created == leg.created
-                && candidate.object.key == leg.key
+            Arc::ptr_eq(member.route, &leg.route)
+                && leg.written.as_ref().is_some_and(|old| Arc::ptr_eq(old, member.written))
+                && member.attachment == &group.attachment
+                && member.object.created == leg.created
+                && member.object.key == leg.key
         })
 }

@@ -5,14 +5,15 @@
 
 use std::sync::{Arc, LazyLock};
 
-use crate::model::config::{Leg, RouteGroup, Share};
+use crate::model::config::{Attachment, Leg, RouteGroup, Share};
 use crate::model::key::{Kind, ObjectKey, Origin};
 use crate::model::policy::RoutePolicy;
 use crate::model::route::{
     Action, HeaderEdits, HostMatch, PathMatch, PathMatchKind, Probe, Route, RouteMatch,
 };
 
-/// Made once, so that each build holds the same ones.
+/// Made once, so that each build holds the same ones. Every host serves them: whether a load
+/// balancer finds the gateway well must not hang on a selector.
 static GROUPS: LazyLock<[Arc<RouteGroup>; 2]> = LazyLock::new(|| {
     [
         group("check_alive", "/ambassador/v0/check_alive", Probe::Alive),
@@ -48,6 +49,7 @@ fn group(name: &str, prefix: &str, probe: Probe) -> Arc<RouteGroup> {
         name: name.into(),
         origin: Origin::BuiltIn,
     };
-    let leg = Leg { key, created: None, share: Share::ALL, route: Arc::new(route) };
-    Arc::new(RouteGroup { precedence: 0, legs: vec![Arc::new(leg)] })
+    let leg = Leg { key, created: None, share: Share::ALL, route: Arc::new(route), written: None };
+    let attachment = Arc::new(Attachment::BY_HOST);
+    Arc::new(RouteGroup { precedence: 0, attachment, legs: vec![Arc::new(leg)] })
 }

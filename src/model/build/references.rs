@@ -1,28 +1,113 @@
-//! Whether the Services exist that an object names.
+//! Whether what an object names exists: Services, and certificates whose time is now.
 
 use std::sync::Arc;
 
-use crate::model::cluster::{ServiceRef, Upstream};
+use super::routes::Prepared;
+use super::secrets::{Secrets, context_faults};
+use crate::model::cluster::{Cluster, ServiceRef, Upstream};
+use crate::model::config::GatewayConfig;
 use crate::model::key::ServiceKey;
+use crate::model::listener::{Listener, VirtualHost};
 use crate::model::object::{Content, Object};
 use crate::model::report::{References, Verdict};
 use crate::model::route::Action;
 use crate::model::snapshot::Snapshot;
+use crate::model::tls::Certificate;
 
-/// Looks up what an object names.
-pub(super) fn resolve(object: &Object, verdict: &Verdict, snapshot: &Snapshot) -> References {
-    if !snapshot.defaults.services_known || matches!(verdict, Verdict::Rejected) {
-        return References::Resolved;
+/// Where things are looked up.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lookup<'a> {
+    /// The inputs.
+    pub(super) snapshot: &'a Snapshot,
+    /// What is served.
+    pub(super) config: &'a GatewayConfig,
+    /// All Hosts, in the order of their keys.
+    pub(super) hosts: &'a [Arc<VirtualHost>],
+}
+
+impl Lookup<'_> {
+    /// Looks up what an object names; `route` is what became of it, where it has one.
+    pub(super) fn references(
+        &self,
+        object: &Object,
+        verdict: &Verdict,
+        route: Option<&Prepared>,
+    ) -> References {
+        if *verdict == Verdict::Rejected {
+            return References::Resolved;
+        }
+        match &object.content {
+            Content::Route(_) => match route.and_then(Prepared::served) {
+                Some(route) => match &route.action {
+                    Action::Forward(forward) => self.service(object, &forward.cluster),
+                    Action::Redirect(_) | Action::Probe(_) => References::Resolved,
+                },
+                None => References::Resolved,
+            },
+            Content::TcpRoute(_) => {
+                let groups = self.config.listeners.iter().flat_map(|listener| &listener.tcp);
+                let mut legs = groups.flat_map(|group| &group.legs);
+                let leg = legs.find(|leg| leg.key == object.key);
+                leg.map_or(References::Resolved, |leg| self.service(object, &leg.cluster))
+            }
+            Content::Host(_) => self.host(object),
+            Content::TlsContext(spec) => match context_faults(spec, &Secrets::new(self.snapshot)) {
+                Err(missing) => References::Missing(Box::new(missing)),
+                Ok(certificate) => {
+                    certificate.map_or(References::Resolved, |known| self.validity(&known))
+                }
+            },
+            _ => References::Resolved,
+        }
     }
-    let Content::Route(route) = &object.content else { return References::Resolved };
-    let Action::Forward(forward) = &route.action else { return References::Resolved };
-    match &forward.cluster.upstream {
-        Upstream::Address(_) => References::Resolved,
-        Upstream::Service(reference) => look_up(reference, snapshot),
-        Upstream::Name { host, port } => match service_of_name(host, object, snapshot) {
-            Some(service) => look_up(&ServiceRef { service, port: *port }, snapshot),
-            None => References::Resolved, // a name of the outside world, which only DNS knows
-        },
+
+    /// Why serving can't listen where an object asks for it.
+    pub(super) fn failure(&self, object: &Object) -> Option<Arc<str>> {
+        let failed = &self.snapshot.observations.failed_listeners;
+        if failed.is_empty() {
+            return None;
+        }
+        let asks = |listener: &&Arc<Listener>| match &object.content {
+            Content::Listener(_) => listener.key.as_ref() == Some(&object.key),
+            Content::TcpRoute(_) => {
+                let mut legs = listener.tcp.iter().flat_map(|group| &group.legs);
+                legs.any(|leg| leg.key == object.key)
+            }
+            _ => false,
+        };
+        let listener = self.config.listeners.iter().find(asks)?;
+        failed.get(&(listener.address, listener.port)).cloned()
+    }
+
+    fn host(&self, object: &Object) -> References {
+        let key = Some(&object.key);
+        let found = self.hosts.binary_search_by(|host| host.key.as_ref().cmp(&key));
+        let tls = found.ok().and_then(|position| self.hosts[position].tls.as_ref());
+        tls.map_or(References::Resolved, |tls| self.validity(&tls.certificate))
+    }
+
+    fn validity(&self, certificate: &Certificate) -> References {
+        match self.snapshot.now {
+            0 => References::Resolved, // nobody knows the time
+            now if now > certificate.not_after => References::Expired(certificate.not_after),
+            now if now < certificate.not_before => References::NotYetValid(certificate.not_before),
+            _ => References::Resolved,
+        }
+    }
+
+    fn service(&self, object: &Object, cluster: &Cluster) -> References {
+        let snapshot = self.snapshot;
+        if !snapshot.defaults.services_known {
+            return References::Resolved;
+        }
+        match &cluster.upstream {
+            Upstream::Address(_) => References::Resolved,
+            Upstream::Service(reference) => look_up(reference, snapshot),
+            Upstream::Name { host, port } => match service_of_name(host, object, snapshot) {
+                Some(service) => look_up(&ServiceRef { service, port: *port }, snapshot),
+                None => References::Resolved, // a name of the outside world, which only DNS knows
+            },
+        }
     }
 }
 

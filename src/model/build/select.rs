@@ -1,6 +1,7 @@
 //! Which objects take part.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Candidate;
@@ -31,7 +32,6 @@ pub(super) fn select(snapshot: &Snapshot) -> Vec<Candidate<'_>> {
 fn own_verdict(object: &Object) -> Verdict {
     match &object.content {
         Content::Rejected => Verdict::Rejected,
-        Content::Route(route) if route.matches.host.is_none() => Verdict::NotAttached,
         Content::Route(_)
         | Content::TcpRoute(_)
         | Content::Listener(_)
@@ -94,5 +94,19 @@ fn rule(winner: &Object, loser: &Object) -> ShadowRule {
         ShadowRule::OlderFirst
     } else {
         ShadowRule::KeyOrder
+    }
+}
+
+/// Whether `labels` hold what a selector asks for: all of it, or where selectors aren't strict any
+/// of it. One that asks for nothing holds.
+pub(super) fn labels_hold(
+    selector: &BTreeMap<String, String>,
+    labels: &BTreeMap<String, String>,
+    strict: bool,
+) -> bool {
+    let holds = |(name, value): (&String, &String)| labels.get(name) == Some(value);
+    match strict {
+        true => selector.iter().all(holds),
+        false => selector.is_empty() || selector.iter().any(holds),
     }
 }

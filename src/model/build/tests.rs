@@ -6,42 +6,35 @@ use http::StatusCode;
 
 use super::groups::shares;
 use super::{Build, build};
-use crate::model::cluster::{Cluster, ClusterName, ServiceRef, Upstream};
+use crate::model::cluster::ServiceRef;
 use crate::model::config::RouteGroup;
 use crate::model::key::{Carrier, CarrierKind, Kind, ObjectKey, Origin, ServiceKey};
 use crate::model::object::{Content, Object, Problem};
-use crate::model::policy::{ClusterPolicy, RoutePolicy};
-use crate::model::report::{Conflict, References, ShadowRule, Verdict};
+use crate::model::policy::RoutePolicy;
+use crate::model::report::{Conflict, Detached, References, ShadowRule, Verdict};
 use crate::model::route::{
     Action, Forward, HeaderEdits, HostMatch, HostRewrite, PathMatch, PathMatchKind, PathRewrite,
     Redirect, RedirectPath, Route, RouteMatch,
 };
 use crate::model::service::{Service, ServicePort};
 use crate::model::snapshot::{Defaults, Snapshot};
+use crate::model::written::{UpstreamSpec, WrittenRoute};
 
 fn mapping_to(host: &str) -> Object {
     mapping("m", 1, forward_to(host, "/", None))
 }
 
-fn forward(prefix: &str, weight: Option<u8>) -> Route {
+fn forward(prefix: &str, weight: Option<u8>) -> WrittenRoute {
     forward_to("web.default", prefix, weight)
 }
 
-fn forward_to(host: &str, prefix: &str, weight: Option<u8>) -> Route {
-    let upstream = Upstream::Name { host: host.into(), port: 80 };
-    let cluster = Cluster {
-        name: ClusterName("cluster_web".into()),
-        service: "web".into(),
-        upstream,
-        policy: ClusterPolicy::default(),
-        tls: None,
-    };
-    let forward =
-        Forward { cluster: Arc::new(cluster), path: PathRewrite::Keep, host: HostRewrite::Keep };
+fn forward_to(host: &str, prefix: &str, weight: Option<u8>) -> WrittenRoute {
+    let cluster = UpstreamSpec::plain(host, 80, "default");
+    let forward = Forward { cluster, path: PathRewrite::Keep, host: HostRewrite::Keep };
     route(prefix, weight, Action::Forward(forward))
 }
 
-fn redirect(prefix: &str) -> Route {
+fn redirect(prefix: &str) -> WrittenRoute {
     let redirect = Redirect {
         authority: "elsewhere".into(),
         path: RedirectPath::Keep,
@@ -50,7 +43,7 @@ fn redirect(prefix: &str) -> Route {
     route(prefix, None, Action::Redirect(redirect))
 }
 
-fn route(prefix: &str, weight: Option<u8>, action: Action) -> Route {
+fn route(prefix: &str, weight: Option<u8>, action: Action<UpstreamSpec>) -> WrittenRoute {
     Route {
         matches: RouteMatch {
             host: Some(HostMatch::Any),
@@ -87,7 +80,7 @@ fn object(name: &str, created: i64, content: Content) -> Object {
     }
 }
 
-fn mapping(name: &str, created: i64, route: Route) -> Object {
+fn mapping(name: &str, created: i64, route: WrittenRoute) -> Object {
     object(name, created, Content::Route(Arc::new(route)))
 }
 
@@ -222,7 +215,7 @@ fn a_bad_object_harms_no_other() {
     let build =
         built(vec![bad, mapping("homeless", 1, homeless), mapping("good", 1, forward("/a", None))]);
     assert_eq!(*verdict(&build, "bad"), Verdict::Rejected);
-    assert_eq!(*verdict(&build, "homeless"), Verdict::NotAttached);
+    assert_eq!(*verdict(&build, "homeless"), Verdict::NotAttached(Detached::Unnamed));
     assert_eq!(*verdict(&build, "good"), Verdict::Accepted);
     assert_eq!(written(&build).count(), 1);
 }

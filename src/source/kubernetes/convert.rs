@@ -64,7 +64,6 @@ impl Converter {
         let said = self.known.remove(&id);
         let before = said.clone().or_else(|| self.unlisted.remove(&id)).unwrap_or_default();
         let now = match self.collection {
-            Collection::Mappings => self.read_mapping(raw.body, before),
             Collection::Services => self.read_carrier(&raw.body, CarrierKind::Service, before),
             Collection::Ingresses => self.read_carrier(&raw.body, CarrierKind::Ingress, before),
             Collection::EndpointSlices => {
@@ -72,6 +71,10 @@ impl Converter {
                 return Some(Statement { endpoints, ..silence(id) });
             }
             Collection::Files => return None,
+            resources => match resources.kind() {
+                Some(kind) => self.read_resource(kind, raw.body, before),
+                None => return None,
+            },
         };
         let news = match said {
             Some(said) => !is_same(&said, &now),
@@ -112,14 +115,14 @@ impl Converter {
     }
 
     fn forget(&self, known: &Known) {
-        if self.collection == Collection::Mappings {
+        if self.collection.kind().is_some() {
             for object in &known.objects {
                 self.observed.remove(&object.key);
             }
         }
     }
 
-    fn read_mapping(&self, mut body: Value, before: Known) -> Known {
+    fn read_resource(&self, kind: Kind, mut body: Value, before: Known) -> Known {
         // The status is no part of what the object says: our own writes come back here.
         let status = body.as_object_mut().and_then(|object| object.remove("status"));
         let observed = observed_status(&status.unwrap_or_default());
@@ -127,7 +130,7 @@ impl Converter {
         let objects = if before.fingerprint == fingerprint && !before.objects.is_empty() {
             before.objects
         } else {
-            vec![Arc::new(parse_resource(Kind::Mapping, &body, &self.settings))]
+            vec![Arc::new(parse_resource(kind, &body, &self.settings))]
         };
         let observed = match before.observed {
             Some(same) if *same == observed => same,
@@ -175,7 +178,7 @@ fn is_same(one: &Known, other: &Known) -> bool {
 
 fn silence(id: StatementId) -> Statement {
     let (objects, services, endpoints) = (Vec::new(), Vec::new(), Vec::new());
-    Statement { id, objects, services, endpoints }
+    Statement { id, objects, services, endpoints, secrets: Vec::new() }
 }
 
 fn fingerprint(value: &impl Hash) -> u64 {

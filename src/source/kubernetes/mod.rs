@@ -1,4 +1,4 @@
-//! The Kubernetes API as a source: four collections, listed and watched, each object converted
+//! The Kubernetes API as a source: collections, listed and watched, each object converted
 //! at once into a statement.
 //!
 //! What happens when the API server is away, refuses, or lacks a definition is in `watch`.
@@ -6,6 +6,7 @@
 mod convert;
 mod explain;
 mod raw;
+mod secrets;
 mod state;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -22,6 +23,7 @@ use tokio::task::JoinSet;
 
 pub(crate) use convert::observed_status;
 pub use explain::{explain, explain_watch, permission};
+pub use secrets::{SecretOptions, SecretProgress, SecretWatch, run as run_secrets};
 pub use state::{CollectionState, SourceState};
 
 use super::observed::ObservedStatuses;
@@ -72,16 +74,25 @@ struct Watched {
     page: u32,
 }
 
-const WATCHED: [Watched; 4] = [
-    Watched {
-        collection: Collection::Mappings,
-        group: "getambassador.io",
-        version: "v3alpha1",
-        kind: "Mapping",
-        plural: "mappings",
-        resource: "mappings.getambassador.io",
-        page: 500,
-    },
+const WATCHED: [Watched; 11] = [
+    resource(Collection::Mappings, "Mapping", "mappings", "mappings.getambassador.io"),
+    resource(Collection::TcpMappings, "TCPMapping", "tcpmappings", "tcpmappings.getambassador.io"),
+    resource(Collection::Listeners, "Listener", "listeners", "listeners.getambassador.io"),
+    resource(Collection::Hosts, "Host", "hosts", "hosts.getambassador.io"),
+    resource(Collection::TlsContexts, "TLSContext", "tlscontexts", "tlscontexts.getambassador.io"),
+    resource(Collection::Modules, "Module", "modules", "modules.getambassador.io"),
+    resource(
+        Collection::KubernetesServiceResolvers,
+        "KubernetesServiceResolver",
+        "kubernetesserviceresolvers",
+        "kubernetesserviceresolvers.getambassador.io",
+    ),
+    resource(
+        Collection::KubernetesEndpointResolvers,
+        "KubernetesEndpointResolver",
+        "kubernetesendpointresolvers",
+        "kubernetesendpointresolvers.getambassador.io",
+    ),
     Watched {
         collection: Collection::Services,
         group: "",
@@ -112,7 +123,18 @@ const WATCHED: [Watched; 4] = [
     },
 ];
 
-/// Watches Mappings, Services, Ingresses and EndpointSlices and sends what they say, until the
+/// A collection of custom resources of Emissary's.
+const fn resource(
+    collection: Collection,
+    kind: &'static str,
+    plural: &'static str,
+    resource: &'static str,
+) -> Watched {
+    let (group, version) = ("getambassador.io", "v3alpha1");
+    Watched { collection, group, version, kind, plural, resource, page: 500 }
+}
+
+/// Watches our kinds, Services, Ingresses and EndpointSlices and sends what they say, until the
 /// receiver of `events` is gone. Errors of the API server never end it.
 pub async fn run(
     client: Client,

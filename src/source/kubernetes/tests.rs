@@ -99,7 +99,7 @@ impl Scene {
 }
 
 #[tokio::test(start_paused = true)]
-async fn four_collections_are_listed_and_watched_with_the_selectors() {
+async fn collections_are_listed_and_watched_with_the_selectors() {
     let mut scene = scene(KubernetesOptions {
         single_namespace: Some("only".to_owned()),
         label_selector: Some("a=b".to_owned()),
@@ -107,13 +107,13 @@ async fn four_collections_are_listed_and_watched_with_the_selectors() {
         ..KubernetesOptions::default()
     });
     let mut paths = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..11 {
         let call = scene.server.next().await;
         // Where the collection stands as a whole.
         assert!(call.path.ends_with("?&limit=1"), "{}", call.path);
         call.ok(&list("1", &[]));
     }
-    for _ in 0..4 {
+    for _ in 0..11 {
         let call = scene.server.next().await;
         assert!(call.path.contains("labelSelector=a%3Db"), "{}", call.path);
         assert!(call.path.contains("fieldSelector=metadata.name%3Dx"), "{}", call.path);
@@ -126,7 +126,14 @@ async fn four_collections_are_listed_and_watched_with_the_selectors() {
         [
             "/api/v1/namespaces/only/services",
             "/apis/discovery.k8s.io/v1/namespaces/only/endpointslices",
+            "/apis/getambassador.io/v3alpha1/namespaces/only/hosts",
+            "/apis/getambassador.io/v3alpha1/namespaces/only/kubernetesendpointresolvers",
+            "/apis/getambassador.io/v3alpha1/namespaces/only/kubernetesserviceresolvers",
+            "/apis/getambassador.io/v3alpha1/namespaces/only/listeners",
             "/apis/getambassador.io/v3alpha1/namespaces/only/mappings",
+            "/apis/getambassador.io/v3alpha1/namespaces/only/modules",
+            "/apis/getambassador.io/v3alpha1/namespaces/only/tcpmappings",
+            "/apis/getambassador.io/v3alpha1/namespaces/only/tlscontexts",
             "/apis/networking.k8s.io/v1/namespaces/only/ingresses",
         ]
     );

@@ -74,7 +74,7 @@ enum End {
 
 /// What to do about an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Trouble {
+pub(super) enum Trouble {
     /// The custom resource definition isn't installed.
     MissingCrd,
     /// The API server refuses us.
@@ -358,7 +358,7 @@ impl Watch {
 }
 
 /// What an error asks for.
-fn trouble(error: &Error, collection: Collection) -> Trouble {
+pub(super) fn trouble(error: &Error, collection: Collection) -> Trouble {
     let (code, watching) = match error {
         Error::InitialListFailed(kube::Error::Api(status)) => (status.code, false),
         Error::WatchStartFailed(kube::Error::Api(status)) => (status.code, true),
@@ -371,7 +371,7 @@ fn trouble(error: &Error, collection: Collection) -> Trouble {
     match code {
         403 => Trouble::Forbidden,
         404 if watching => Trouble::Expired,
-        404 if collection == Collection::Mappings => Trouble::MissingCrd,
+        404 if collection.kind().is_some() => Trouble::MissingCrd,
         400 | 410 | 504 if watching => Trouble::Expired,
         _ => Trouble::Passing,
     }
@@ -379,7 +379,7 @@ fn trouble(error: &Error, collection: Collection) -> Trouble {
 
 /// The delay after `failures` errors in a row: doubling, and of that at least half, by `jitter`
 /// in 0..1, so that replicas don't return in step.
-fn delay(failures: u32, jitter: f64) -> Duration {
+pub(super) fn delay(failures: u32, jitter: f64) -> Duration {
     let doubled =
         FIRST_DELAY.saturating_mul(1_u32.checked_shl(failures.min(16)).unwrap_or(u32::MAX));
     doubled.min(LONGEST_DELAY).mul_f64(0.5 + jitter / 2.0)

@@ -11,11 +11,12 @@ use crate::model::route::{
     Action, Forward, HostRewrite, PathRewrite, Redirect, RedirectPath, RegexSubstitution,
     SubstitutionPart,
 };
+use crate::model::written::UpstreamSpec;
 
 use super::ParseSettings;
 use super::cluster::parse_cluster_policy;
 use super::fields::{Field, Fields, Problems};
-use super::service::{Placement, Resolver, ServiceText};
+use super::service::ServiceText;
 
 /// `rewrite` where none is written (Emissary).
 const DEFAULT_REWRITE: &str = "/";
@@ -29,8 +30,8 @@ pub(super) fn parse_action(
     namespace: &str,
     settings: &ParseSettings,
     problems: &mut Problems,
-) -> Option<Action> {
-    let service = parse_service(fields, problems);
+) -> Option<Action<UpstreamSpec>> {
+    let mut service = parse_service(fields, problems);
     if fields.flag("host_redirect", false, Severity::Error, problems) {
         let service = service?;
         if let (Some(field), true) = (fields.get("service"), service.tls) {
@@ -50,21 +51,16 @@ pub(super) fn parse_action(
             problems.add(Severity::Warning, &field, message);
         }
     }
-    refuse_tls(fields, service.as_ref(), problems);
-    let own = parse_cluster_policy(fields, problems);
-    let placement = Placement {
-        namespace,
-        own_namespace: &settings.namespace,
-        resolver: parse_resolver(fields, problems),
-        own: &own,
-    };
+    let context = parse_tls(fields, &mut service, problems);
+    let resolver = parse_resolver(fields, problems);
+    let policy = parse_cluster_policy(fields, problems);
     let path = parse_path_rewrite(fields, problems);
     let host = parse_host_rewrite(fields, problems);
-    let cluster = Arc::new(service?.cluster(&placement));
+    let cluster = UpstreamSpec { resolver, context, policy, ..service?.upstream(namespace) };
     Some(Action::Forward(Forward { cluster, path: path?, host }))
 }
 
-fn parse_service(fields: &Fields<'_>, problems: &mut Problems) -> Option<ServiceText> {
+pub(super) fn parse_service(fields: &Fields<'_>, problems: &mut Problems) -> Option<ServiceText> {
     let Some(field) = fields.get("service") else {
         let message = "is missing; write the upstream as host:port";
         problems.add_at(Severity::Error, "service", fields.location, message);
@@ -85,35 +81,33 @@ fn parse_service(fields: &Fields<'_>, problems: &mut Problems) -> Option<Service
     }
 }
 
-/// Without TLS towards upstreams, plain requests would go to ports that expect it.
-fn refuse_tls(fields: &Fields<'_>, service: Option<&ServiceText>, problems: &mut Problems) {
-    if let (Some(field), Some(true)) = (fields.get("service"), service.map(|service| service.tls)) {
-        let message = "https upstreams are not supported in this version; name a port that takes \
-                       plain HTTP";
-        problems.add(Severity::Unsupported, &field, message);
+/// The name of a TLSContext; `false` and nothing ask for none. Emissary: a context begins TLS
+/// whatever the scheme, and so does the `true` of older forms.
+fn parse_tls(
+    fields: &Fields<'_>,
+    service: &mut Option<ServiceText>,
+    problems: &mut Problems,
+) -> Option<Arc<str>> {
+    let field = fields.get("tls").filter(|field| !field.node.is_neutral())?;
+    let context = match field.node.as_bool() {
+        Some(_) => None,
+        None => Some(field.text(Severity::Error, problems)?.trim().into()),
+    };
+    if let Some(service) = service {
+        if service.cleartext {
+            let message = "begins TLS although service says http://; write https:// there, or \
+                           leave tls out";
+            problems.add(Severity::Warning, &field, message);
+        }
+        service.tls = true;
     }
-    // Lists and maps are neutral only when empty; false and "" ask for no TLS.
-    if let Some(field) = fields.get("tls").filter(|field| !field.node.is_neutral()) {
-        let message = "TLS towards upstreams is not supported in this version; leave tls out and \
-                       name a port that takes plain HTTP";
-        problems.add(Severity::Unsupported, &field, message);
-    }
+    context
 }
 
-fn parse_resolver(fields: &Fields<'_>, problems: &mut Problems) -> Resolver {
-    let Some(field) = fields.get("resolver") else { return Resolver::Dns };
-    match field.text(Severity::Error, problems) {
-        Some("" | "kubernetes-service") | None => Resolver::Dns,
-        Some("kubernetes-endpoint" | "endpoint") => Resolver::Endpoints,
-        Some(other) => {
-            let message = format!(
-                "there is no resolver \"{other}\" in this version; write kubernetes-service or \
-                 kubernetes-endpoint"
-            );
-            problems.add(Severity::Error, &field, message);
-            Resolver::Dns
-        }
-    }
+/// Whether there is such a resolver is found out by the build.
+fn parse_resolver(fields: &Fields<'_>, problems: &mut Problems) -> Option<Arc<str>> {
+    let name = fields.text("resolver", Severity::Error, problems)?.trim();
+    (!name.is_empty()).then(|| name.into())
 }
 
 fn parse_path_rewrite(fields: &Fields<'_>, problems: &mut Problems) -> Option<PathRewrite> {

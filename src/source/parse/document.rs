@@ -13,12 +13,17 @@ use serde_json::Value as Json;
 use super::ParseSettings;
 use super::expand::expand;
 use super::fields::{Fields, Problems};
+use super::host::parse_host;
 use super::kubernetes::{created_of, labels_of};
+use super::listener::parse_listener;
 use super::mapping::parse_mapping;
 use super::matching::ApiVersion;
 use super::module::parse_module;
 use super::node::{Entry, Node, Style, Value};
+use super::resolver::parse_resolver;
 use super::suggest::closest;
+use super::tcp_mapping::parse_tcp_mapping;
+use super::tls_context::parse_tls_context;
 use crate::model::key::{Kind, ObjectKey, Origin};
 use crate::model::object::{Content, Location, Object, Problem, Severity};
 
@@ -33,14 +38,8 @@ const UNSUPPORTED_KINDS: &[&str] = &[
     "AuthService",
     "ConsulResolver",
     "DevPortal",
-    "Host",
-    "KubernetesEndpointResolver",
-    "KubernetesServiceResolver",
-    "Listener",
     "LogService",
     "RateLimitService",
-    "TCPMapping",
-    "TLSContext",
     "TracingService",
 ];
 
@@ -80,6 +79,8 @@ pub(super) fn parse_resource(kind: Kind, raw: &Json, settings: &ParseSettings) -
     let version = raw["apiVersion"].as_str().and_then(api_version).unwrap_or(ApiVersion::V3Alpha1);
     let mut spec = Node::from_json(&raw["spec"]);
     expand(&mut spec, &settings.environment);
+    let mut problems = Problems::default();
+    tell_no_map(&spec, None, &mut problems);
     let envelope = Envelope {
         kind,
         version,
@@ -100,7 +101,16 @@ pub(super) fn parse_resource(kind: Kind, raw: &Json, settings: &ParseSettings) -
         created: created_of(metadata),
         labels: Arc::clone(&envelope.labels),
     };
-    build_object(envelope, &place, settings, Problems::default())
+    build_object(envelope, &place, settings, problems)
+}
+
+/// Without its spec an object would be read as one that says nothing, and a Host that says
+/// nothing is every host.
+fn tell_no_map(spec: &Node, location: Option<Location>, problems: &mut Problems) {
+    if spec.as_map().is_none() && !spec.is_null() {
+        let message = format!("expected a map, found {}", spec.describe());
+        problems.add_at(Severity::Error, "spec", location, message);
+    }
 }
 
 /// Parses a document of an annotation or a file.
@@ -182,11 +192,13 @@ fn parse_envelope(
                 Value::Map(entries) => entries.into_iter().for_each(|entry| meta.take(entry)),
                 Value::Scalar { .. } | Value::List(_) => {}
             },
-            "spec" => match entry.value.value {
+            "spec" => {
+                tell_no_map(&entry.value, entry.location, problems);
                 // Before the flat fields, which win in Emissary.
-                Value::Map(entries) => drop(spec.splice(0..0, entries)),
-                Value::Scalar { .. } | Value::List(_) => {}
-            },
+                if let Value::Map(entries) = entry.value.value {
+                    drop(spec.splice(0..0, entries));
+                }
+            }
             "status" => {}
             "name" | "namespace" | "generation" | "metadata_labels" => meta.take(entry),
             _ => spec.push(entry),
@@ -254,21 +266,21 @@ impl Meta {
     fn parse_kind(&self, document: Option<Location>, problems: &mut Problems) -> Kind {
         let location = self.kind.as_ref().and_then(|entry| entry.location).or(document);
         let mut severity = Severity::Error;
+        let known = || Kind::WRITTEN.iter().map(|kind| kind.as_str());
+        let all = || known().collect::<Vec<_>>().join(", ");
         let message = match self.text(&self.kind) {
-            Some("Mapping") => return Kind::Mapping,
-            Some("Module") => return Kind::Module,
             Some(kind) if UNSUPPORTED_KINDS.contains(&kind) => {
                 severity = Severity::Unsupported;
                 format!("{kind} is not supported by this version")
             }
-            Some(kind) => {
-                let known = UNSUPPORTED_KINDS.iter().copied().chain(["Mapping", "Module"]);
-                match closest(kind, known) {
+            Some(kind) => match Kind::written(kind) {
+                Some(kind) => return kind,
+                None => match closest(kind, UNSUPPORTED_KINDS.iter().copied().chain(known())) {
                     Some(other) => format!("\"{kind}\" is not a known kind; did you mean {other}?"),
-                    None => format!("\"{kind}\" is not a known kind; this version knows Mapping"),
-                }
-            }
-            None => "is missing; this version knows kind: Mapping".to_owned(),
+                    None => format!("\"{kind}\" is not a known kind; this version knows {}", all()),
+                },
+            },
+            None => format!("is missing; this version knows {}", all()),
         };
         problems.add_at(severity, "kind", location, message);
         Kind::Unknown
@@ -292,21 +304,9 @@ fn build_object(
 ) -> Object {
     let Envelope { kind, version, name, namespace, labels, location, spec } = envelope;
     let fields = Fields { location, entries: &spec };
-    let ambassador_id = parse_id(&fields, &mut problems);
-    let content = match kind {
-        Kind::Mapping => parse_mapping(&fields, version, &namespace, settings, &mut problems)
-            .map(|route| Content::Route(Arc::new(route))),
-        Kind::Module => parse_module(name.as_deref(), &fields, &mut problems)
-            .map(|defaults| Content::Defaults(Arc::new(defaults))),
-        Kind::TcpMapping
-        | Kind::Listener
-        | Kind::Host
-        | Kind::TlsContext
-        | Kind::KubernetesServiceResolver
-        | Kind::KubernetesEndpointResolver
-        | Kind::Probe
-        | Kind::Unknown => None,
-    };
+    let ambassador_id = parse_id(kind, &fields, &mut problems);
+    let subject = Subject { kind, version, name: name.as_deref(), namespace: &namespace, settings };
+    let content = parse_content(subject, &fields, &mut problems);
     let content = content.filter(|_| !problems.has_errors()).unwrap_or(Content::Rejected);
     let name = name.unwrap_or_else(|| format!("document-{}", place.index + 1).into());
     Object {
@@ -322,13 +322,55 @@ fn build_object(
     }
 }
 
+/// Whose spec is read.
+#[derive(Clone, Copy)]
+struct Subject<'a> {
+    kind: Kind,
+    version: ApiVersion,
+    name: Option<&'a str>,
+    namespace: &'a str,
+    settings: &'a ParseSettings,
+}
+
+/// What a spec means, or `None` where a problem forbids it.
+fn parse_content(
+    subject: Subject<'_>,
+    fields: &Fields<'_>,
+    problems: &mut Problems,
+) -> Option<Content> {
+    let Subject { kind, version, name, namespace, settings } = subject;
+    let content = match kind {
+        Kind::Mapping => {
+            let route = parse_mapping(fields, version, namespace, settings, problems)?;
+            Content::Route(Arc::new(route))
+        }
+        Kind::TcpMapping => {
+            let route = parse_tcp_mapping(fields, version, namespace, problems)?;
+            Content::TcpRoute(Arc::new(route))
+        }
+        Kind::Listener => Content::Listener(Arc::new(parse_listener(fields, problems)?)),
+        Kind::Host => Content::Host(Arc::new(parse_host(fields, namespace, problems)?)),
+        Kind::TlsContext => {
+            Content::TlsContext(Arc::new(parse_tls_context(fields, namespace, problems)))
+        }
+        Kind::Module => Content::Defaults(Arc::new(parse_module(name, fields, problems)?)),
+        Kind::KubernetesServiceResolver | Kind::KubernetesEndpointResolver => {
+            Content::Resolver(parse_resolver(kind, fields, problems)?)
+        }
+        Kind::Probe | Kind::Unknown => return None,
+    };
+    Some(content)
+}
+
 /// `ambassador_id`: a text or a list of texts in every version.
 /// One for all objects that name no gateway: builds look at it for each of them.
 static DEFAULT_IDS: LazyLock<Arc<[String]>> = LazyLock::new(|| Arc::from([DEFAULT_ID.to_owned()]));
 
-fn parse_id(fields: &Fields<'_>, problems: &mut Problems) -> Arc<[String]> {
+fn parse_id(kind: Kind, fields: &Fields<'_>, problems: &mut Problems) -> Arc<[String]> {
     let default = || Arc::clone(&DEFAULT_IDS);
-    let Some(field) = fields.get("ambassador_id") else { return default() };
+    // Hosts of version 2 have it in another spelling.
+    let other = || fields.get("ambassadorId").filter(|_| kind == Kind::Host);
+    let Some(field) = fields.get("ambassador_id").or_else(other) else { return default() };
     if matches!(&field.node.value, Value::Scalar { text, style: Style::Text } if text.is_empty()) {
         return default();
     }

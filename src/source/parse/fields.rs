@@ -112,12 +112,7 @@ impl<'a> Fields<'a> {
         severity: Severity,
         problems: &mut Problems,
     ) -> bool {
-        let Some(field) = self.get(name) else { return default };
-        field.node.as_bool().unwrap_or_else(|| {
-            let message = format!("expected true or false, found {}", field.node.describe());
-            problems.add(severity, &field, message);
-            default
-        })
+        self.get(name).and_then(|field| field.flag(severity, problems)).unwrap_or(default)
     }
 
     /// The whole number of a field.
@@ -127,13 +122,7 @@ impl<'a> Fields<'a> {
         severity: Severity,
         problems: &mut Problems,
     ) -> Option<i64> {
-        let field = self.get(name)?;
-        let number = field.node.as_int();
-        if number.is_none() {
-            let found = field.node.as_text().unwrap_or(field.node.describe());
-            problems.add(severity, &field, format!("expected a whole number, found {found}"));
-        }
-        number
+        self.get(name)?.int(severity, problems)
     }
 }
 
@@ -153,6 +142,36 @@ impl<'a> Field<'a> {
                 None
             }
         }
+    }
+
+    /// Its boolean.
+    pub(super) fn flag(&self, severity: Severity, problems: &mut Problems) -> Option<bool> {
+        let flag = self.node.as_bool();
+        if flag.is_none() {
+            let message = format!("expected true or false, found {}", self.node.describe());
+            problems.add(severity, self, message);
+        }
+        flag
+    }
+
+    /// Its whole number.
+    pub(super) fn int(&self, severity: Severity, problems: &mut Problems) -> Option<i64> {
+        let number = self.node.as_int();
+        if number.is_none() {
+            let found = self.node.as_text().unwrap_or(self.node.describe());
+            problems.add(severity, self, format!("expected a whole number, found {found}"));
+        }
+        number
+    }
+
+    /// Whether it is a map; tells where it isn't.
+    pub(super) fn is_map(&self, severity: Severity, problems: &mut Problems) -> bool {
+        let is_map = self.node.as_map().is_some();
+        if !is_map {
+            let message = format!("expected a map, found {}", self.node.describe());
+            problems.add(severity, self, message);
+        }
+        is_map
     }
 
     /// A field within it.

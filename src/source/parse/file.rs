@@ -9,7 +9,7 @@ use super::document::{Place, broken_document, parse_document};
 use super::kubernetes::{DEFAULT_NAMESPACE, created_of};
 use super::node::{Node, Style, Value};
 use super::yaml::parse_documents;
-use super::{ParseSettings, annotation_of, parse_endpoint_slice, parse_service};
+use super::{ParseSettings, annotation_of, parse_endpoint_slice, parse_secret, parse_service};
 use crate::model::key::{CarrierKind, Origin};
 use crate::model::object::{Location, Object, Problem};
 use crate::source::annotation::{CONFIG_ANNOTATION, parse_objects};
@@ -54,6 +54,7 @@ fn empty_statement(path: &str) -> Statement {
         objects: Vec::new(),
         services: Vec::new(),
         endpoints: Vec::new(),
+        secrets: Vec::new(),
     }
 }
 
@@ -81,6 +82,10 @@ impl Reader<'_> {
             ("discovery.k8s.io/v1", "EndpointSlice") => {
                 let slice = parse_endpoint_slice(&root.to_json());
                 self.statement.endpoints.extend(slice);
+            }
+            ("v1", "Secret") => {
+                self.index += 1;
+                self.statement.secrets.extend(parse_secret(&root.to_json()));
             }
             (_, kind) if kind.ends_with("List") && !is_flat(&root) => {
                 if let Value::Map(entries) = root.value {

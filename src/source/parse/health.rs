@@ -163,7 +163,7 @@ fn parse_expected(field: &Field<'_>, problems: &mut Problems) -> Vec<StatusRange
     let Some(list) = field.child("expected_statuses") else { return Vec::new() };
     let mut ranges = Vec::new();
     for item in items(&list, problems) {
-        let mut bound = |name: &str| {
+        let bound = |name: &str| {
             item.child(name).and_then(|one| one.node.as_int()).and_then(|n| u16::try_from(n).ok())
         };
         match (bound("min"), bound("max")) {

@@ -64,7 +64,7 @@ fn parse_ports(raw: &Json) -> Vec<ServicePort> {
     raw.as_array().into_iter().flatten().filter_map(port).collect()
 }
 
-fn namespace_of(raw: &Json) -> Arc<str> {
+pub(super) fn namespace_of(raw: &Json) -> Arc<str> {
     raw["metadata"]["namespace"].as_str().unwrap_or(DEFAULT_NAMESPACE).into()
 }
 

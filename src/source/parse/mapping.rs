@@ -3,24 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::object::{Problem, Severity};
+use crate::model::object::Severity;
 use crate::model::policy::{Limit, RoutePolicy};
 use crate::model::route::Route;
+use crate::model::written::WrittenRoute;
 
 use super::ParseSettings;
 use super::action::parse_action;
 use super::cluster::{self, parse_priority};
 use super::cors::parse_cors;
-use super::fields::{Fields, Problems, last_of_each_key};
+use super::fields::{Fields, Problems};
 use super::headers::parse_edits;
+use super::known::Known;
 use super::matching::{ApiVersion, parse_match};
 use super::read::read_flag;
 use super::retry::parse_retry;
-use super::suggest::closest;
 use super::upgrade::parse_upgrades;
-
-/// After this many unknown fields the rest are left unmentioned: it isn't a Mapping's spec.
-const MAX_UNKNOWN: usize = 20;
 
 /// Fields with an effect.
 const EFFECTIVE: &[&str] = &[
@@ -82,6 +80,16 @@ const NO_EFFECT: &[&str] = &[
     "rate_limits",
 ];
 
+/// All of them.
+const FIELDS: Known<'_> = Known {
+    of: "a Mapping",
+    effective: EFFECTIVE,
+    elsewhere: cluster::FIELDS,
+    silent: SILENT,
+    no_effect: NO_EFFECT,
+    defaults: &[],
+};
+
 /// The route that a Mapping in `namespace` asks for, or `None` where a problem forbids one.
 pub(super) fn parse_mapping(
     fields: &Fields<'_>,
@@ -89,8 +97,8 @@ pub(super) fn parse_mapping(
     namespace: &str,
     settings: &ParseSettings,
     problems: &mut Problems,
-) -> Option<Route> {
-    tell_other_fields(fields, problems);
+) -> Option<WrittenRoute> {
+    FIELDS.tell(fields, problems);
     refuse_shadow(fields, problems);
     let matches = parse_match(fields, version, problems);
     let action = parse_action(fields, namespace, settings, problems);
@@ -127,39 +135,6 @@ fn parse_policy(fields: &Fields<'_>, problems: &mut Problems) -> RoutePolicy {
     }
 }
 
-/// Tells which fields have no effect, aren't known, or are written twice.
-fn tell_other_fields(fields: &Fields<'_>, problems: &mut Problems) {
-    let last = last_of_each_key(fields.entries);
-    if last.len() < fields.entries.len() {
-        let message = "a field is written twice; the last one counts";
-        problems.add_at(Severity::Warning, "", fields.location, message);
-    }
-    let mut unknown = 0;
-    for entry in last {
-        let name = entry.key.as_str();
-        if EFFECTIVE.contains(&name) || cluster::FIELDS.contains(&name) || SILENT.contains(&name) {
-            continue;
-        }
-        if NO_EFFECT.contains(&name) {
-            if !entry.value.is_neutral() {
-                problems.push(Problem { location: entry.location, ..Problem::no_effect(name) });
-            }
-            continue;
-        }
-        // The API server prunes what it doesn't know; only text can hold typing errors.
-        if entry.location.is_some() && unknown < MAX_UNKNOWN {
-            unknown += 1;
-            let ours = EFFECTIVE.iter().chain(cluster::FIELDS);
-            let known = ours.chain(SILENT).chain(NO_EFFECT).copied();
-            let message = match closest(name, known) {
-                Some(other) => format!("is not a field of a Mapping; did you mean {other}?"),
-                None => "is not a field of a Mapping and is ignored".to_owned(),
-            };
-            problems.add_at(Severity::Warning, name, entry.location, message);
-        }
-    }
-}
-
 /// A shadow receives copies whose answers nobody sees; as a plain route it would answer clients.
 fn refuse_shadow(fields: &Fields<'_>, problems: &mut Problems) {
     if fields.flag("shadow", false, Severity::Error, problems)
@@ -172,7 +147,7 @@ fn refuse_shadow(fields: &Fields<'_>, problems: &mut Problems) {
 
 /// A share in percent. Emissary serves a lone Mapping whatever its weight, so that one above 100
 /// is taken as 100; a negative one means nothing.
-fn parse_weight(fields: &Fields<'_>, problems: &mut Problems) -> Option<u8> {
+pub(super) fn parse_weight(fields: &Fields<'_>, problems: &mut Problems) -> Option<u8> {
     let number = fields.int("weight", Severity::Error, problems)?;
     let field = fields.get("weight")?;
     let message = format!("{number} is not a share in percent; write a number from 0 to 100");

@@ -20,17 +20,27 @@ mod fields;
 mod file;
 mod headers;
 mod health;
+mod host;
+mod known;
 mod kubernetes;
+mod listener;
 mod mapping;
 mod matching;
 mod module;
 pub(super) mod node;
 mod outlier;
 mod read;
+mod resolver;
 mod retry;
+mod secret;
 mod service;
 mod suggest;
+mod tcp_mapping;
+mod tls;
+mod tls_context;
+mod tls_names;
 mod upgrade;
+mod words;
 pub(super) mod yaml;
 
 #[cfg(test)]
@@ -47,6 +57,10 @@ pub use self::file::parse_file;
 pub(super) use self::file::unreadable_file;
 pub(super) use self::kubernetes::{created_of, labels_of};
 pub use self::kubernetes::{parse_endpoint_slice, parse_service};
+pub(in crate::source) use self::secret::MAX_BYTES as MAX_SECRET_BYTES;
+#[cfg(test)]
+pub(crate) use self::secret::testing as secret_testing;
+pub use self::secret::{parse_pem_files, parse_secret, parse_secret_values};
 pub use super::annotation::{annotation_of, parse_annotation};
 
 /// What parsing needs to know of the process.

@@ -1,19 +1,10 @@
-//! The grammar of `service`, and the cluster that it names (Emissary: `[scheme://]host[:port]`).
+//! The grammar of `service` (Emissary: `[scheme://]host[:port]`), and the upstream that it names.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr};
 
-use crate::model::cluster::{Cluster, ClusterName, ServiceRef, Upstream};
-use crate::model::key::ServiceKey;
+use crate::model::cluster::qualified_name;
 use crate::model::policy::ClusterPolicy;
-
-/// The port of a service that names none (Emissary, for upstreams without TLS).
-pub(super) const DEFAULT_PORT: u16 = 80;
-
-/// Longest name of a cluster, in bytes (Emissary cuts above it).
-const MAX_CLUSTER_NAME: usize = 60;
-
-/// What is kept of a name that gets a suffix: with `_h` and 16 digits it is as long as may be.
-const CUT_CLUSTER_NAME: usize = MAX_CLUSTER_NAME - 18;
+use crate::model::written::{UpstreamHost, UpstreamSpec};
 
 /// Longest DNS name (RFC 1035, §2.3.4).
 const MAX_HOST: usize = 253;
@@ -23,6 +14,8 @@ const MAX_HOST: usize = 253;
 pub(super) struct ServiceText {
     /// It begins with `https://`.
     pub(super) tls: bool,
+    /// It begins with `http://`.
+    pub(super) cleartext: bool,
     /// The host.
     pub(super) host: ServiceHost,
     /// The port, where one is written.
@@ -57,15 +50,6 @@ pub(super) enum ServiceError {
     Brackets(String),
 }
 
-/// How the addresses of a service are found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Resolver {
-    /// By DNS (`kubernetes-service`).
-    Dns,
-    /// The ready endpoints of a Service (`kubernetes-endpoint`, `endpoint`).
-    Endpoints,
-}
-
 impl ServiceText {
     /// Parses a `service`.
     pub(super) fn parse(text: &str) -> Result<Self, ServiceError> {
@@ -87,14 +71,15 @@ impl ServiceText {
             authority = host;
         }
         let (host, port) = parse_authority(authority)?;
-        Ok(Self { tls: scheme == "https", host, port, warnings })
+        let (tls, cleartext) = (scheme == "https", scheme == "http");
+        Ok(Self { tls, cleartext, host, port, warnings })
     }
 
     /// The host and port with the namespace in it where Emissary puts it: names without a dot,
     /// but for `localhost`, in a namespace that isn't the gateway's.
     pub(super) fn qualified(&self, namespace: &str, own_namespace: &str) -> String {
         let host = match &self.host {
-            ServiceHost::Name(name) => qualify(name, namespace, own_namespace),
+            ServiceHost::Name(name) => qualified_name(name, namespace, own_namespace),
             ServiceHost::Address(IpAddr::V6(address)) => format!("[{address}]"),
             ServiceHost::Address(address) => address.to_string(),
         };
@@ -108,54 +93,29 @@ impl ServiceText {
         }
     }
 
-    /// The cluster of this service for an object in `namespace`.
-    pub(super) fn cluster(&self, policy: &Placement<'_>) -> Cluster {
-        let port = self.port.unwrap_or(DEFAULT_PORT);
-        let upstream = match &self.host {
-            ServiceHost::Address(address) => Upstream::Address(SocketAddr::new(*address, port)),
-            ServiceHost::Name(name) => match policy.resolver {
-                Resolver::Endpoints if name != "localhost" => {
-                    let mut labels = name.split('.');
-                    let service = labels.next().unwrap_or(name);
-                    let namespace = labels.next().unwrap_or(policy.namespace);
-                    Upstream::Service(ServiceRef {
-                        service: ServiceKey { namespace: namespace.into(), name: service.into() },
-                        port,
-                    })
-                }
-                Resolver::Endpoints | Resolver::Dns => Upstream::Name {
-                    host: qualify(name, policy.namespace, policy.own_namespace).into(),
-                    port,
-                },
-            },
+    /// The upstream of this service for an object in `namespace`, with nothing else asked of it.
+    pub(super) fn upstream(&self, namespace: &str) -> UpstreamSpec {
+        let (host, text) = match &self.host {
+            ServiceHost::Name(name) => (UpstreamHost::Name(name.as_str().into()), name.clone()),
+            ServiceHost::Address(address) => {
+                let text = match address {
+                    IpAddr::V4(address) => address.to_string(),
+                    IpAddr::V6(address) => format!("[{address}]"),
+                };
+                (UpstreamHost::Address(*address), text)
+            }
         };
-        let service = self.with_port(match &self.host {
-            ServiceHost::Name(name) => name.clone(),
-            ServiceHost::Address(IpAddr::V6(address)) => format!("[{address}]"),
-            ServiceHost::Address(address) => address.to_string(),
-        });
-        let name = cluster_name(&service, policy, &upstream);
-        Cluster {
-            name: ClusterName(name.into()),
-            service: service.into(),
-            upstream,
-            policy: policy.own.clone(),
-            tls: None,
+        UpstreamSpec {
+            service: self.with_port(text).into(),
+            host,
+            port: self.port,
+            namespace: namespace.into(),
+            resolver: None,
+            tls: self.tls,
+            context: None,
+            policy: ClusterPolicy::default(),
         }
     }
-}
-
-/// What decides of a cluster beside its service.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Placement<'a> {
-    /// The namespace of the object.
-    pub(super) namespace: &'a str,
-    /// The namespace of the gateway.
-    pub(super) own_namespace: &'a str,
-    /// How addresses are found.
-    pub(super) resolver: Resolver,
-    /// What the object asks of its upstream.
-    pub(super) own: &'a ClusterPolicy,
 }
 
 fn parse_authority(authority: &str) -> Result<(ServiceHost, Option<u16>), ServiceError> {
@@ -198,45 +158,4 @@ fn parse_port(text: &str) -> Result<u16, ServiceError> {
     let digits = text.bytes().all(|b| b.is_ascii_digit());
     let port = if digits { text.parse().ok() } else { None };
     port.filter(|port| *port != 0).ok_or_else(|| ServiceError::Port(text.to_owned()))
-}
-
-fn qualify(name: &str, namespace: &str, own_namespace: &str) -> String {
-    if namespace.is_empty()
-        || namespace == own_namespace
-        || name.contains('.')
-        || name == "localhost"
-    {
-        return name.to_owned();
-    }
-    format!("{name}.{namespace}")
-}
-
-/// Emissary's `cluster_<service>_<namespace>`, which its users' dashboards know; with a suffix made
-/// from the content where the policy isn't the default or the name is too long.
-///
-/// Two services may share a name (`a-b` and `a.b`), as in Emissary. Metrics then add them up;
-/// connections are kept by content.
-fn cluster_name(service: &str, policy: &Placement<'_>, upstream: &Upstream) -> String {
-    let marker = match policy.resolver {
-        Resolver::Dns => "",
-        Resolver::Endpoints => "_er",
-    };
-    let plain: String = format!("cluster_{service}_{}{marker}", policy.namespace)
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
-        .collect();
-    if *policy.own == ClusterPolicy::default() && plain.len() <= MAX_CLUSTER_NAME {
-        return plain;
-    }
-    let timeout = policy.own.connect_timeout().as_millis();
-    let content = format!("{service}\n{}\n{upstream:?}\n{timeout}", policy.namespace);
-    let cut: String = plain.chars().take(CUT_CLUSTER_NAME).collect();
-    format!("{cut}_h{:016x}", fnv1a(content.as_bytes()))
-}
-
-/// FNV-1a: the same in every version of this program, so that metrics keep their names.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }

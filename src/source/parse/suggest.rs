@@ -8,7 +8,8 @@ pub(super) fn closest<'a>(
     name: &str,
     candidates: impl Iterator<Item = &'a str>,
 ) -> Option<&'a str> {
-    let lower = name.to_ascii_lowercase().replace('-', "_");
+    let simple = |text: &str| text.to_ascii_lowercase().replace('-', "_");
+    let lower = simple(name);
     if lower.len() > MAX_LENGTH {
         return None;
     }
@@ -17,7 +18,7 @@ pub(super) fn closest<'a>(
     candidates
         .map(|candidate| match candidate == with_unit {
             true => (1, candidate),
-            false => (distance(&lower, &candidate.to_ascii_lowercase()), candidate),
+            false => (distance(&lower, &simple(candidate)), candidate),
         })
         // A third of the letters: beyond that it is another word.
         .filter(|(distance, candidate)| *distance <= 2.min(candidate.len() / 3))

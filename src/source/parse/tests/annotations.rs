@@ -25,7 +25,8 @@ fn the_manifests_of_the_article_are_served() {
     assert_eq!(problems(object), [""; 0]);
     assert_eq!(route(object).matches.host, Some(HostMatch::Any));
     let forward = forward(object);
-    assert_eq!(forward.cluster.upstream, Upstream::Name { host: "httpbin.org".into(), port: 80 });
+    let upstream = Upstream::Name { host: "httpbin.org".into(), port: 80 };
+    assert_eq!(cluster(&objects[0]).upstream, upstream);
     assert_eq!(forward.host, HostRewrite::Literal("httpbin.org".into()));
 
     let text = "---\napiVersion: ambassador/v0\nkind:  Mapping\n\
@@ -37,7 +38,7 @@ fn the_manifests_of_the_article_are_served() {
     assert_eq!(route(object).matches.method, Some(ValueMatch::Exact("POST".into())));
     let forward = super::forward(object);
     assert_eq!(forward.path, PathRewrite::Matched("/model/test/:predict".into()));
-    assert_eq!(&*forward.cluster.name.0, "cluster_test_kubeflow_8000_kubeflow");
+    assert_eq!(&*cluster(&objects[0]).name.0, "cluster_test_kubeflow_8000_kubeflow");
 }
 
 #[test]
@@ -56,7 +57,7 @@ fn both_forms_and_mixtures_of_them_are_read() {
         assert_eq!((&*object.key.namespace, &*object.key.name), ("ns", "m"), "{text}");
         assert_eq!(*object.ambassador_id, ["one".to_owned()]);
         assert_eq!(object.labels.get("l").map(String::as_str), Some("1"));
-        assert_eq!(forward(object).cluster.upstream.authority(), "s.ns:80");
+        assert_eq!(cluster(object).upstream.authority(), "s.ns:80");
     }
     let objects = parse(&format!("{GOOD}namespace: _automatic_\n"));
     assert_eq!(&*objects[0].key.namespace, "ambassador");
@@ -73,11 +74,11 @@ fn versions_and_kinds() {
         ("getambassador.io/v3alpha1", "Mapping", None, ""),
         ("getambassador.io/v9", "Mapping", Some("apiVersion"), "is unknown; write"),
         ("''", "Mapping", Some("apiVersion"), "is unknown; write"),
-        ("ambassador/v2", "Host", Some("kind"), "Host is not supported by this version"),
-        ("ambassador/v2", "KubernetesEndpointResolver", Some("kind"), "not supported"),
+        ("ambassador/v2", "AuthService", Some("kind"), "not supported by this version"),
+        ("ambassador/v2", "ConsulResolver", Some("kind"), "not supported"),
         ("ambassador/v2", "Maping", Some("kind"), "did you mean Mapping?"),
         ("ambassador/v2", "mapping", Some("kind"), "did you mean Mapping?"),
-        ("ambassador/v2", "Quux", Some("kind"), "this version knows Mapping"),
+        ("ambassador/v2", "Quux", Some("kind"), "this version knows Mapping, TCPMapping"),
     ] {
         let text =
             format!("apiVersion: {version}\nkind: {kind}\nname: m\nprefix: /a/\nservice: s\n");
@@ -154,7 +155,7 @@ fn anchors_and_merges_work_within_a_document() {
     let text = "base: &base {prefix: /a/, service: s, timeout_ms: 7}\napiVersion: ambassador/v2\n\
                 kind: Mapping\nname: m\nspec:\n  <<: *base\n  service: t\n";
     let objects = parse(text);
-    assert_eq!(forward(&objects[0]).cluster.upstream.authority(), "t.default:80");
+    assert_eq!(cluster(&objects[0]).upstream.authority(), "t.default:80");
     assert_eq!(route(&objects[0]).policy.timeout(), Some(Duration::from_millis(7)));
 }
 

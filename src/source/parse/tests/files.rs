@@ -131,7 +131,7 @@ fn what_is_broken_is_told() {
     assert_eq!(
         found,
         [
-            (Kind::Unknown, "l", true),
+            (Kind::Listener, "l", true),
             (Kind::Unknown, "document-2", true),
             (Kind::Unknown, "document-3", true)
         ]

@@ -36,7 +36,8 @@ fn defaults_are_emissarys() {
     assert_eq!(forward.path, PathRewrite::Matched("/".into()));
     assert_eq!(forward.host, HostRewrite::Keep);
     assert_eq!(forward.cluster.policy.connect_timeout(), Duration::from_millis(3000));
-    assert_eq!(forward.cluster.upstream, Upstream::Name { host: "svc.default".into(), port: 80 });
+    let upstream = Upstream::Name { host: "svc.default".into(), port: 80 };
+    assert_eq!(cluster(&object).upstream, upstream);
     assert_eq!(*object.ambassador_id, ["default".to_owned()]);
     assert_eq!(object.labels.get("app").map(String::as_str), Some("web"));
     assert_eq!(object.created, Some(7));
@@ -269,9 +270,7 @@ fn what_can_not_be_ignored_is_refused() {
         ("prefix: /a\nprefix_regex: 'true'\n", "prefix_regex"),
         ("service: ''\n", "service"),
         ("service: foo:http\n", "service"),
-        ("service: https://foo\n", "service"),
-        ("tls: true\n", "tls"),
-        ("tls: context\n", "tls"),
+        ("tls: [context]\n", "tls"),
         ("host: 'a*'\n", "host"),
         ("host: '('\nhost_regex: true\n", "host"),
         ("hostname: [a]\n", "hostname"),
@@ -288,8 +287,7 @@ fn what_can_not_be_ignored_is_refused() {
         ("weight: -1\n", "weight"),
         ("weight: many\n", "weight"),
         ("precedence: high\n", "precedence"),
-        ("resolver: consul\n", "resolver"),
-        ("resolver: nope\n", "resolver"),
+        ("resolver: [a]\n", "resolver"),
         ("shadow: true\n", "shadow"),
         ("rewrite: [a]\n", "rewrite"),
         ("regex_rewrite: {pattern: '(', substitution: ''}\n", "regex_rewrite.pattern"),
@@ -310,6 +308,22 @@ fn what_can_not_be_ignored_is_refused() {
             .collect();
         assert_eq!(errors, [Some(blamed)], "{fields}");
         assert!(object.problems.iter().all(|problem| problem.location.is_some()), "{fields}");
+    }
+}
+
+#[test]
+fn what_begins_tls() {
+    for (fields, tls, context, warnings) in [
+        ("service: https://foo\n", true, None, 0),
+        ("tls: true\n", true, None, 0),
+        ("tls: client\n", true, Some("client"), 0),
+        ("service: http://foo\ntls: client\n", true, Some("client"), 1),
+        ("tls: false\n", false, None, 0),
+    ] {
+        let object = version_mapping(V2, fields);
+        let spec = &forward(&object).cluster;
+        assert_eq!((spec.tls, spec.context.as_deref()), (tls, context), "{fields}");
+        assert_eq!(object.problems.len(), warnings, "{fields}");
     }
 }
 
@@ -349,7 +363,7 @@ fn variables_are_expanded_in_strings() {
     let text = "{apiVersion: ambassador/v2, kind: Mapping, name: m, prefix: '/${SECRET}/$1', \
                 service: '$HOST_IP:80'}";
     let objects = parse_annotation(text, &carrier("default", "web"), &settings);
-    assert_eq!(forward(&objects[0]).cluster.upstream.authority(), "10.0.0.9:80");
+    assert_eq!(cluster(&objects[0]).upstream.authority(), "10.0.0.9:80");
     let path = &route(&objects[0]).matches.path;
     assert_eq!(path.kind, PathMatchKind::Prefix("/hidden/$1".into()));
     let document = objects[0].document.as_deref().expect("kept");
@@ -378,7 +392,7 @@ fn resources_are_parsed_from_json() {
     let route = route(&object);
     assert_eq!(route.weight, Some(20));
     assert_eq!(route.matches.headers[0].value, ValueMatch::Exact("true".into()));
-    assert_eq!(forward(&object).cluster.upstream.authority(), "quote.shop:80");
+    assert_eq!(cluster(&object).upstream.authority(), "quote.shop:80");
     assert_eq!(problems(&object), ["Warning timeout_ms"]);
 
     // A v2 object of a cluster with the webhook, and things that are no Mappings.
@@ -389,8 +403,11 @@ fn resources_are_parsed_from_json() {
     let object = parse_resource(Kind::Mapping, &old, &settings());
     assert_eq!(super::route(&object).matches.host, Some(HostMatch::Any));
     assert_eq!(super::route(&object).matches.headers[0].value, ValueMatch::Present);
-    for raw in [json!(null), json!({}), json!({"metadata": {"name": "x"}, "spec": [1]})] {
-        let object = parse_resource(Kind::Mapping, &raw, &settings());
-        assert_eq!(problems(&object), ["Error prefix", "Error service"]);
+    let missing = ["Error prefix", "Error service"];
+    for raw in [json!(null), json!({}), json!({"metadata": {"name": "x"}})] {
+        assert_eq!(problems(&parse_resource(Kind::Mapping, &raw, &settings())), missing);
     }
+    let raw = json!({"metadata": {"name": "x"}, "spec": [1]});
+    let object = parse_resource(Kind::Mapping, &raw, &settings());
+    assert_eq!(problems(&object), ["Error spec", "Error prefix", "Error service"]);
 }

@@ -2,15 +2,23 @@
 
 mod annotations;
 mod files;
+mod hosts;
+mod listeners;
 mod mappings;
 mod services;
+mod tcp_mappings;
+mod tls_contexts;
 
 use std::sync::Arc;
 
 use super::{CarrierMeta, ParseSettings, parse_annotation};
+use crate::model::cluster::Cluster;
 use crate::model::key::{Carrier, CarrierKind};
 use crate::model::object::{Content, Object};
-use crate::model::route::{Action, Forward, Route};
+use crate::model::route::{Action, Forward, HostMatch};
+use crate::model::snapshot::{Defaults, Snapshot};
+use crate::model::written::{UpstreamSpec, WrittenRoute};
+use crate::model::{Build, build};
 
 /// The settings of a gateway in the namespace `ambassador`.
 fn settings() -> ParseSettings {
@@ -56,14 +64,53 @@ fn version_mapping(version: &str, fields: &str) -> Arc<Object> {
     Arc::clone(&objects[0])
 }
 
-fn route(object: &Object) -> &Route {
+/// The only object of a v3alpha1 document of a kind, with these fields.
+fn of_kind(kind: &str, fields: &str) -> Arc<Object> {
+    of_version("getambassador.io/v3alpha1", kind, fields)
+}
+
+/// As [`of_kind`], in another API version.
+fn of_version(version: &str, kind: &str, fields: &str) -> Arc<Object> {
+    let text = format!("apiVersion: {version}\nkind: {kind}\nname: m\n{fields}");
+    let objects = parse(&text);
+    assert_eq!(objects.len(), 1, "{text}");
+    Arc::clone(&objects[0])
+}
+
+/// Each problem as `Severity field: message`.
+fn told(object: &Object) -> Vec<String> {
+    object.problems.iter().map(|problem| format!("{:?} {problem}", problem.severity)).collect()
+}
+
+/// Says that a case is told in these words, and whether the object is used all the same.
+fn assert_told(object: &Object, is_used: bool, expected: &str) {
+    let told = told(object);
+    assert!(told.iter().any(|text| text.starts_with(expected)), "{expected}: {told:?}");
+    assert_eq!(object.content != Content::Rejected, is_used, "{expected}: {told:?}");
+}
+
+fn route(object: &Object) -> &WrittenRoute {
     match &object.content {
         Content::Route(route) => route,
         other => panic!("no route: {other:?}: {:?}", object.problems),
     }
 }
 
-fn forward(object: &Object) -> &Forward {
+/// The cluster that a build makes of the object's upstream.
+fn cluster(object: &Object) -> Arc<Cluster> {
+    let mut object = object.clone();
+    object.ambassador_id = ["_automatic_".to_owned()].into();
+    if let Content::Route(route) = &mut object.content {
+        Arc::make_mut(route).matches.host = Some(HostMatch::Any);
+    }
+    let defaults = Defaults { namespace: settings().namespace, ..Defaults::default() };
+    let objects = [(object.key.clone(), Arc::new(object))].into();
+    let snapshot = Snapshot { objects, defaults, ..Snapshot::default() };
+    let clusters = build(&snapshot, &Build::default()).config.clusters();
+    clusters.into_values().next().expect("a cluster")
+}
+
+fn forward(object: &Object) -> &Forward<UpstreamSpec> {
     match &route(object).action {
         Action::Forward(forward) => forward,
         other => panic!("no forward: {other:?}"),

@@ -1,26 +1,6 @@
-//! The grammar of `service`, its qualification, and the names of clusters.
+//! The grammar of `service`, and its qualification.
 
-use std::collections::HashSet;
-use std::time::Duration;
-
-use super::super::service::{Placement, Resolver, ServiceError, ServiceText};
-use crate::model::cluster::Cluster;
-use crate::model::policy::ClusterPolicy;
-
-fn cluster_of(
-    service: &str,
-    namespace: &str,
-    resolver: Resolver,
-    timeout: Option<Duration>,
-) -> Cluster {
-    let own = ClusterPolicy { connect_timeout: timeout, ..ClusterPolicy::default() };
-    let placement = Placement { namespace, own_namespace: "ambassador", resolver, own: &own };
-    ServiceText::parse(service).expect(service).cluster(&placement)
-}
-
-fn cluster(service: &str, namespace: &str) -> Cluster {
-    cluster_of(service, namespace, Resolver::Dns, None)
-}
+use super::super::service::{ServiceError, ServiceText};
 
 #[test]
 fn services_are_qualified_as_emissary_does() {
@@ -92,55 +72,4 @@ fn what_is_ignored_is_told() {
         assert!(!parsed.tls);
     }
     assert!(ServiceText::parse("HTTPS://foo").expect("valid").tls);
-}
-
-#[test]
-fn upstreams_follow_the_resolver() {
-    for (service, resolver, expected) in [
-        ("foo", Resolver::Dns, "foo.ns:80"),
-        ("foo:8080", Resolver::Endpoints, "foo.ns:8080"),
-        ("foo.other.svc.cluster.local", Resolver::Endpoints, "foo.other:80"),
-        ("foo.other.svc.cluster.local", Resolver::Dns, "foo.other.svc.cluster.local:80"),
-        ("10.0.0.1", Resolver::Endpoints, "10.0.0.1:80"),
-        ("[::1]:81", Resolver::Dns, "[::1]:81"),
-        ("localhost:8877", Resolver::Endpoints, "localhost:8877"),
-    ] {
-        let cluster = cluster_of(service, "ns", resolver, None);
-        assert_eq!(cluster.upstream.authority(), expected, "{service} {resolver:?}");
-    }
-}
-
-#[test]
-fn simple_clusters_are_named_as_emissary_names_them() {
-    for (service, namespace, expected) in [
-        ("quote", "default", "cluster_quote_default"),
-        ("http://quote:80", "default", "cluster_quote_80_default"),
-        ("httpbin.org:80", "default", "cluster_httpbin_org_80_default"),
-        ("test.kubeflow:8000", "kubeflow", "cluster_test_kubeflow_8000_kubeflow"),
-        ("127.0.0.1:8877", "ambassador", "cluster_127_0_0_1_8877_ambassador"),
-    ] {
-        assert_eq!(&*cluster(service, namespace).name.0, expected);
-    }
-}
-
-#[test]
-fn names_are_short_and_tell_policies_apart() {
-    let long = "a-very-long-name-of-a-service.in-a-very-long-namespace.svc.cluster.local";
-    let other_port = format!("{long}:8081");
-    let seconds = Duration::from_secs;
-    let mut names = HashSet::new();
-    for service in ["a-b", long, &other_port] {
-        for resolver in [Resolver::Dns, Resolver::Endpoints] {
-            for timeout in [None, Some(seconds(5))] {
-                let name = cluster_of(service, "c", resolver, timeout).name;
-                assert!(name.0.len() <= 60, "{name}");
-                assert!(names.insert(name.clone()), "{name} again");
-            }
-        }
-    }
-    assert_eq!(cluster("a-b", "c"), cluster("http://A-b", "c"));
-    assert_eq!(&*cluster_of("a-b", "c", Resolver::Endpoints, None).name.0, "cluster_a_b_c_er");
-    // Fixed, so that a new compiler doesn't rename everyone's metrics.
-    let name = cluster(long, "c").name;
-    assert_eq!(&*name.0, "cluster_a_very_long_name_of_a_service_in_a_h78ef6e4493c02e37");
 }
