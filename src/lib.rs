@@ -3,6 +3,7 @@
 //! Modules in the order of the data's flow; see ARCHITECTURE.md for the picture.
 #![forbid(unsafe_code)]
 
+pub mod convert;
 pub mod crd;
 pub mod source;
 
@@ -17,6 +18,7 @@ pub mod controller;
 
 pub mod admin;
 pub mod admission;
+pub mod migrate;
 pub mod telemetry;
 
 pub mod app;

@@ -1,9 +1,9 @@
 //! The validating webhook: what can never work is refused when it is applied, with the words of
-//! `nuncio check`.
+//! `nuncio check`. And on the same port the conversion webhook: objects in older versions.
 //!
 //! ```text
 //! API server ─► server (TLS) ─► endpoint (limits) ─► review (pure)
-//!                  ▲
+//!                  ▲       └──► conversion (limits) ─► convert (pure)
 //!              certificate ◄─► Secret, webhook configuration
 //! ```
 //!
@@ -14,6 +14,7 @@
 //! Nothing here may stop the gateway or delay it: errors are logged and tried again.
 
 mod certificate;
+mod conversion;
 mod endpoint;
 pub mod review;
 mod server;
@@ -70,7 +71,8 @@ pub async fn run(client: Client, options: AdmissionOptions, stop: CancellationTo
         let opened = stop.run_until_cancelled(server::open(options.listen)).await;
         if let Some(listener) = opened {
             tracing::info!(address = %options.listen, "serving the admission webhook");
-            server::serve(listener, tls, endpoint::router(options.review), stop.clone()).await;
+            let router = endpoint::router(options.review).merge(conversion::router());
+            server::serve(listener, tls, router, stop.clone()).await;
         }
     };
     tokio::select! {

@@ -1,5 +1,6 @@
-//! Settings for tests, and a fake API server that keeps two objects, a Secret and a webhook configuration: lists, watches,
-//! reads and writes them, with the rules about resource versions that keep writers apart.
+//! Settings for tests, and a fake API server that keeps three objects, a Secret, a webhook
+//! configuration and a definition: lists, watches, reads and writes them, with the rules about
+//! resource versions that keep writers apart.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ pub(super) fn settings() -> ReviewSettings {
     }
 }
 
-/// The two objects, and everything that happened to them.
+/// The three objects, and everything that happened to them.
 #[derive(Debug, Clone)]
 pub(super) struct Fake {
     state: Arc<Mutex<State>>,
@@ -40,6 +41,7 @@ pub(super) struct Fake {
 struct State {
     secret: Option<Value>,
     configuration: Option<Value>,
+    definition: Option<Value>,
     /// Collection, type of the event, object: the version is the position from 1.
     events: Vec<(&'static str, &'static str, Value)>,
     writes: usize,
@@ -49,9 +51,10 @@ type Answer = UnsyncBoxBody<Bytes, Infallible>;
 
 const SECRETS: &str = "secrets";
 const CONFIGURATIONS: &str = "validatingwebhookconfigurations";
+const DEFINITIONS: &str = "customresourcedefinitions";
 
 impl Fake {
-    /// With a configuration of two webhooks that trust nobody, and no Secret.
+    /// With a configuration of two webhooks and a definition that trust nobody, and no Secret.
     pub(super) fn new() -> Self {
         let fake = Self { state: Arc::default(), changed: watch::Sender::new(0) };
         let webhook = |name: &str| {
@@ -63,6 +66,7 @@ impl Fake {
         let webhooks = json!([webhook("one.nuncio.dev"), webhook("two.nuncio.dev")]);
         let configuration = json!({"metadata": {"name": "nuncio"}, "webhooks": webhooks});
         fake.put(CONFIGURATIONS, "ADDED", configuration);
+        fake.define("admission", "gateways");
         fake
     }
 
@@ -94,15 +98,38 @@ impl Fake {
         }
     }
 
-    /// What both webhooks trust; empty where they differ or trust nobody.
+    /// Somebody writes the definition anew, with this Service to convert.
+    pub(super) fn define(&self, service: &str, namespace: &str) {
+        let service = json!({"name": service, "namespace": namespace});
+        let conversion = json!({
+            "strategy": "Webhook",
+            "webhook": {"clientConfig": {"service": service}, "conversionReviewVersions": ["v1"]},
+        });
+        let definition = json!({
+            "metadata": {"name": "mappings.getambassador.io"}, "spec": {"conversion": conversion},
+        });
+        self.put(DEFINITIONS, "MODIFIED", definition);
+    }
+
+    /// What the definition trusts.
+    pub(super) fn definition_bundle(&self) -> Option<Vec<u8>> {
+        let state = self.state.lock();
+        let definition = state.definition.as_ref()?;
+        let bundle = definition["spec"]["conversion"]["webhook"]["clientConfig"].get("caBundle")?;
+        serde_json::from_value::<ByteString>(bundle.clone()).ok().map(|bytes| bytes.0)
+    }
+
+    /// What both webhooks and the definition trust; empty where they differ or trust nobody.
     pub(super) fn bundle(&self) -> Vec<u8> {
+        let converted = self.definition_bundle();
         let state = self.state.lock();
         let webhooks = &state.configuration.as_ref().expect("it is never deleted")["webhooks"];
         let bundle = |index: usize| webhooks[index]["clientConfig"]["caBundle"].clone();
         if bundle(0) != bundle(1) || bundle(0).is_null() {
             return Vec::new();
         }
-        serde_json::from_value::<ByteString>(bundle(0)).expect("base64").0
+        let bundle = serde_json::from_value::<ByteString>(bundle(0)).expect("base64").0;
+        if converted.as_ref() == Some(&bundle) { bundle } else { Vec::new() }
     }
 
     /// Somebody overwrites what is trusted.
@@ -140,7 +167,8 @@ impl Fake {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path().to_owned();
         let query = parts.uri.query().unwrap_or_default().to_owned();
-        let collection = if path.contains(CONFIGURATIONS) { CONFIGURATIONS } else { SECRETS };
+        let collections = [CONFIGURATIONS, DEFINITIONS];
+        let collection = collections.into_iter().find(|it| path.contains(it)).unwrap_or(SECRETS);
         let bytes = body.collect_bytes().await.expect("a body in memory");
         let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         let is_named = !path.ends_with(collection);
@@ -168,6 +196,11 @@ impl Fake {
             (Method::PATCH, _) if !self.is_seen(collection, &body) => refuse(409, "Conflict"),
             (Method::PATCH, _) => {
                 let mut object = self.state.lock().of(collection).clone().unwrap_or_default();
+                if collection == DEFINITIONS {
+                    let bundle = &body["spec"]["conversion"]["webhook"]["clientConfig"]["caBundle"];
+                    let client = &mut object["spec"]["conversion"]["webhook"]["clientConfig"];
+                    client["caBundle"] = bundle.clone();
+                }
                 let webhooks = body["webhooks"].as_array().cloned().unwrap_or_default();
                 for (index, webhook) in webhooks.iter().enumerate() {
                     let bundle = webhook["clientConfig"]["caBundle"].clone();
@@ -216,6 +249,7 @@ impl State {
     fn of(&mut self, collection: &str) -> &mut Option<Value> {
         match collection {
             SECRETS => &mut self.secret,
+            DEFINITIONS => &mut self.definition,
             _ => &mut self.configuration,
         }
     }

@@ -75,6 +75,7 @@ impl Scene {
             service: "admission".into(),
             secret: "certificate".into(),
             configuration: "nuncio".into(),
+            definitions: vec!["mappings.getambassador.io".into()],
         };
         let served = Served::default();
         let tls = server::tls(&served).unwrap();
@@ -171,7 +172,7 @@ async fn load(
 async fn no_handshake_fails_while_certificates_are_replaced() {
     let scene = Scene::start_at(moved_clock, 2, Management::Own).await;
     let mut seen = vec![scene.agreed().await];
-    assert_eq!(scene.fake.writes(), 2, "one replica wrote, and each object once");
+    assert_eq!(scene.fake.writes(), 3, "one replica wrote, and each object once");
     let stop = CancellationToken::new();
     let mut loads = JoinSet::new();
     loads.spawn(load(scene.fake.clone(), scene.replicas.clone(), stop.clone()));
@@ -219,6 +220,25 @@ async fn trust_that_was_overwritten_comes_back() {
     scene.fake.forget_bundle();
     scene.wait_for("trust", |fake| Some(fake.bundle()) == fake.secret("tls.crt")).await;
     assert_eq!(scene.agreed().await, certificate);
+}
+
+/// The definition is written by Helm, and may come after the gateway.
+#[tokio::test]
+async fn a_definition_trusts_as_soon_as_it_names_us() {
+    let scene = Scene::start(1, Management::Own).await;
+    scene.agreed().await;
+    scene.fake.define("other", "gateways");
+    scene.fake.define("admission", "gateways");
+    scene.wait_for("trust", |fake| Some(fake.bundle()) == fake.secret("tls.crt")).await;
+    assert!(!scene.fake.bundle().is_empty());
+
+    // What others convert is theirs.
+    scene.fake.define("admission", "elsewhere");
+    let writes = scene.fake.writes();
+    scene.fake.delete_secret();
+    scene.wait_for("a Secret", |fake| fake.secret("tls.crt").is_some()).await;
+    scene.wait_for("it was told", |fake| fake.writes() == writes + 2).await;
+    assert_eq!(scene.fake.definition_bundle(), None);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use crate::admission::review::{Policy, ReviewSettings};
 use crate::admission::{AdmissionOptions, Management, Names};
+use crate::convert::ConvertedKind;
 use crate::settings::{AdmissionSettings, AnnotationPolicy, CertificateSource, Settings};
 
 /// The options; `None` where the webhook isn't served.
@@ -16,6 +17,7 @@ pub(super) fn options(settings: &Settings) -> Option<AdmissionOptions> {
             service: admission.service.clone(),
             secret: admission.secret.clone(),
             configuration: admission.webhook.clone(),
+            definitions: definitions(admission),
         },
         management: match admission.certificate {
             CertificateSource::Own => Management::Own,
@@ -23,6 +25,12 @@ pub(super) fn options(settings: &Settings) -> Option<AdmissionOptions> {
         },
         review: review_settings(settings, admission),
     })
+}
+
+/// The definitions whose objects may have to be converted.
+fn definitions(admission: &AdmissionSettings) -> Vec<String> {
+    let all = ConvertedKind::ALL.iter().filter(|_| admission.conversion);
+    all.map(ConvertedKind::definition).collect()
 }
 
 fn review_settings(settings: &Settings, admission: &AdmissionSettings) -> ReviewSettings {

@@ -36,7 +36,7 @@ use crate::model::service::Endpoints;
 use crate::proxy::{Proxy, ProxyOptions};
 use crate::publish::{self, Reader};
 use crate::routing::RouteTable;
-use crate::settings::Settings;
+use crate::settings::{Environment, Settings};
 use crate::source::store::Store;
 use crate::source::versions::Versions;
 use crate::telemetry::logging::{self, LogLevel};
@@ -51,6 +51,14 @@ const CONTROL_THREADS: usize = 2;
 const EVENT_QUEUE: usize = 8192;
 /// What is left to do after the drain: give the Lease back, end the admin port.
 const STOP_TIME: Duration = Duration::from_secs(5);
+
+/// A client of the cluster of KUBECONFIG, or of the pod's. Asks it nothing yet.
+///
+/// # Errors
+/// If no cluster is configured, or its configuration can't be used.
+pub async fn connect(environment: &Environment) -> anyhow::Result<kube::Client> {
+    Ok(cluster::connect(environment).await?)
+}
 
 /// Where objects come from.
 #[derive(Debug, Clone)]

@@ -9,6 +9,7 @@ mod demo;
 mod explain;
 mod explain_text;
 mod fetch;
+mod migrate_storage;
 mod offline;
 mod ready;
 mod run;
@@ -60,6 +61,7 @@ enum Command {
     Explain(explain::Arguments),
     Ready(ready::Arguments),
     Crds(crds::Arguments),
+    MigrateStorage(migrate_storage::Arguments),
     Completion(completion::Arguments),
 }
 
@@ -145,6 +147,7 @@ fn execute(command: Command, context: &mut Context<'_>) -> Result<u8, CliError> 
         Command::Explain(arguments) => explain::execute(&arguments, context),
         Command::Ready(arguments) => ready::execute(&arguments, context),
         Command::Crds(arguments) => crds::execute(&arguments, context),
+        Command::MigrateStorage(arguments) => migrate_storage::execute(&arguments, context),
         Command::Completion(arguments) => completion::execute(&arguments, context),
     }
 }

@@ -5,6 +5,7 @@
 
 mod annotated;
 mod host;
+mod legacy;
 mod listener;
 mod mapping;
 mod mapping_types;
@@ -22,6 +23,9 @@ use kube::CustomResourceExt as _;
 pub use self::annotated::{AnnotatedResource, AnnotatedResourceSpec, CarrierRef};
 pub use self::host::{
     AcmeProvider, Host, HostSpec, InsecurePolicy, PreviewUrl, RequestPolicy, TlsSettings,
+};
+pub use self::legacy::{
+    CONVERSION_PATH, Legacy, conversion, legacy_versions, with_legacy_versions,
 };
 pub use self::listener::{HostBinding, Listener, ListenerSpec, NamespaceBinding};
 pub use self::mapping::{Mapping, MappingSpec};

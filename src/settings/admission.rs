@@ -21,6 +21,9 @@ pub struct AdmissionSettings {
     pub certificate: CertificateSource,
     /// `NUNCIO_ADMISSION_ANNOTATIONS`.
     pub annotations: AnnotationPolicy,
+    /// `NUNCIO_CONVERSION`: whether definitions may name the Service to convert between versions,
+    /// so that they have to trust its certificate.
+    pub conversion: bool,
 }
 
 /// Who sees to the webhook's certificate.
@@ -62,6 +65,12 @@ impl AdmissionSettings {
             _ => None,
         };
         let annotations = read.parsed("NUNCIO_ADMISSION_ANNOTATIONS", "Warn or Deny", parse);
+        let parse = |text: &str| match text.to_ascii_lowercase().as_str() {
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => None,
+        };
+        let conversion = read.parsed("NUNCIO_CONVERSION", "true or false", parse);
         let service = read.text("NUNCIO_ADMISSION_SERVICE")?;
         let secret = read.text("NUNCIO_ADMISSION_SECRET").map(str::to_owned);
         Some(Self {
@@ -71,6 +80,7 @@ impl AdmissionSettings {
             webhook: read.text("NUNCIO_ADMISSION_WEBHOOK").unwrap_or(service).to_owned(),
             certificate: certificate.unwrap_or(CertificateSource::Own),
             annotations: annotations.unwrap_or(AnnotationPolicy::Warn),
+            conversion: conversion.unwrap_or(false),
         })
     }
 }
@@ -99,6 +109,7 @@ mod tests {
                 webhook: "edge-admission".into(),
                 certificate: CertificateSource::Own,
                 annotations: AnnotationPolicy::Warn,
+                conversion: false,
             }
         );
         let linked = [
@@ -113,11 +124,13 @@ mod tests {
             ("NUNCIO_ADMISSION_WEBHOOK", "c"),
             ("NUNCIO_ADMISSION_CERTIFICATE", "external"),
             ("NUNCIO_ADMISSION_ANNOTATIONS", "Deny"),
+            ("NUNCIO_CONVERSION", "true"),
         ];
         let all = parse(&all).unwrap().unwrap();
         assert_eq!((all.port, &*all.secret, &*all.webhook), (9443, "b", "c"));
         assert_eq!(all.certificate, CertificateSource::External);
         assert_eq!(all.annotations, AnnotationPolicy::Deny);
+        assert!(all.conversion);
     }
 
     #[test]
@@ -126,10 +139,11 @@ mod tests {
             ("NUNCIO_ADMISSION_PORT", "https"),
             ("NUNCIO_ADMISSION_CERTIFICATE", "mine"),
             ("NUNCIO_ADMISSION_ANNOTATIONS", "refuse"),
+            ("NUNCIO_CONVERSION", "v2"),
         ])
         .unwrap_err()
         .to_string();
-        assert_eq!(error.lines().count(), 3, "{error}");
+        assert_eq!(error.lines().count(), 4, "{error}");
         assert!(error.contains(r#"NUNCIO_ADMISSION_ANNOTATIONS="refuse": must be Warn or Deny"#));
     }
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::assert_generated;
 
 const COMMANDS: &[&str] =
-    &["run", "serve", "demo", "check", "explain", "ready", "crds", "completion"];
+    &["run", "serve", "demo", "check", "explain", "ready", "crds", "migrate-storage", "completion"];
 
 #[test]
 fn the_reference_is_the_help() {

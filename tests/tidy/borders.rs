@@ -30,9 +30,10 @@ const IMPURE: &[&str] = &[
 const ALL: &[&str] = &["*"];
 
 const BORDERS: &[Border] = &[
+    Border { module: "convert", ours: &[], crates: &["serde_json", "thiserror"], never: IMPURE },
     Border {
         module: "crd",
-        ours: &[],
+        ours: &["convert"],
         crates: &["kube", "k8s_openapi", "schemars", "serde", "serde_json", "serde_saphyr"],
         never: IMPURE,
     },
@@ -50,7 +51,7 @@ const BORDERS: &[Border] = &[
     },
     Border {
         module: "source",
-        ours: &["crd", "model"],
+        ours: &["convert", "crd", "model"],
         crates: ALL,
         // rustls as far as it says whether a key can be used: nothing is served here.
         never: &[
@@ -84,7 +85,13 @@ const BORDERS: &[Border] = &[
         // hyper is how one replica listens to another.
         never: &["axum", "clap"],
     },
-    Border { module: "admission", ours: &["source", "model"], crates: ALL, never: &["clap"] },
+    Border {
+        module: "admission",
+        ours: &["convert", "source", "model"],
+        crates: ALL,
+        never: &["clap"],
+    },
+    Border { module: "migrate", ours: &["convert"], crates: ALL, never: &["clap"] },
     Border {
         module: "admin",
         ours: &[

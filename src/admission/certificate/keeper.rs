@@ -1,5 +1,5 @@
-//! Follows the Secret and the webhook configuration, serves what the Secret holds, and takes one
-//! planned step after the other.
+//! Follows the Secret, the webhook configuration and the definitions, serves what the Secret
+//! holds, and takes one planned step after the other.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use tokio::time::Instant;
 
-use super::follow::Followed;
+use super::follow::{Followed, FollowedSet};
 use super::pair::Pair;
 use super::plan::{Reason, Step, Times, View, plan};
 use super::served::Served;
-use super::stored::{Content, Current, Stored, Trusted};
+use super::stored::{Content, Current, Definition, Stored, Trusted};
 
 /// Owns `caBundle` and nothing else: whoever applies the rest doesn't fight with it.
 const FIELD_MANAGER: &str = "nuncio-admission";
@@ -45,6 +45,8 @@ pub struct Names {
     pub secret: String,
     /// The ValidatingWebhookConfiguration.
     pub configuration: String,
+    /// The definitions whose objects the gateway may be asked to convert; none where it isn't.
+    pub definitions: Vec<String>,
 }
 
 impl Names {
@@ -62,6 +64,7 @@ pub(in crate::admission) struct Keeper {
     management: Management,
     secrets: Api<Secret>,
     configurations: Api<ValidatingWebhookConfiguration>,
+    definitions: Api<Definition>,
     served: Served,
     /// What is served now, to tell news from repetition.
     serving: Option<Pair>,
@@ -91,7 +94,8 @@ impl Keeper {
             times,
             management,
             secrets: Api::namespaced(client.clone(), &names.namespace),
-            configurations: Api::all(client),
+            configurations: Api::all(client.clone()),
+            definitions: Api::all(client),
             served,
             serving: None,
             settled: None,
@@ -117,6 +121,7 @@ impl Keeper {
     async fn keep(mut self, mut secret: Followed<Secret>) {
         let mut configuration =
             Followed::new(self.configurations.clone(), &self.names.configuration);
+        let mut definitions = FollowedSet::new(&self.definitions, &self.names.definitions);
         let mut wake = None;
         loop {
             let woken = async {
@@ -134,13 +139,19 @@ impl Keeper {
                     self.heed(news.err(), "validatingwebhookconfigurations");
                     false
                 }
+                news = definitions.next() => {
+                    self.heed(news.err(), "customresourcedefinitions");
+                    false
+                }
                 () = woken => true,
             };
             // Without the configuration a certificate can be served nevertheless.
             let Some(seen) = secret.get() else { continue };
             let stored = seen.map(Stored::read);
             self.serve(stored.as_ref());
-            let trusted = configuration.get().flatten().map(Trusted::read);
+            let service = (&*self.names.namespace, &*self.names.service);
+            let configured = configuration.get().flatten();
+            let trusted = Trusted::read_all(configured, definitions.values(), service);
             let step = self.plan(stored.as_ref(), trusted.as_ref());
             wake = match step {
                 Step::Wait(time) => Some(Instant::now() + time),
@@ -204,6 +215,10 @@ impl Keeper {
         if !same {
             return Ok(());
         }
+        self.trust_definitions(bundle, trusted).await?;
+        if trusted.is_in_configuration(bundle) {
+            return Ok(());
+        }
         let name = &self.names.configuration;
         let patch = trusted.patch(name, bundle);
         let params = PatchParams::apply(FIELD_MANAGER).force();
@@ -215,6 +230,23 @@ impl Keeper {
                 Ok(())
             }
         }
+    }
+
+    /// Without this no object can be read in another version than it is stored in.
+    async fn trust_definitions(&self, bundle: &str, trusted: &Trusted) -> Result<(), KeeperError> {
+        let params =
+            PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+        for (name, patch) in trusted.definition_patches(bundle) {
+            match timed(self.definitions.patch(&name, &params, &Patch::Merge(patch))).await {
+                // Somebody has changed it; what it is now arrives.
+                Err(KeeperError::Conflict) => {}
+                Err(error) => return Err(error),
+                Ok(_) => {
+                    tracing::info!(definition = name, "the API server trusts the certificate");
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Writes the pairs that a step asks for.

@@ -1,11 +1,16 @@
-//! The Secret that holds the certificate, and the webhook configuration that says whom the API
-//! server trusts: what counts of each, and how it is written.
+//! The Secret that holds the certificate, and the webhook configuration and definitions that say
+//! whom the API server trusts: what counts of each, and how it is written.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceConversion, CustomResourceDefinition,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::pair::{Pair, PairError};
@@ -105,13 +110,52 @@ impl Content<'_> {
     }
 }
 
-/// What counts of a ValidatingWebhookConfiguration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Whom the API server trusts, as far as it calls us.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Trusted {
-    /// Its `resourceVersion`.
+    /// The `resourceVersion` of the ValidatingWebhookConfiguration.
     version: String,
     /// Its webhooks by name, each with its `caBundle`.
     webhooks: Vec<(String, Vec<u8>)>,
+    /// The definitions whose objects we convert.
+    definitions: Vec<TrustingDefinition>,
+}
+
+/// A definition whose objects we convert.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct TrustingDefinition {
+    name: String,
+    /// Its `resourceVersion`.
+    version: String,
+    bundle: Vec<u8>,
+}
+
+/// What is read of a CustomResourceDefinition: its schemas are large.
+#[derive(Debug, Clone, Serialize, Deserialize, kube::Resource)]
+#[resource(inherit = CustomResourceDefinition)]
+pub(super) struct Definition {
+    metadata: ObjectMeta,
+    spec: DefinitionSpec,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct DefinitionSpec {
+    #[serde(default)]
+    conversion: Option<CustomResourceConversion>,
+}
+
+impl Definition {
+    /// How it stands, if it has its objects converted by this Service.
+    fn trusting(&self, service: (&str, &str)) -> Option<TrustingDefinition> {
+        let webhook = self.spec.conversion.as_ref()?.webhook.as_ref()?;
+        let client = webhook.client_config.as_ref()?;
+        let named = client.service.as_ref()?;
+        ((named.namespace.as_str(), named.name.as_str()) == service).then(|| TrustingDefinition {
+            name: self.metadata.name.clone().unwrap_or_default(),
+            version: self.metadata.resource_version.clone().unwrap_or_default(),
+            bundle: client.ca_bundle.clone().unwrap_or_default().0,
+        })
+    }
 }
 
 impl Trusted {
@@ -126,11 +170,33 @@ impl Trusted {
                     (webhook.name.clone(), bundle.unwrap_or_default().0)
                 })
                 .collect(),
+            definitions: Vec::new(),
         }
     }
 
-    /// Whether every webhook trusts exactly this.
+    /// As [`Trusted::read`], with those of the definitions that name the Service (namespace and
+    /// name); `None` where nothing calls us.
+    pub(super) fn read_all<'a>(
+        configuration: Option<&ValidatingWebhookConfiguration>,
+        definitions: impl Iterator<Item = &'a Definition>,
+        service: (&str, &str),
+    ) -> Option<Self> {
+        let mut trusted = configuration.map(Self::read);
+        let definitions: Vec<_> = definitions.filter_map(|it| it.trusting(service)).collect();
+        if !definitions.is_empty() {
+            trusted.get_or_insert_default().definitions = definitions;
+        }
+        trusted
+    }
+
+    /// Whether all that calls us trusts exactly this.
     pub(super) fn is(&self, bundle: &str) -> bool {
+        self.is_in_configuration(bundle)
+            && self.definitions.iter().all(|definition| definition.bundle == bundle.as_bytes())
+    }
+
+    /// Whether every webhook of the configuration trusts exactly this.
+    pub(super) fn is_in_configuration(&self, bundle: &str) -> bool {
         self.webhooks.iter().all(|(_, trusted)| trusted == bundle.as_bytes())
     }
 
@@ -148,5 +214,23 @@ impl Trusted {
             "metadata": {"name": name, "resourceVersion": self.version},
             "webhooks": webhooks.collect::<Value>(),
         })
+    }
+
+    /// For each definition that trusts something else, its name and the merge patch that makes it
+    /// trust exactly this. It names the version that was seen: of one that was turned to another
+    /// converter nothing is overwritten.
+    pub(super) fn definition_patches(&self, bundle: &str) -> Vec<(String, Value)> {
+        let encoded = json!(ByteString(bundle.as_bytes().to_vec()));
+        let stale = self.definitions.iter().filter(|it| it.bundle != bundle.as_bytes());
+        stale
+            .map(|definition| {
+                let client = json!({"caBundle": encoded});
+                let patch = json!({
+                    "metadata": {"resourceVersion": definition.version},
+                    "spec": {"conversion": {"webhook": {"clientConfig": client}}},
+                });
+                (definition.name.clone(), patch)
+            })
+            .collect()
     }
 }

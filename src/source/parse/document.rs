@@ -15,6 +15,7 @@ use super::expand::expand;
 use super::fields::{Fields, Problems};
 use super::host::parse_host;
 use super::kubernetes::{created_of, labels_of};
+use super::legacy::lift;
 use super::listener::parse_listener;
 use super::mapping::parse_mapping;
 use super::matching::ApiVersion;
@@ -302,7 +303,10 @@ fn build_object(
     settings: &ParseSettings,
     mut problems: Problems,
 ) -> Object {
-    let Envelope { kind, version, name, namespace, labels, location, spec } = envelope;
+    let Envelope { kind, version, name, namespace, labels, location, mut spec } = envelope;
+    if version == ApiVersion::Legacy {
+        lift(kind.as_str(), &mut spec);
+    }
     let fields = Fields { location, entries: &spec };
     let ambassador_id = parse_id(kind, &fields, &mut problems);
     let subject = Subject { kind, version, name: name.as_deref(), namespace: &namespace, settings };

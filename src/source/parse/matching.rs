@@ -12,6 +12,7 @@ use crate::model::route::{
 };
 
 use super::fields::{Field, Fields, Problems};
+use crate::convert::SKIP_HOST;
 
 /// The API versions differ in what a missing host and a boolean value mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,12 +95,16 @@ fn parse_host(
         (None, Some((field, text))) if host_regex => {
             parse_regex(&field, text, problems).map(HostMatch::Regex)
         }
+        // What Emissary's conversion makes of v2's host, and of a Mapping without one.
+        (None, Some((_, SKIP_HOST))) if version == ApiVersion::Legacy => None,
+        (None, Some((field, text))) if version == ApiVersion::Legacy => {
+            Some(parse_glob(&field, text, problems))
+        }
         (None, Some((field, text))) => parse_exact_host(&field, text, problems),
+        (None, None) if version == ApiVersion::Legacy && !host_regex => Some(HostMatch::Any),
         (None, None) => None,
     };
-    let Some((field, value)) = authority else {
-        return named.or((version == ApiVersion::Legacy).then_some(HostMatch::Any));
-    };
+    let Some((field, value)) = authority else { return named };
     let from_header = match value {
         ValueMatch::Present => HostMatch::Any,
         ValueMatch::Exact(text) => HostMatch::Exact(text.to_lowercase().into()),
@@ -234,8 +239,12 @@ fn parse_conditions<'a>(
     let map = |name: &str, problems: &mut Problems| {
         fields.get(name).map_or_else(Vec::new, |map| map.entries(Severity::Error, problems))
     };
+    let regexes = fields.get(&format!("regex_{name}"));
+    let has_regex = |key: &str| regexes.as_ref().is_some_and(|map| map.child(key).is_some());
     for (key, field) in map(name, problems) {
         match (field.node.as_bool(), version) {
+            // An expression for it asks for presence too.
+            (Some(true), ApiVersion::Legacy) if has_regex(key) => {}
             (Some(true), ApiVersion::Legacy) => conditions.push((key, field, ValueMatch::Present)),
             (Some(false), ApiVersion::Legacy) => {
                 problems.add(Severity::Warning, &field, "false is no condition and is ignored");

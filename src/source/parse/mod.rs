@@ -23,6 +23,7 @@ mod health;
 mod host;
 mod known;
 mod kubernetes;
+mod legacy;
 mod listener;
 mod mapping;
 mod matching;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::object::Severity;
-use crate::model::policy::{ClusterPolicy, DnsPolicy, Limit};
+use crate::model::policy::{ClusterPolicy, Limit};
 use crate::model::route::HostMatch;
 use crate::model::written::{TcpRoute, UpstreamSpec};
 
 use super::action::parse_service;
+use super::cluster::parse_cluster_policy;
 use super::fields::{Field, Fields, Problems};
 use super::known::Known;
 use super::mapping::parse_weight;
@@ -29,15 +30,17 @@ const FIELDS: Known<'_> = Known {
         "tls_passthrough",
         "weight",
         "resolver",
+        "circuit_breakers",
         "enable_ipv4",
         "enable_ipv6",
         "cluster_tag",
         "stats_name",
+        "v3StatsName",
         "idle_timeout_ms",
     ],
     elsewhere: &[],
     silent: &["v2ExplicitTLS"],
-    no_effect: &["circuit_breakers", "v3StatsName"],
+    no_effect: &[],
     defaults: &[],
 };
 
@@ -198,17 +201,11 @@ fn parse_idle_timeout(fields: &Fields<'_>, problems: &mut Problems) -> Option<Li
     }
 }
 
+/// Of all that can be asked of an upstream, what makes sense for connections.
 fn parse_policy(fields: &Fields<'_>, problems: &mut Problems) -> ClusterPolicy {
-    let mut flag =
-        |name: &str| fields.get(name).and_then(|field| field.flag(Severity::Warning, problems));
-    let dns =
-        DnsPolicy { ipv4: flag("enable_ipv4"), ipv6: flag("enable_ipv6"), ..DnsPolicy::default() };
-    ClusterPolicy {
-        dns,
-        tag: parse_name("cluster_tag", fields, problems),
-        stats_name: parse_name("stats_name", fields, problems),
-        ..ClusterPolicy::default()
-    }
+    let ClusterPolicy { circuit_breakers, dns, tag, stats_name, .. } =
+        parse_cluster_policy(fields, problems);
+    ClusterPolicy { circuit_breakers, dns, tag, stats_name, ..ClusterPolicy::default() }
 }
 
 fn parse_name(name: &str, fields: &Fields<'_>, problems: &mut Problems) -> Option<Arc<str>> {

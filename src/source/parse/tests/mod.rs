@@ -8,6 +8,7 @@ mod mappings;
 mod services;
 mod tcp_mappings;
 mod tls_contexts;
+mod versions;
 
 use std::sync::Arc;
 

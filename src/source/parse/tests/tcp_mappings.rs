@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::model::policy::{ClusterPolicy, DnsPolicy, Limit};
+use crate::model::policy::{CircuitBreaker, ClusterPolicy, DnsPolicy, Limit, Priority};
 use crate::model::route::HostMatch;
 use crate::model::written::{ResolverKind, TcpRoute, UpstreamHost, UpstreamSpec};
 
@@ -33,10 +33,12 @@ fn a_tcp_mapping_is_read_whole() {
         V3,
         "port: 6789\nhost: DB.example\naddress: 127.0.0.1\nservice: https://DB.shop:5432\n\
          tls: strict\nweight: 30\nresolver: endpoint\nenable_ipv4: false\nenable_ipv6: true\n\
-         cluster_tag: blue\nstats_name: db\nidle_timeout_ms: '60000'\n",
+         cluster_tag: blue\nstats_name: db\nidle_timeout_ms: '60000'\n\
+         circuit_breakers: [{max_connections: 7}]\n",
     );
     assert_eq!(told(&object), [""; 0]);
     let dns = DnsPolicy { ipv4: Some(false), ipv6: Some(true), ..DnsPolicy::default() };
+    let breaker = CircuitBreaker { max_connections: 7, ..CircuitBreaker::of(Priority::Default) };
     let expected = TcpRoute {
         address: Some("127.0.0.1".parse().expect("an address")),
         port: 6789,
@@ -53,6 +55,7 @@ fn a_tcp_mapping_is_read_whole() {
             context: Some("strict".into()),
             policy: ClusterPolicy {
                 dns,
+                circuit_breakers: Some([breaker].into()),
                 tag: Some("blue".into()),
                 stats_name: Some("db".into()),
                 ..ClusterPolicy::default()
@@ -118,7 +121,6 @@ fn what_is_wrong_is_told_and_no_connection_is_taken() {
         ("weight: -1\n", "Error weight: -1 is not a share in percent"),
         ("weight: half\n", "Error weight: expected a whole number, found half"),
         ("resolver: [a]\n", "Error resolver: expected text, found a list"),
-        ("cluster_tag: [a]\n", "Error cluster_tag: expected text"),
         ("tls_passthrough: 'yes'\n", "Error tls_passthrough: expected true or false"),
         (
             "host: a\ntls_passthrough: true\nservice: https://db\n",
@@ -135,11 +137,12 @@ fn what_costs_one_field_only() {
         (V3, "weight: 101\n", "Warning weight: 101 is not a share in percent"),
         (V3, "idle_timeout_ms: 1m\n", "Warning idle_timeout_ms: 1m is ignored; write whole"),
         (V3, "idle_timeout_ms: [1]\n", "Warning idle_timeout_ms: a list is ignored"),
+        (V3, "cluster_tag: [a]\n", "Warning cluster_tag: expected text"),
+        (V3, "circuit_breakers: [{max_connections: -1}]\n", "Warning circuit_breakers[0].max_c"),
         (V3, "enable_ipv6: maybe\n", "Warning enable_ipv6: expected true or false"),
         (V3, "service: http://db\ntls: strict\n", "Warning service: http:// is ignored"),
         (V2, "service: https://db\n", "Warning service: https:// has no meaning in this version"),
         (V3, "tls_passthrough: true\n", "Warning tls_passthrough: needs host"),
-        (V3, "circuit_breakers: [{max_connections: 1}]\n", "NoEffect circuit_breakers: has no"),
         (V3, "hosts: a\n", "Warning hosts: is not a field of a TCPMapping; did you mean host?"),
     ] {
         assert_told(&of(version, fields), true, expected);

@@ -1,0 +1,119 @@
+use serde_json::Value;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::convert::of_kind;
+use crate::source::kubernetes::testing::{Server, server};
+
+fn definition(storage: &str, versions: &[&str]) -> Value {
+    let version = |name: &str| {
+        let schema = json!({"openAPIV3Schema": {"type": "object"}});
+        json!({"name": name, "served": true, "storage": name == storage, "schema": schema})
+    };
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "modules.getambassador.io", "resourceVersion": "7"},
+        "spec": {
+            "group": "getambassador.io", "scope": "Namespaced",
+            "names": {"kind": "Module", "plural": "modules"},
+            "versions": [version("v3alpha1"), version("v2")],
+        },
+        "status": {"storedVersions": versions},
+    })
+}
+
+fn object(name: &str) -> Value {
+    json!({
+        "apiVersion": "getambassador.io/v3alpha1", "kind": "Module",
+        "metadata": {"name": name, "namespace": "shop", "resourceVersion": "3"},
+        "spec": {"config": {"x": 1}}, "status": {"y": 2},
+    })
+}
+
+fn start(dry_run: bool) -> (Server, JoinHandle<Result<Outcome, MigrateError>>) {
+    let (client, server) = server();
+    let kind = of_kind("Module").unwrap();
+    (server, tokio::spawn(async move { migrate(&client, kind, dry_run).await }))
+}
+
+fn list(names: &[&str], next: Option<&str>) -> Value {
+    let items: Vec<Value> = names.iter().map(|name| object(name)).collect();
+    json!({"metadata": {"continue": next}, "items": items})
+}
+
+#[tokio::test]
+async fn every_object_is_written_back_before_the_list_is_cut() {
+    let (mut server, task) = start(false);
+    server.next().await.ok(&definition("v3alpha1", &["v2", "v3alpha1"]));
+    let first = server.next().await;
+    assert!(first.path.starts_with("/apis/getambassador.io/v3alpha1/modules?"), "{}", first.path);
+    first.ok(&list(&["a", "b"], Some("more")));
+    let put = server.next().await;
+    assert_eq!(put.method, "PUT");
+    assert!(put.path.starts_with("/apis/getambassador.io/v3alpha1/namespaces/shop/modules/a?"));
+    assert_eq!(put.body, object("a"), "as it was read, its version included");
+    put.ok(&object("a"));
+    // Whoever was first wrote it in the stored version.
+    server.next().await.refuse(409, "Conflict", "changed");
+    let second = server.next().await;
+    assert!(second.path.contains("continue=more"), "{}", second.path);
+    second.ok(&list(&["c"], None));
+    server.next().await.refuse(404, "NotFound", "gone");
+    server.next().await.ok(&definition("v3alpha1", &["v2", "v3alpha1"]));
+    let patch = server.next().await;
+    assert!(patch.path.starts_with(
+        "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/modules.getambassador.io/status?"
+    ));
+    let expected = json!({
+        "metadata": {"resourceVersion": "7"}, "status": {"storedVersions": ["v3alpha1"]},
+    });
+    assert_eq!(patch.body, expected);
+    patch.ok(&definition("v3alpha1", &["v3alpha1"]));
+    let dropped = vec!["v2".to_owned()];
+    assert_eq!(task.await.unwrap().unwrap(), Outcome::Moved { objects: 3, dropped });
+}
+
+#[tokio::test]
+async fn a_failure_leaves_the_list() {
+    let (mut server, task) = start(false);
+    server.next().await.ok(&definition("v3alpha1", &["v2"]));
+    server.next().await.ok(&list(&["a", "b"], None));
+    server.next().await.refuse(422, "Invalid", "config is missing");
+    server.next().await.ok(&object("b"));
+    let Outcome::Failed { objects: 1, failures, count: 1 } = task.await.unwrap().unwrap() else {
+        panic!("one object failed");
+    };
+    assert!(failures[0].starts_with("shop/a: "), "{failures:?}");
+    assert!(failures[0].contains("config is missing"), "{failures:?}");
+}
+
+#[tokio::test]
+async fn a_definition_that_changes_meanwhile_is_not_touched() {
+    let (mut server, task) = start(false);
+    server.next().await.ok(&definition("v3alpha1", &["v2"]));
+    server.next().await.ok(&list(&[], None));
+    server.next().await.ok(&definition("v2", &["v2", "v3alpha1"]));
+    assert!(matches!(task.await.unwrap(), Err(MigrateError::Changed)));
+}
+
+#[tokio::test]
+async fn a_dry_run_only_reads() {
+    let (mut server, task) = start(true);
+    server.next().await.ok(&definition("v3alpha1", &["v2"]));
+    server.next().await.ok(&list(&["a", "b"], None));
+    let versions = vec!["v2".to_owned()];
+    assert_eq!(task.await.unwrap().unwrap(), Outcome::Planned { objects: 2, versions });
+}
+
+#[tokio::test]
+async fn what_is_done_or_absent_is_left_alone() {
+    let (mut server, task) = start(false);
+    server.next().await.refuse(404, "NotFound", "no such definition");
+    assert_eq!(task.await.unwrap().unwrap(), Outcome::NoDefinition);
+    let (mut server, task) = start(false);
+    server.next().await.ok(&definition("v3alpha1", &["v3alpha1"]));
+    assert_eq!(task.await.unwrap().unwrap(), Outcome::Done);
+    let (mut server, task) = start(false);
+    server.next().await.ok(&definition("v2", &["v2"]));
+    assert_eq!(task.await.unwrap().unwrap(), Outcome::StoresOther("v2".into()));
+}
