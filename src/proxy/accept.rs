@@ -19,10 +19,11 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 use super::choose::{Server, choose_plain, choose_tls, is_one_for_all};
-use super::connection::{self, Conn, Known, Phase};
+use super::connection::{Conn, Known, Phase};
 use super::io::{Transport, has_arrived};
 use super::port::Port;
 use super::proxy_protocol::{self, Parsed};
+use super::serve;
 use super::tcp;
 use super::tls::{self, Greeting, Session, Speaks, TlsStream};
 use super::worker::Worker;
@@ -55,8 +56,7 @@ impl Drop for Open {
     fn drop(&mut self) {
         let conn = self.conn();
         // It would keep the connection, which keeps it.
-        let tunnel = conn.tunnel.borrow_mut().take();
-        drop(tunnel);
+        drop(conn.tunnel.take());
         conn.worker.connections.remove(&conn);
         conn.port.stats.closed();
     }
@@ -99,7 +99,7 @@ impl Open {
             Some(group) if group.tls.is_none() => {
                 Box::pin(tcp::serve(&conn, group, stream, ahead)).await;
             }
-            None if listener.stack.http => connection::serve(&conn, stream, ahead).await,
+            None if listener.stack.http => serve::serve(&conn, stream, ahead).await,
             _ => conn.port.stats.refused(Refusal::NoServer),
         }
         Some(())
@@ -177,7 +177,7 @@ impl Open {
         let stream = Transport::Tls(Box::new(stream));
         match group {
             Some(group) => tcp::serve(&conn, group, stream, BytesMut::new()).await,
-            None => connection::serve(&conn, stream, BytesMut::new()).await,
+            None => serve::serve(&conn, stream, BytesMut::new()).await,
         }
         Some(())
     }

@@ -41,9 +41,13 @@ impl Service<Inbound> for Dispatch {
 
     fn call(&mut self, mut inbound: Inbound) -> Self::Future {
         let exchange = Rc::clone(&inbound.exchange);
-        let Some(leg) = find(&inbound) else {
-            exchange.capture_request(&inbound.head.headers);
-            return Either::Left(ready(Ok(answer_failure(&exchange, Failure::NoRoute))));
+        let found = if is_misdirected(&inbound) { Err(Failure::Misdirected) } else { Ok(()) };
+        let leg = match found.and_then(|()| find(&inbound).ok_or(Failure::NoRoute)) {
+            Ok(leg) => leg,
+            Err(failure) => {
+                exchange.capture_request(&inbound.head.headers);
+                return Either::Left(ready(Ok(answer_failure(&exchange, failure))));
+            }
         };
         *exchange.leg.borrow_mut() = Some(Arc::clone(&leg));
         if inbound.upgrade.is_some() && !may_upgrade(&mut inbound, &leg) {
@@ -108,6 +112,18 @@ fn answer_itself(inbound: &Inbound, leg: &Leg) -> Response<ResponseBody> {
         edits::apply(wanted, rendered, response.headers_mut());
     }
     response
+}
+
+/// Whether the connection's TLS isn't that of the request's host.
+fn is_misdirected(inbound: &Inbound) -> bool {
+    let conn = &inbound.exchange.conn;
+    let Some(tls) = &conn.tls else { return false };
+    let host = inbound.head.headers.get(header::HOST);
+    let listener = conn.port.listener(&inbound.exchange.worker);
+    match (listener, host) {
+        (Some(listener), Some(host)) => !tls.admits(&listener, host),
+        _ => false,
+    }
 }
 
 fn find(inbound: &Inbound) -> Option<Arc<Leg>> {

@@ -82,6 +82,9 @@ pub(crate) enum Failure {
     /// The body is larger than what is read whole.
     #[error("Payload Too Large")]
     TooLarge,
+    /// The connection's TLS isn't that of the request's host (RFC 9110 section 15.5.20).
+    #[error("misdirected request: ask on a connection of its own")]
+    Misdirected,
     /// No route takes the request.
     #[error("no route")]
     NoRoute,
@@ -131,6 +134,7 @@ impl Failure {
             Self::TransferCoding => StatusCode::NOT_IMPLEMENTED,
             Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
             Self::Upgrade | Self::Address => StatusCode::FORBIDDEN,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::NoHealthyUpstream
             | Self::NameNotResolved
@@ -146,9 +150,12 @@ impl Failure {
     /// The flag for the access log.
     pub(crate) fn flag(self) -> Option<Flag> {
         Some(match self {
-            Self::Http10 | Self::Connect | Self::Upgrade | Self::Address | Self::TooLarge => {
-                return None;
-            }
+            Self::Http10
+            | Self::Connect
+            | Self::Upgrade
+            | Self::Address
+            | Self::TooLarge
+            | Self::Misdirected => return None,
             Self::BadPath
             | Self::BadHost
             | Self::TransferCoding
@@ -179,6 +186,7 @@ impl Failure {
             Self::EscapedSlash => "path_normalization_failed{encoded_slash}",
             Self::Underscore => "http.unexpected_underscore",
             Self::TooLarge => "request_payload_too_large",
+            Self::Misdirected => "misdirected_request",
             Self::NoRoute => "route_not_found",
             Self::NoHealthyUpstream => "no_healthy_upstream",
             Self::NameNotResolved => "no_healthy_upstream{name_not_resolved}",

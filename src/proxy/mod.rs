@@ -35,6 +35,7 @@ mod options;
 mod policy;
 mod port;
 mod proxy_protocol;
+mod serve;
 mod server;
 mod service;
 mod tcp;

@@ -38,7 +38,9 @@ pub(crate) struct Port {
     /// Its connections are to end, also those that are still to come.
     pub(crate) draining: Cell<bool>,
     closing: CancellationToken,
-    /// Told when the socket is gone.
+    /// Its socket is gone.
+    shut: CancellationToken,
+    /// Who waits for that.
     closed: RefCell<Option<mpsc::Sender<()>>>,
     last: RefCell<Option<Arc<Listener>>>,
 }
@@ -96,6 +98,7 @@ impl Ports {
             stats: self.worker.stats.listener(&name),
             draining: Cell::new(false),
             closing: CancellationToken::new(),
+            shut: CancellationToken::new(),
             closed: RefCell::default(),
             last: RefCell::default(),
         });
@@ -103,7 +106,11 @@ impl Ports {
         port.listener(&self.worker);
         self.open.push(Rc::clone(&port));
         let worker = Rc::clone(&self.worker);
-        self.accepting.spawn_local(async move { accept_all(&worker, &port, listener).await });
+        self.accepting.spawn_local(async move {
+            accept_all(&worker, &port, listener).await;
+            drop(port);
+            worker.stats.forget_ports();
+        });
         Ok(())
     }
 
@@ -118,8 +125,12 @@ impl Ports {
         *port.closed.borrow_mut() = Some(done);
         port.closing.cancel();
         let worker = Rc::clone(&self.worker);
+        // At once: the next answer tells.
+        worker.connections.drain(Which::Of(&port), 0);
         let until = Instant::now() + worker.options.limits.removed_port_time;
         tokio::task::spawn_local(async move {
+            // What is still to come belongs to it as well.
+            port.shut.cancelled().await;
             end_connections(&worker, Which::Of(&port), SILENT_GRACE, until).await;
             drop(port);
             worker.stats.forget_ports();
@@ -157,6 +168,7 @@ async fn accept_all(worker: &Rc<Worker>, port: &Rc<Port>, listener: TcpListener)
         accept::start(worker, port, stream, peer);
     }
     drop(listener);
+    port.shut.cancel();
     if let Some(done) = port.closed.take() {
         // The control may be gone.
         let _ = done.send(());

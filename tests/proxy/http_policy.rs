@@ -94,7 +94,7 @@ fn clients_are_known_by_their_connection_or_by_whom_is_trusted() {
         let mut listener = listener(0);
         listener.trusted_hops = hops;
         let routes = vec![route("/", Upstream::Address(backend.address))];
-        let gateway = Gateway::of(options(), table_with(http, vec![listener], routes));
+        let gateway = Gateway::with_table(options(), table_with(http, vec![listener], routes));
         let seen = seen(&gateway, "/", forwarded);
         let case = format!("{use_remote_address} {hops}: {seen}");
         assert_eq!(header(&seen, "x-forwarded-for"), Some(list), "{case}");
@@ -305,7 +305,7 @@ fn addresses_are_let_in_or_not() {
         listener.trusted_hops = 1;
         let http = HttpPolicy { addresses: Some(rules.clone()), ..HttpPolicy::default() };
         let routes = vec![route("/", Upstream::Address(backend.address))];
-        let gateway = Gateway::of(options(), table_with(http, vec![listener], routes));
+        let gateway = Gateway::with_table(options(), table_with(http, vec![listener], routes));
         let answer = gateway.ask(&format!(
             "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\nx-forwarded-for: {client}\r\n\r\n"
         ));

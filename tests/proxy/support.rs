@@ -42,16 +42,16 @@ impl Gateway {
     }
 
     pub(crate) fn with(options: ProxyOptions, routes: Vec<Route>) -> Self {
-        Self::of(options, table(routes))
+        Self::with_table(options, table(routes))
     }
 
     /// One that serves by this policy.
     pub(crate) fn with_http(http: HttpPolicy, routes: Vec<Route>) -> Self {
-        Self::of(options(), table_with(http, vec![listener(0)], routes))
+        Self::with_table(options(), table_with(http, vec![listener(0)], routes))
     }
 
     /// One that serves this table.
-    pub(crate) fn of(mut options: ProxyOptions, first: RouteTable) -> Self {
+    pub(crate) fn with_table(mut options: ProxyOptions, first: RouteTable) -> Self {
         let log = Arc::new(Mutex::new(Vec::new()));
         options.access_log_sink = LogSink::Memory(Arc::clone(&log));
         let (tables, table_reader) = channel(first);
@@ -315,6 +315,7 @@ pub(crate) fn listener(port: u16) -> Listener {
         tls: None,
         insecure: InsecureAction::Route,
         selector: Arc::default(),
+        closed: false,
     };
     Listener {
         key: None,

@@ -20,6 +20,7 @@ use tower::{Layer, Service};
 
 use super::record::Inbound;
 use crate::proxy::body::ResponseBody;
+use crate::proxy::tls::forward_client_certificate;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -81,6 +82,7 @@ where
             append_forwarded_for(headers, peer);
             headers.insert(EXTERNAL_ADDRESS, client.unwrap_or_else(|| peer.clone()));
         }
+        forward_client_certificate(headers, policy, exchange.conn.tls.as_ref());
         let keeps = !edge || policy.preserve_external_request_id;
         if !(keeps && headers.contains_key(REQUEST_ID)) {
             headers.insert(REQUEST_ID, build_request_id(fastrand::u128(..)));

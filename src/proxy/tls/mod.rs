@@ -11,6 +11,7 @@ mod handshake;
 mod session;
 mod subject;
 
+pub(crate) use client::forward_client_certificate;
 pub(crate) use configs::{Speaks, TlsConfigs};
 pub(crate) use handshake::{Greeting, TlsStream, accept, greet, refuse};
 pub(crate) use session::Session;

@@ -3,12 +3,13 @@
 use std::cell::{OnceCell, RefCell};
 use std::sync::Arc;
 
-use rustls::ProtocolVersion;
+use http::HeaderValue;
 
 use super::client::ClientCertificate;
 use super::handshake::TlsStream;
-use crate::model::listener::VirtualHost;
+use crate::model::listener::Listener;
 use crate::model::tls::Termination;
+use crate::proxy::choose::{Server, choose_tls, host_of};
 
 /// What a connection knows of its TLS.
 #[derive(Debug)]
@@ -19,10 +20,8 @@ pub(crate) struct Session {
     pub(crate) termination: Arc<Termination>,
     /// The certificate that the client has shown; it has been checked.
     pub(crate) client: Option<ClientCertificate>,
-    /// The version, as Envoy writes it.
-    pub(crate) version: &'static str,
-    /// The host whose requests have been found to belong here.
-    allowed: RefCell<Option<Arc<VirtualHost>>>,
+    /// The authority whose requests have been found to belong here, with the listener as it was.
+    allowed: RefCell<Option<(Arc<Listener>, HeaderValue)>>,
     pub(super) forwarded: OnceCell<super::client::Forwarded>,
 }
 
@@ -39,43 +38,44 @@ impl Session {
             server_name,
             termination: Arc::clone(termination),
             client,
-            version: version(conn.protocol_version()),
             allowed: RefCell::default(),
             forwarded: OnceCell::new(),
         }
     }
 
-    /// Whether a request for `host` may come over this connection, where `named` is the host that
-    /// the connection's server name leads to by now. Another host's requests may only where TLS is
-    /// the same there: else who has no certificate could reach what asks for one. A certificate
-    /// that has been renewed since is no reason; a change of who may come in is.
-    pub(crate) fn admits(
-        &self,
-        host: &Arc<VirtualHost>,
-        named: impl FnOnce() -> Option<Arc<VirtualHost>>,
-    ) -> bool {
-        if self.allowed.borrow().as_ref().is_some_and(|known| Arc::ptr_eq(known, host)) {
+    /// Whether a request with this authority may come over this connection. Another host's
+    /// requests may only where TLS is the same there as where the connection's server name leads
+    /// by now: else who has no certificate could reach what asks for one. A certificate that has
+    /// been renewed since the handshake is no reason; a change of who may come in is.
+    pub(crate) fn admits(&self, listener: &Arc<Listener>, authority: &HeaderValue) -> bool {
+        if let Some((known, host)) = &*self.allowed.borrow()
+            && Arc::ptr_eq(known, listener)
+            && host == authority
+        {
             return true;
         }
-        // A host without TLS of its own asks for nothing that could be gone around.
-        let Some(tls) = &host.tls else { return true };
-        let is_same = Arc::ptr_eq(tls, &self.termination)
-            || *tls == self.termination
-            || (tls.clients == self.termination.clients
-                && named().is_some_and(|named| {
-                    Arc::ptr_eq(&named, host) || named.tls.as_ref() == Some(tls)
-                }));
+        let is_same = self.compare(listener, authority);
         if is_same {
-            *self.allowed.borrow_mut() = Some(Arc::clone(host));
+            *self.allowed.borrow_mut() = Some((Arc::clone(listener), authority.clone()));
         }
         is_same
     }
-}
 
-fn version(version: Option<ProtocolVersion>) -> &'static str {
-    match version {
-        Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
-        Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
-        _ => "unknown",
+    fn compare(&self, listener: &Listener, authority: &HeaderValue) -> bool {
+        // Without a host there is nothing to be reached, and with one that asks for no TLS
+        // nothing to be gone around.
+        let authority = authority.to_str().unwrap_or_default();
+        let Some(host) = host_of(listener, authority) else { return true };
+        let Some(tls) = &host.tls else { return true };
+        if Arc::ptr_eq(tls, &self.termination) || *tls == self.termination {
+            return true;
+        }
+        if tls.clients != self.termination.clients {
+            return false;
+        }
+        match choose_tls(listener, self.server_name.as_deref()) {
+            Some(Server::Host(named)) => named.tls.as_ref() == Some(tls),
+            _ => false,
+        }
     }
 }

@@ -1,0 +1,170 @@
+//! HTTP on a connection: which version, from the first byte to the last.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::BytesMut;
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::connection::{Conn, LocalExecutor, Phase};
+use super::io::{ClientIo, Transport};
+use super::service::{Service, build_service};
+use super::worker::Worker;
+
+/// RFC 9113 section 3.4: what an HTTP/2 client with prior knowledge sends first.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// Reads until it is clear which protocol this is. The worker's sweep bounds the time.
+async fn sniff(stream: &mut Transport, conn: &Conn, ahead: &mut BytesMut) -> Option<Protocol> {
+    loop {
+        let length = ahead.len().min(PREFACE.len());
+        if ahead[..length] != PREFACE[..length] {
+            return Some(Protocol::Http1);
+        }
+        if length == PREFACE.len() {
+            return Some(Protocol::Http2);
+        }
+        if ahead.is_empty() {
+            ahead.reserve(2048);
+            tokio::select! {
+                biased;
+                read = stream.read_buf(ahead) => if read.ok()? == 0 {
+                    return None;
+                },
+                () = conn.left() => {
+                    // What has arrived is answered before it ends.
+                    if !stream.has_arrived() || stream.read_buf(ahead).await.ok()? == 0 {
+                        return None;
+                    }
+                }
+            }
+        } else if stream.read_buf(ahead).await.ok()? == 0 {
+            return None;
+        }
+        conn.arrived();
+    }
+}
+
+/// The protocol that a client has chosen in TLS, if it has.
+fn negotiated(stream: &Transport) -> Option<Protocol> {
+    let Transport::Tls(stream) = stream else { return None };
+    match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => Some(Protocol::Http2),
+        Some(b"http/1.1" | b"http/1.0") => Some(Protocol::Http1),
+        _ => None,
+    }
+}
+
+/// Speaks HTTP until the connection ends. `ahead` has been read already.
+pub(super) async fn serve(conn: &Rc<Conn>, mut stream: Transport, mut ahead: BytesMut) {
+    let worker = &conn.worker;
+    let _open = HttpOpen::new(worker);
+    let protocol = match negotiated(&stream) {
+        Some(protocol) => protocol,
+        None => match sniff(&mut stream, conn, &mut ahead).await {
+            Some(protocol) => protocol,
+            None => {
+                // TLS has an end of its own.
+                let _ = stream.shutdown().await;
+                return;
+            }
+        },
+    };
+    let io = ClientIo::new(stream, ahead.freeze(), Rc::clone(conn));
+    let service = build_service(worker, conn);
+    let policy = worker.policy();
+    // Errors are the client's: what it had to be told it has been told.
+    let _ = match protocol {
+        Protocol::Http1 => {
+            let connection = policy.http1.serve_connection(io, service);
+            let mut draining = Draining { connection, conn, told: false };
+            let served = (&mut draining).await;
+            let tunnel = conn.tunnel.borrow_mut().take();
+            if let (Ok(()), Some(tunnel)) = (&served, tunnel) {
+                let parts = draining.connection.into_parts();
+                tunnel.run(TokioIo::new(parts.io.preceded_by(parts.read_buf))).await;
+            }
+            served
+        }
+        Protocol::Http2 => {
+            conn.framed.set(true);
+            conn.begin(Phase::Idle);
+            let connection = http2_of(conn, &policy.http2).serve_connection(io, service);
+            Draining { connection, conn, told: false }.await
+        }
+    };
+}
+
+/// How HTTP/2 is served on the connection's port.
+fn http2_of(conn: &Conn, builder: &http2::Builder<LocalExecutor>) -> http2::Builder<LocalExecutor> {
+    let worker = &conn.worker;
+    let mut builder = builder.clone();
+    let listener = conn.port.listener(worker);
+    if let Some(streams) = listener.and_then(|listener| listener.max_concurrent_streams) {
+        builder.max_concurrent_streams(streams);
+    }
+    builder
+}
+
+/// Counts an HTTP connection for as long as it is open.
+struct HttpOpen(Rc<Worker>);
+
+impl HttpOpen {
+    fn new(worker: &Rc<Worker>) -> Self {
+        worker.stats.downstream.connection_opened();
+        Self(Rc::clone(worker))
+    }
+}
+
+impl Drop for HttpOpen {
+    fn drop(&mut self) {
+        self.0.stats.downstream.connection_closed();
+    }
+}
+
+/// A hyper connection that ends gracefully when its worker drains.
+struct Draining<'a, C> {
+    connection: C,
+    conn: &'a Conn,
+    told: bool,
+}
+
+trait Graceful: Future<Output = hyper::Result<()>> + Unpin {
+    fn end(self: Pin<&mut Self>);
+}
+
+/// hyper would close at once, also where a request has arrived that it hasn't read: [`ClientIo`]
+/// looks, and gives it an end of the stream.
+impl Graceful for http1::Connection<ClientIo, Service> {
+    fn end(self: Pin<&mut Self>) {}
+}
+
+impl Graceful for http2::Connection<ClientIo, Service, LocalExecutor> {
+    fn end(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<C: Graceful> Future for Draining<'_, C> {
+    type Output = hyper::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        if this.conn.leaving.get() && !this.told {
+            this.told = true;
+            Pin::new(&mut this.connection).end();
+        }
+        this.conn.wake_with(cx);
+        Pin::new(&mut this.connection).poll(cx)
+    }
+}
