@@ -14,6 +14,8 @@ mod examples;
 mod fences;
 #[path = "docs/kinds.rs"]
 mod kinds;
+#[path = "docs/module.rs"]
+mod module;
 #[path = "docs/reasons.rs"]
 mod reasons;
 

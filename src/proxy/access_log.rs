@@ -8,11 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use http::HeaderName;
 use parking_lot::Mutex;
 
 use super::exchange::Exchange;
-use super::log_format::LogFormat;
 use super::options::{AccessLogFormat, LogSink, ProxyOptions};
 
 /// Bytes that may wait in one worker's buffer: some thousands of lines.
@@ -26,7 +24,6 @@ type Buffer = Arc<Mutex<Vec<u8>>>;
 /// The log of all workers.
 #[derive(Debug)]
 pub(crate) struct AccessLog {
-    format: Arc<LogFormat>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -41,22 +38,11 @@ struct Shared {
 /// One worker's part.
 #[derive(Debug)]
 pub(crate) struct WorkerLog {
-    format: Arc<LogFormat>,
     buffer: Buffer,
     drops: Arc<AtomicU64>,
 }
 
 impl WorkerLog {
-    /// The request headers that the log shows.
-    pub(crate) fn request_headers(&self) -> &[HeaderName] {
-        self.format.request_headers()
-    }
-
-    /// The response headers that the log shows.
-    pub(crate) fn response_headers(&self) -> &[HeaderName] {
-        self.format.response_headers()
-    }
-
     /// Writes an exchange's line, if there is room for it.
     pub(crate) fn write(&self, exchange: &Exchange, took: Duration) {
         let mut buffer = self.buffer.lock();
@@ -64,7 +50,7 @@ impl WorkerLog {
             self.drops.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        self.format.write(&mut buffer, exchange, took);
+        exchange.policy.log.write(&mut buffer, exchange, took);
     }
 }
 
@@ -83,18 +69,14 @@ impl AccessLog {
             let builder = std::thread::Builder::new().name("access-log".into());
             Some(builder.spawn(move || write_away(&shared, &sink))?)
         };
-        Ok(Self { format: Arc::new(LogFormat::build(options.access_log)), shared, thread })
+        Ok(Self { shared, thread })
     }
 
     /// A worker's part.
     pub(crate) fn worker(&self) -> WorkerLog {
         let buffer = Buffer::default();
         self.shared.buffers.lock().push(Arc::clone(&buffer));
-        WorkerLog {
-            format: Arc::clone(&self.format),
-            buffer,
-            drops: Arc::clone(&self.shared.drops),
-        }
+        WorkerLog { buffer, drops: Arc::clone(&self.shared.drops) }
     }
 
     /// The counter of lines that were lost.

@@ -1,6 +1,7 @@
 //! The bodies on their way: streamed, counted, watched, and gathered only where a request may have
 //! to be sent again.
 
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -11,9 +12,11 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
+use super::coding::Coder;
 use super::error::{BodyError, Failure, Flag};
 use super::exchange::{Exchange, Finish};
 use super::filters::grpc_web::{Encoder, TextDecoder};
+use super::gather::Gathered;
 use super::kept::Again;
 use super::mirror::{CopyBody, Watched};
 use super::upstream::open::within;
@@ -24,6 +27,8 @@ use super::upstream::target::Lease;
 pub(crate) enum RequestBody {
     /// None: the request can be sent again.
     Empty,
+    /// What the client has sent.
+    Gathered(Gathered),
     /// What the client sends.
     Streaming(Incoming, Rc<Exchange>),
     /// What is sent, copied on its way.
@@ -77,6 +82,11 @@ impl RequestBody {
             _ => None,
         }
     }
+
+    /// Whether all of it is here.
+    pub(crate) fn is_complete(&self) -> bool {
+        matches!(self, Self::Empty | Self::Gathered(_))
+    }
 }
 
 impl Body for RequestBody {
@@ -89,6 +99,11 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
+            Self::Gathered(gathered) => {
+                let data = gathered.data.take().map(Frame::data);
+                let frame = data.or_else(|| gathered.trailers.take().map(Frame::trailers));
+                Poll::Ready(frame.map(Ok))
+            }
             Self::Kept(kept) => kept.poll(cx),
             Self::Streaming(incoming, exchange) => poll_client(incoming, exchange, cx),
             Self::Watched(watched) => watched.poll(cx),
@@ -100,6 +115,7 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
+            Self::Gathered(gathered) => gathered.data.is_none() && gathered.trailers.is_none(),
             Self::Streaming(incoming, _) => incoming.is_end_stream(),
             Self::Watched(watched) => watched.body.is_end_stream(),
             Self::Copy(_, exchange) => exchange.request_done.get(),
@@ -111,6 +127,9 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
+            Self::Gathered(gathered) => {
+                SizeHint::with_exact(gathered.data.as_ref().map_or(0, |data| data.len() as u64))
+            }
             Self::Streaming(incoming, _) => incoming.size_hint(),
             Self::Watched(watched) => watched.body.size_hint(),
             Self::Copy(..) | Self::Text(..) => SizeHint::default(),
@@ -190,6 +209,7 @@ pub(crate) struct ResponseBody {
     source: Source,
     /// What translates it for a gRPC-Web client.
     encoder: Option<Encoder>,
+    coded: Option<Box<Coded>>,
     // Declared last: the lease goes back before the exchange is logged.
     finish: Option<Finish>,
 }
@@ -206,8 +226,11 @@ impl ResponseBody {
     /// A text of the gateway's own.
     pub(crate) fn text(text: impl Into<Bytes>) -> Self {
         let text = text.into();
-        let source = Source::Text((!text.is_empty()).then_some(text));
-        Self { source, encoder: None, finish: None }
+        Self::of(Source::Text((!text.is_empty()).then_some(text)))
+    }
+
+    fn of(source: Source) -> Self {
+        Self { source, encoder: None, coded: None, finish: None }
     }
 
     /// The upstream's body; `lease` goes back when it has ended. `clean` says that the request
@@ -219,7 +242,7 @@ impl ResponseBody {
         } else {
             Some(lease)
         };
-        Self { source: Source::Upstream(incoming, lease), encoder: None, finish: None }
+        Self::of(Source::Upstream(incoming, lease))
     }
 
     /// The body as a gRPC-Web client gets it.
@@ -242,7 +265,7 @@ impl ResponseBody {
         while let Some(frame) = within(exchange, incoming.frame()).await? {
             exchange.touch();
             match frame.map_err(|_| Failure::UpstreamReset)?.into_data() {
-                Ok(data) if all.len() + data.len() > limit => return Err(Failure::TooLarge),
+                Ok(data) if all.len() + data.len() > limit => return Err(Failure::AnswerTooLarge),
                 Ok(data) => all.extend_from_slice(&data),
                 Err(frame) => trailers = frame.into_trailers().ok(),
             }
@@ -253,12 +276,112 @@ impl ResponseBody {
         Ok((all.freeze(), trailers))
     }
 
+    /// Compresses what is still to come, which is all of it.
+    pub(crate) fn compress(&mut self, coder: Coder) {
+        self.coded = Some(Box::new(Coded { coder, ended: false, trailers: None }));
+    }
+
     /// Ends the exchange with this body.
     pub(crate) fn finish_with(&mut self, finish: Finish) {
         if self.is_end_stream() || finish.0.method == http::Method::HEAD {
             finish.0.response_done.set(true);
         }
         self.finish = Some(finish);
+    }
+}
+
+/// A frame, or the end, and whether nothing comes after it.
+type Polled = Poll<(Option<Result<Frame<Bytes>, BodyError>>, bool)>;
+
+impl Source {
+    fn poll(&mut self, cx: &mut Context<'_>, exchange: Option<&Exchange>) -> Polled {
+        let (incoming, lease) = match self {
+            Self::Text(text) => {
+                return Poll::Ready((text.take().map(|text| Ok(Frame::data(text))), true));
+            }
+            Self::Upstream(incoming, lease) => (incoming, lease),
+        };
+        if let Some(exchange) = exchange {
+            if let Some(failure) = exchange.timing.expired() {
+                exchange.fail(failure);
+                exchange.worker.count_timeout(exchange, failure);
+                return Poll::Ready((Some(Err(BodyError::Expired(failure))), true));
+            }
+            exchange.timing.register(cx.waker());
+        }
+        let frame = ready!(Pin::new(&mut *incoming).poll_frame(cx));
+        let frame = frame.map(|frame| frame.map_err(BodyError::Transport));
+        // After trailers nobody asks again.
+        let trailers = matches!(&frame, Some(Ok(frame)) if frame.is_trailers());
+        let ended = frame.is_none() || trailers || incoming.is_end_stream();
+        if ended && let Some(lease) = lease.take() {
+            lease.give_back(exchange.is_none_or(|one| one.request_done.get()));
+        }
+        Poll::Ready((frame, ended))
+    }
+}
+
+/// What stands between the source and the client where the answer is compressed.
+#[derive(Debug)]
+struct Coded {
+    coder: Coder,
+    ended: bool,
+    trailers: Option<Frame<Bytes>>,
+}
+
+impl Coded {
+    fn poll(
+        &mut self,
+        source: &mut Source,
+        cx: &mut Context<'_>,
+        exchange: Option<&Exchange>,
+    ) -> Polled {
+        if self.ended {
+            return Poll::Ready((self.trailers.take().map(Ok), true));
+        }
+        loop {
+            let (frame, ended) = match source.poll(cx, exchange) {
+                Poll::Ready(polled) => polled,
+                // The upstream pauses: the client gets what there is.
+                Poll::Pending => match self.coder.flush() {
+                    Ok(None) => return Poll::Pending,
+                    flushed => return self.give(flushed),
+                },
+            };
+            let data = match frame.map(|frame| frame.map(Frame::into_data)) {
+                Some(Err(error)) => return Poll::Ready((Some(Err(error)), true)),
+                Some(Ok(Ok(data))) => Some(data),
+                Some(Ok(Err(trailers))) => {
+                    self.trailers = Some(trailers);
+                    None
+                }
+                None => None,
+            };
+            let written = data.map_or(Ok(None), |data| self.coder.write(&data));
+            self.ended = ended;
+            let given = match (ended, written) {
+                (false, Ok(None)) => continue,
+                (true, Ok(before)) => self.coder.finish().map(|rest| join(before, rest)),
+                (_, written) => written,
+            };
+            return self.give(given);
+        }
+    }
+
+    fn give(&mut self, given: io::Result<Option<Bytes>>) -> Polled {
+        let ended = self.ended && self.trailers.is_none();
+        match given {
+            Ok(Some(data)) => Poll::Ready((Some(Ok(Frame::data(data))), ended)),
+            Ok(None) => Poll::Ready((self.trailers.take().map(Ok), true)),
+            Err(error) => Poll::Ready((Some(Err(BodyError::Coding(error))), true)),
+        }
+    }
+}
+
+fn join(a: Option<Bytes>, b: Option<Bytes>) -> Option<Bytes> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some([a, b].concat().into()),
+        (a, b) => a.or(b),
     }
 }
 
@@ -272,30 +395,11 @@ impl Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         let exchange = this.finish.as_ref().map(|finish| &*finish.0);
-        let (frame, ended) = match &mut this.source {
-            Source::Text(text) => (text.take().map(|text| Ok(Frame::data(text))), true),
-            Source::Upstream(incoming, lease) => {
-                if let Some(exchange) = exchange {
-                    if let Some(failure) = exchange.timing.expired() {
-                        exchange.fail(failure);
-                        exchange.worker.count_timeout(exchange, failure);
-                        return Poll::Ready(Some(Err(BodyError::Expired(failure))));
-                    }
-                    exchange.timing.register(cx.waker());
-                }
-                let frame = match Pin::new(&mut *incoming).poll_frame(cx) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(frame) => frame.map(|frame| frame.map_err(BodyError::Transport)),
-                };
-                // After trailers nobody asks again.
-                let trailers = matches!(&frame, Some(Ok(frame)) if frame.is_trailers());
-                let ended = frame.is_none() || trailers || incoming.is_end_stream();
-                if ended && let Some(lease) = lease.take() {
-                    lease.give_back(exchange.is_none_or(|one| one.request_done.get()));
-                }
-                (frame, ended)
-            }
+        let polled = match &mut this.coded {
+            None => this.source.poll(cx, exchange),
+            Some(coded) => coded.poll(&mut this.source, cx, exchange),
         };
+        let (frame, ended) = ready!(polled);
         let frame = match &this.encoder {
             Some(encoder) => frame.map(|frame| frame.map(|frame| encode(frame, encoder))),
             None => frame,
@@ -308,6 +412,8 @@ impl Body for ResponseBody {
                     exchange.touch();
                     exchange.response_done.set(ended);
                 }
+                // Why its time is over has been told.
+                Some(Err(BodyError::Expired(_))) => {}
                 Some(Err(_)) => exchange.flag.set(Some(Flag::UpstreamReset)),
                 None => exchange.response_done.set(true),
             }
@@ -316,6 +422,9 @@ impl Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
+        if let Some(coded) = &self.coded {
+            return coded.ended && coded.trailers.is_none();
+        }
         match &self.source {
             Source::Text(text) => text.is_none(),
             Source::Upstream(incoming, _) => incoming.is_end_stream(),
@@ -323,6 +432,9 @@ impl Body for ResponseBody {
     }
 
     fn size_hint(&self) -> SizeHint {
+        if self.coded.is_some() {
+            return SizeHint::default();
+        }
         match &self.source {
             Source::Text(text) => {
                 SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64))

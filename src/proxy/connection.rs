@@ -16,7 +16,14 @@ use super::port::Port;
 use super::tls::Session;
 use super::tunnel::Tunnel;
 use super::worker::Worker;
+use crate::model::policy::HttpPolicy;
 use crate::telemetry::listeners::Refusal;
+
+/// The least window of an HTTP/2 connection.
+const MIN_WINDOW: u32 = 65_535;
+
+/// Bytes of one HTTP/2 stream that wait for a slow client; hyper's own default.
+const MAX_SEND_BUFFER: usize = 400 * 1024;
 
 /// What the worker knows of a connection. Times are the worker's milliseconds.
 #[derive(Debug)]
@@ -32,6 +39,8 @@ pub(crate) struct Conn {
     pub(crate) local: SocketAddr,
     /// The client's address without its port, for headers.
     pub(crate) peer_value: HeaderValue,
+    /// Trusted proxies between the clients and us.
+    pub(crate) trusted_hops: u32,
     phase: Cell<Phase>,
     since: Cell<u64>,
     in_flight: Cell<u32>,
@@ -88,6 +97,7 @@ impl Conn {
             peer: SocketAddr::new(ip, known.peer.port()),
             local: SocketAddr::new(known.local.ip().to_canonical(), known.local.port()),
             peer_value: HeaderValue::from_str(&ip.to_string()).ok()?,
+            trusted_hops: port.listener(worker).map_or(0, |listener| listener.trusted_hops),
             phase: Cell::new(Phase::New),
             since: Cell::new(worker.timers.coarse()),
             in_flight: Cell::new(0),
@@ -227,20 +237,18 @@ impl Conn {
         }
     }
 
-    /// Whether it has been waiting for too long.
-    pub(super) fn overdue(&self, now: u64, limits: &Limits) -> bool {
+    /// Whether it has been waiting for too long; `idle` is the limit without a request.
+    pub(super) fn overdue(&self, now: u64, limits: &Limits, idle: Option<Duration>) -> bool {
         let limit = match self.phase.get() {
-            Phase::New => limits.first_byte_timeout,
-            Phase::Handshake => limits.handshake_timeout,
-            Phase::Head => limits.header_timeout,
-            Phase::Idle => limits.keep_alive_timeout,
-            Phase::Tunnel => match self.idle.get() {
-                Some(idle) => idle,
-                None => return false,
-            },
-            Phase::Busy => return false,
+            Phase::New => Some(limits.first_byte_timeout.min(idle.unwrap_or(Duration::MAX))),
+            Phase::Handshake => Some(limits.handshake_timeout),
+            Phase::Head => Some(limits.header_timeout),
+            Phase::Idle => idle,
+            Phase::Tunnel => self.idle.get(),
+            Phase::Busy => None,
         };
-        u128::from(now.saturating_sub(self.since.get())) > limit.as_millis()
+        let since = u128::from(now.saturating_sub(self.since.get()));
+        limit.is_some_and(|limit| since > limit.as_millis())
     }
 }
 
@@ -258,28 +266,34 @@ impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
 
 /// hyper's HTTP/1.1 server with our limits. Its own head timer stays off: it would be a timer a
 /// request, and would end idle connections as well; the worker's sweep does both.
-pub(crate) fn build_http1(limits: &Limits) -> http1::Builder {
+pub(crate) fn build_http1(limits: &Limits, policy: &HttpPolicy) -> http1::Builder {
+    let head = policy.max_request_head;
     let mut builder = http1::Builder::new();
     builder
         .header_read_timeout(None)
         .max_headers(limits.headers)
-        .max_header_size(limits.header_bytes)
+        .max_header_size(head)
+        .title_case_headers(policy.proper_case)
         // A client that closes its half is taken to be gone, as Envoy does: one that went away
         // looks the same, and must not keep an upstream busy.
         .half_close(false)
-        .max_buf_size(limits.header_bytes.max(8 * 1024) + 4 * 1024);
+        .max_buf_size(head.max(8 * 1024) + 4 * 1024);
     builder
 }
 
 /// hyper's HTTP/2 server with our limits.
-pub(crate) fn build_http2(limits: &Limits) -> http2::Builder<LocalExecutor> {
+pub(crate) fn build_http2(limits: &Limits, policy: &HttpPolicy) -> http2::Builder<LocalExecutor> {
+    let head = u32::try_from(policy.max_request_head).unwrap_or(u32::MAX);
+    let buffer = u32::try_from(policy.buffer_limit).unwrap_or(u32::MAX);
     let mut builder = http2::Builder::new(LocalExecutor);
     builder
         // RFC 8441; which route allows what is asked later.
         .enable_connect_protocol()
         .max_concurrent_streams(limits.h2_streams)
-        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
-        .initial_stream_window_size(limits.h2_window)
-        .initial_connection_window_size(limits.h2_window);
+        .max_header_list_size(head)
+        .initial_stream_window_size(limits.h2_window.min(buffer))
+        // RFC 9113 section 6.9.2: the connection's can't be less.
+        .initial_connection_window_size(limits.h2_window.min(buffer.max(MIN_WINDOW)))
+        .max_send_buf_size(MAX_SEND_BUFFER.min(policy.buffer_limit));
     builder
 }

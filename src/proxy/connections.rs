@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::connection::Conn;
 use super::options::Limits;
@@ -101,9 +102,9 @@ impl Connections {
         }
     }
 
-    /// Closes those that have been waiting for too long.
-    pub(crate) fn sweep(&self, now: u64, limits: &Limits) {
-        for conn in self.entries.borrow().iter().filter(|conn| conn.overdue(now, limits)) {
+    /// Closes those that have been waiting for too long; `idle` is the limit without a request.
+    pub(crate) fn sweep(&self, now: u64, limits: &Limits, idle: Option<Duration>) {
+        for conn in self.entries.borrow().iter().filter(|conn| conn.overdue(now, limits, idle)) {
             conn.cut_overdue();
         }
     }

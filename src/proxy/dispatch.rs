@@ -14,6 +14,7 @@ use http_body::Body as _;
 use tower::Service;
 
 use super::body::ResponseBody;
+use super::cors::{self, Allowed};
 use super::error::Failure;
 use super::exchange::Exchange;
 use super::filters::edits::{self, RequestValues};
@@ -62,30 +63,67 @@ impl Service<Inbound> for Dispatch {
             exchange.capture_request(&inbound.head.headers);
             return Either::Left(ready(Ok(answer_failure(&exchange, Failure::Upgrade))));
         }
-        let mut response = match &leg.route.action {
-            Action::Forward(_) => {
-                return Either::Right(Box::pin(async move { Ok(forward(inbound, &leg).await) }));
+        let cors = leg.route.policy.cors.as_deref();
+        let head = &inbound.head;
+        if let Some(cors) = cors
+            && let Some(allowed) = cors::check(cors, &head.headers)
+        {
+            let preflight = cors::answer_preflight(cors, &allowed, &head.method, &head.headers);
+            if let Some(preflight) = preflight {
+                exchange.capture_request(&head.headers);
+                exchange.details.set("cors_response");
+                return Either::Left(ready(Ok(preflight)));
             }
-            // A group answers with its members, of which a mirror is none.
-            Action::Mirror(_) => answer_failure(&exchange, Failure::NoRoute),
-            Action::Redirect(redirect) => answer_redirect(&inbound, &leg, redirect),
-            Action::Probe(probe) => answer_probe(&exchange, *probe),
-        };
-        exchange.capture_request(&inbound.head.headers);
-        exchange.details.set("direct_response");
-        let wanted = &leg.route.response_headers;
-        if !wanted.is_empty() {
-            exchange.status.set(response.status().as_u16());
-            let values = RequestValues {
-                exchange: &exchange,
-                request: Some(&inbound.head.headers),
-                response: Some(response.headers()),
-            };
-            let rendered = edits::render(wanted, &values);
-            edits::apply(wanted, rendered, response.headers_mut());
+            return Either::Right(Box::pin(answer_origin(inbound, leg, allowed)));
         }
-        Either::Left(ready(Ok(response)))
+        match &leg.route.action {
+            Action::Forward(_) => {
+                Either::Right(Box::pin(async move { Ok(forward(inbound, &leg).await) }))
+            }
+            Action::Redirect(_) | Action::Probe(_) | Action::Mirror(_) => {
+                Either::Left(ready(Ok(answer_itself(&inbound, &leg))))
+            }
+        }
     }
+}
+
+/// The answer to another site's script, which may read it.
+async fn answer_origin(inbound: Inbound, leg: Arc<Leg>, allowed: Allowed) -> Answer {
+    let mut response = match &leg.route.action {
+        Action::Forward(_) => forward(inbound, &leg).await,
+        Action::Redirect(_) | Action::Probe(_) | Action::Mirror(_) => answer_itself(&inbound, &leg),
+    };
+    if let Some(cors) = &leg.route.policy.cors {
+        cors::decorate(cors, &allowed, response.headers_mut());
+    }
+    Ok(response)
+}
+
+/// What the gateway answers without an upstream.
+fn answer_itself(inbound: &Inbound, leg: &Leg) -> Response<ResponseBody> {
+    let exchange = &inbound.exchange;
+    let mut response = match &leg.route.action {
+        Action::Redirect(redirect) => answer_redirect(inbound, leg, redirect),
+        Action::Probe(probe) => answer_probe(exchange, *probe),
+        // A group answers with its members, of which a mirror is none.
+        Action::Forward(_) | Action::Mirror(_) => {
+            return answer_failure(exchange, Failure::NoRoute);
+        }
+    };
+    exchange.capture_request(&inbound.head.headers);
+    exchange.details.set("direct_response");
+    let wanted = &leg.route.response_headers;
+    if !wanted.is_empty() {
+        exchange.status.set(response.status().as_u16());
+        let values = RequestValues {
+            exchange,
+            request: Some(&inbound.head.headers),
+            response: Some(response.headers()),
+        };
+        let rendered = edits::render(wanted, &values);
+        edits::apply(wanted, rendered, response.headers_mut());
+    }
+    response
 }
 
 /// What is to be done with a request.

@@ -1,6 +1,7 @@
 //! Why the gateway answers itself: the closed set of failures, with their status, text and flag.
 
 use std::fmt;
+use std::io;
 
 use http::StatusCode;
 
@@ -75,6 +76,18 @@ pub(crate) enum Failure {
     /// An upgrade that no route allows.
     #[error("upgrade refused")]
     Upgrade,
+    /// The client's address (Envoy's RBAC filter).
+    #[error("RBAC: access denied")]
+    Address,
+    /// The path has an encoded slash, where that is refused.
+    #[error("bad path: encoded slash")]
+    EscapedSlash,
+    /// A header's name has an underscore, where that is refused.
+    #[error("a header's name has an underscore")]
+    Underscore,
+    /// The body is larger than what is read whole.
+    #[error("Payload Too Large")]
+    TooLarge,
     /// The connection's TLS isn't that of the request's host (RFC 9110 section 15.5.20).
     #[error("misdirected request: ask on a connection of its own")]
     Misdirected,
@@ -128,7 +141,7 @@ pub(crate) enum Failure {
     UpstreamProtocol,
     /// The upstream's answer, which has to be gathered, has more bytes than may wait.
     #[error("upstream response too large")]
-    TooLarge,
+    AnswerTooLarge,
     /// The route's time is over.
     #[error("upstream request timeout")]
     Timeout,
@@ -142,10 +155,15 @@ impl Failure {
     pub(crate) fn status(self) -> StatusCode {
         match self {
             Self::Http10 => StatusCode::UPGRADE_REQUIRED,
-            Self::BadPath | Self::BadHost | Self::RequestBody => StatusCode::BAD_REQUEST,
+            Self::BadPath
+            | Self::BadHost
+            | Self::RequestBody
+            | Self::EscapedSlash
+            | Self::Underscore => StatusCode::BAD_REQUEST,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TransferCoding => StatusCode::NOT_IMPLEMENTED,
             Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Upgrade => StatusCode::FORBIDDEN,
+            Self::Upgrade | Self::Address => StatusCode::FORBIDDEN,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::NoHealthyUpstream
@@ -157,7 +175,7 @@ impl Failure {
             | Self::RemoteReset
             | Self::RefusedStream
             | Self::UpstreamReset => StatusCode::SERVICE_UNAVAILABLE,
-            Self::UpstreamProtocol | Self::TooLarge => StatusCode::BAD_GATEWAY,
+            Self::UpstreamProtocol | Self::AnswerTooLarge => StatusCode::BAD_GATEWAY,
             Self::Timeout | Self::PerTryTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::StreamIdle => StatusCode::REQUEST_TIMEOUT,
         }
@@ -166,8 +184,17 @@ impl Failure {
     /// The flag for the access log.
     pub(crate) fn flag(self) -> Option<Flag> {
         Some(match self {
-            Self::Http10 | Self::Connect | Self::Upgrade | Self::Misdirected => return None,
-            Self::BadPath | Self::BadHost | Self::TransferCoding => Flag::DownstreamProtocol,
+            Self::Http10
+            | Self::Connect
+            | Self::Upgrade
+            | Self::Address
+            | Self::TooLarge
+            | Self::Misdirected => return None,
+            Self::BadPath
+            | Self::BadHost
+            | Self::TransferCoding
+            | Self::EscapedSlash
+            | Self::Underscore => Flag::DownstreamProtocol,
             Self::RequestBody => Flag::DownstreamReset,
             Self::NoRoute => Flag::NoRoute,
             Self::NoHealthyUpstream | Self::NameNotResolved => Flag::NoHealthyUpstream,
@@ -175,7 +202,7 @@ impl Failure {
             Self::Overflow => Flag::Overflow,
             Self::RemoteReset | Self::RefusedStream => Flag::RemoteReset,
             Self::UpstreamReset => Flag::UpstreamReset,
-            Self::UpstreamProtocol | Self::TooLarge => Flag::UpstreamProtocol,
+            Self::UpstreamProtocol | Self::AnswerTooLarge => Flag::UpstreamProtocol,
             Self::Timeout | Self::PerTryTimeout => Flag::Timeout,
             Self::StreamIdle => Flag::StreamIdle,
         })
@@ -191,6 +218,10 @@ impl Failure {
             Self::RequestBody => "downstream_body_incomplete",
             Self::Connect => "connect_refused",
             Self::Upgrade => "upgrade_failed",
+            Self::Address => "rbac_access_denied",
+            Self::EscapedSlash => "path_normalization_failed{encoded_slash}",
+            Self::Underscore => "http.unexpected_underscore",
+            Self::TooLarge => "request_payload_too_large",
             Self::Misdirected => "misdirected_request",
             Self::NoRoute => "route_not_found",
             Self::NoHealthyUpstream => "no_healthy_upstream",
@@ -199,7 +230,7 @@ impl Failure {
             Self::ConnectTimeout => "upstream_reset_before_response_started{connection_timeout}",
             Self::UpstreamReset => "upstream_reset_before_response_started{connection_termination}",
             Self::UpstreamProtocol => "upstream_reset_before_response_started{protocol_error}",
-            Self::TooLarge => "response_payload_too_large",
+            Self::AnswerTooLarge => "response_payload_too_large",
             Self::TlsFailure => {
                 "upstream_reset_before_response_started{connection_failure,TLS_error}"
             }
@@ -218,7 +249,12 @@ impl Failure {
     pub(crate) fn closes(self) -> bool {
         matches!(
             self,
-            Self::Http10 | Self::BadHost | Self::TransferCoding | Self::RequestBody | Self::Connect
+            Self::Http10
+                | Self::BadHost
+                | Self::TransferCoding
+                | Self::RequestBody
+                | Self::Connect
+                | Self::TooLarge
         )
     }
 }
@@ -228,6 +264,8 @@ impl Failure {
 pub(crate) enum BodyError {
     /// The other side's connection.
     Transport(hyper::Error),
+    /// The compression's.
+    Coding(io::Error),
     /// The request's time is over.
     Expired(Failure),
     /// The request's body isn't what it has to be.
@@ -240,6 +278,7 @@ impl fmt::Display for BodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Transport(error) => write!(f, "transport: {error}"),
+            Self::Coding(error) => write!(f, "compression: {error}"),
             Self::Expired(failure) | Self::Invalid(failure) => failure.fmt(f),
             Self::Finished => f.write_str("the response has ended before its request"),
         }
@@ -250,6 +289,7 @@ impl std::error::Error for BodyError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Transport(error) => Some(error),
+            Self::Coding(error) => Some(error),
             Self::Expired(failure) | Self::Invalid(failure) => Some(failure),
             Self::Finished => None,
         }

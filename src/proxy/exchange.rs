@@ -1,7 +1,7 @@
 //! One request and its response: what the access log, the metrics and the deadlines know of it.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
@@ -10,9 +10,11 @@ use std::time::{Duration, Instant, SystemTime};
 use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 use smallvec::SmallVec;
 
+use super::coding::Coding;
 use super::connection::Conn;
 use super::error::{Failure, Flag};
 use super::grpc::Dialect;
+use super::policy::Served;
 use super::timer::Timing;
 use super::tunnel::Tunnel;
 use super::upstream::target::Target;
@@ -29,6 +31,12 @@ pub(crate) struct Exchange {
     pub(crate) worker: Rc<Worker>,
     /// The client's connection.
     pub(crate) conn: Rc<Conn>,
+    /// How it is served.
+    pub(crate) policy: Rc<Served>,
+    /// Who asks: the connection's peer, or whom the trusted proxies before us name.
+    pub(crate) client: Cell<IpAddr>,
+    /// How its answer may be compressed.
+    pub(crate) coding: Cell<Option<Coding>>,
     /// When it began.
     pub(crate) started: Instant,
     /// When it began, for people.
@@ -93,6 +101,9 @@ impl Exchange {
         Self {
             worker: Rc::clone(worker),
             conn: Rc::clone(conn),
+            policy: worker.policy(),
+            client: Cell::new(conn.peer.ip()),
+            coding: Cell::new(None),
             started,
             wall: SystemTime::now(),
             is_http: true,
@@ -131,13 +142,13 @@ impl Exchange {
 
     /// Keeps the request headers that the log wants.
     pub(crate) fn capture_request(&self, headers: &HeaderMap) {
-        let names = self.worker.log.request_headers();
+        let names = self.policy.log.request_headers();
         *self.request_values.borrow_mut() = names.iter().map(|n| headers.get(n).cloned()).collect();
     }
 
     /// Keeps the response headers that the log wants.
     pub(crate) fn capture_response(&self, headers: &HeaderMap) {
-        let names = self.worker.log.response_headers();
+        let names = self.policy.log.response_headers();
         *self.response_values.borrow_mut() =
             names.iter().map(|n| headers.get(n).cloned()).collect();
     }

@@ -17,6 +17,7 @@ use super::filters::forwarded::strip_response;
 use super::filters::grpc_bridge::bridge;
 use super::filters::grpc_web::{translate_answer, translate_request};
 use super::filters::record::Inbound;
+use super::gather::gather;
 use super::grpc::Dialect;
 use super::mirror::{self, Watched};
 use super::tunnel::Tunnel;
@@ -35,6 +36,8 @@ const BRIDGED: usize = 1024 * 1024;
 const ORIGINAL_HOST: HeaderName = HeaderName::from_static("x-envoy-original-host");
 const ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path");
 const EXPECTED_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
+/// Where Linkerd's proxy beside us should send it.
+const LINKERD: HeaderName = HeaderName::from_static("l5d-dst-override");
 const SERVICE_TIME: HeaderName = HeaderName::from_static("x-envoy-upstream-service-time");
 
 /// Forwards a request along `leg`, which is a forwarding one.
@@ -43,6 +46,22 @@ pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBod
     let route = &*leg.route;
     let Action::Forward(forward) = &route.action else {
         return answer_failure(&exchange, Failure::NoRoute);
+    };
+    exchange.timeout.set(route.policy.timeout());
+    if route.policy.idle_timeout.is_some() {
+        exchange.timing.set_idle(route.policy.idle_timeout());
+    }
+    // What is tunnelled has no end that could be waited for.
+    let whole = exchange.policy.http.buffer_request.filter(|_| upgrade.is_none());
+    let mut body = match whole {
+        None => RequestBody::new(body, &exchange),
+        Some(limit) => match gather(body, limit, &mut head.headers, &exchange).await {
+            Ok(body) => body,
+            Err(failure) => {
+                exchange.capture_request(&head.headers);
+                return answer_failure(&exchange, failure);
+            }
+        },
     };
     let target = exchange.worker.upstreams.target(&forward.cluster);
     *exchange.target.borrow_mut() = Some(Rc::clone(&target));
@@ -61,7 +80,6 @@ pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBod
         }
         upgrade.ask(&mut head);
     }
-    let mut body = RequestBody::new(body, &exchange);
     if let Some(Dialect::Web { text_request, .. }) = exchange.grpc.get() {
         body = translate_request(&mut head.headers, body, text_request);
     }
@@ -70,11 +88,7 @@ pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBod
     if let (Some(mirror), None) = (&leg.mirror, &upgrade) {
         body = copy(body, &head, &exchange, mirror, &route.policy);
     }
-    exchange.timeout.set(route.policy.timeout());
-    if route.policy.idle_timeout.is_some() {
-        exchange.timing.set_idle(route.policy.idle_timeout());
-    }
-    if body.is_empty() {
+    if body.is_complete() {
         exchange.end_request();
     }
     exchange.worker.timers.insert(&exchange);
@@ -102,7 +116,8 @@ pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBod
     let took = began.elapsed();
     target.stats.finish(response.status().as_u16(), took);
     let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    if exchange.flag.get().is_none() {
+    let quiet = exchange.policy.http.suppress_envoy_headers;
+    if exchange.flag.get().is_none() && !quiet {
         response.headers_mut().insert(SERVICE_TIME, HeaderValue::from(took));
     }
     if let Some(cookie) = sticky.cookie {
@@ -134,7 +149,8 @@ fn prepare(
         let request = Some(&head.headers);
         edits::render(wanted, &RequestValues { exchange, request, response: None })
     });
-    if let Some(timeout) = route.policy.timeout() {
+    let quiet = exchange.policy.http.suppress_envoy_headers;
+    if let Some(timeout) = route.policy.timeout().filter(|_| !quiet) {
         let timeout = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         head.headers.insert(EXPECTED_TIMEOUT, HeaderValue::from(timeout));
     }
@@ -149,6 +165,11 @@ fn prepare(
         }
         HostRewrite::Upstream => rewrite_host(&mut head.headers, target.host.clone()),
     }
+    if route.policy.linkerd_headers == Some(true)
+        && let Ok(value) = HeaderValue::try_from(forward.cluster.upstream.authority())
+    {
+        head.headers.insert(LINKERD, value);
+    }
     if let Some(rendered) = rendered {
         edits::apply(wanted, rendered, &mut head.headers);
     }
@@ -161,8 +182,10 @@ fn rewrite(
     exchange: &Exchange,
     path: &str,
 ) -> Result<(), Failure> {
-    let original = exchange.with_path(HeaderValue::from_str).map_err(|_| Failure::BadPath)?;
-    head.headers.insert(ORIGINAL_PATH, original);
+    if !exchange.policy.http.suppress_envoy_headers {
+        let original = exchange.with_path(HeaderValue::from_str).map_err(|_| Failure::BadPath)?;
+        head.headers.insert(ORIGINAL_PATH, original);
+    }
     // A request line needs a path, whatever the rewrite made of it.
     let slash = if path.starts_with('/') { "" } else { "/" };
     let text = match head.uri.query() {

@@ -1,12 +1,15 @@
 //! The access log's formats, compiled so that a line costs lookups by index and no allocation.
 
+use std::borrow::Cow;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Version};
 
 use super::exchange::{Captured, Exchange};
 use super::options::AccessLogFormat;
+use crate::model::policy::AccessLog;
 use crate::model::template::{Field, Operator, Part, Template};
 
 /// Emissary's default line.
@@ -54,7 +57,8 @@ enum Kind {
     #[default]
     Off,
     Text(Vec<Piece>),
-    Json(Vec<(&'static str, Vec<Piece>)>),
+    /// Keys as JSON has them, in quotes.
+    Json(Vec<(Box<str>, Vec<Piece>)>),
 }
 
 #[derive(Debug)]
@@ -75,18 +79,35 @@ enum Value {
 }
 
 impl LogFormat {
-    /// Compiles one of Emissary's formats.
-    pub(crate) fn build(format: AccessLogFormat) -> Self {
+    /// Compiles what the policy asks for, or else what the process was started with. A process
+    /// that was started without a log has none.
+    pub(crate) fn build(format: AccessLogFormat, policy: Option<&AccessLog>) -> Self {
         let mut this = Self::default();
-        let parse = |text| Template::parse(text).expect("the default formats are valid");
-        this.kind = match format {
-            AccessLogFormat::Off => Kind::Off,
-            AccessLogFormat::Text => Kind::Text(this.compile(&parse(TEXT))),
-            AccessLogFormat::Json => Kind::Json(
-                JSON.iter().map(|(key, text)| (*key, this.compile(&parse(text)))).collect(),
-            ),
+        this.kind = match (format, policy) {
+            (AccessLogFormat::Off, _) | (_, Some(AccessLog::Off)) => Kind::Off,
+            (_, Some(AccessLog::Text(Some(line)))) => Kind::Text(this.compile(line)),
+            (_, Some(AccessLog::Text(None))) | (AccessLogFormat::Text, None) => {
+                Kind::Text(this.compile(&default_template(TEXT)))
+            }
+            (_, Some(AccessLog::Json(Some(keys)))) => {
+                this.compile_keys(keys.iter().map(|(key, text)| (&**key, Cow::Borrowed(text))))
+            }
+            (_, Some(AccessLog::Json(None))) | (AccessLogFormat::Json, None) => {
+                let keys = JSON.iter();
+                this.compile_keys(
+                    keys.map(|(key, text)| (*key, Cow::Owned(default_template(text)))),
+                )
+            }
         };
         this
+    }
+
+    fn compile_keys<'a>(
+        &mut self,
+        keys: impl Iterator<Item = (&'a str, Cow<'a, Template>)>,
+    ) -> Kind {
+        let quoted = |key: &str| serde_json::Value::from(key).to_string().into_boxed_str();
+        Kind::Json(keys.map(|(key, text)| (quoted(key), self.compile(&text))).collect())
     }
 
     /// The request headers that the format shows.
@@ -142,6 +163,10 @@ impl LogFormat {
         out.push(b'\n');
         true
     }
+}
+
+fn default_template(text: &str) -> Template {
+    Template::parse(text).expect("the default formats are valid")
 }
 
 /// The place of a header in the list of those to keep.
@@ -223,9 +248,9 @@ pub(crate) fn write_field(
         Field::DownstreamLocalAddress => show(out, exchange.conn.local),
         Field::DownstreamLocalAddressWithoutPort => show(out, exchange.conn.local.ip()),
         Field::DownstreamLocalPort => show(out, exchange.conn.local.port()),
-        Field::DownstreamRemoteAddress => show(out, exchange.conn.peer),
-        Field::DownstreamRemoteAddressWithoutPort
-        | Field::DownstreamDirectRemoteAddressWithoutPort => {
+        Field::DownstreamRemoteAddress => show(out, client(exchange)),
+        Field::DownstreamRemoteAddressWithoutPort => show(out, exchange.client.get()),
+        Field::DownstreamDirectRemoteAddressWithoutPort => {
             put(out, exchange.conn.peer_value.as_bytes())
         }
         Field::RouteName => {
@@ -243,6 +268,12 @@ pub(crate) fn write_field(
         // The host's name is the environment's to know.
         Field::Hostname => false,
     }
+}
+
+/// Whoever a header names has no port that could be known.
+fn client(exchange: &Exchange) -> SocketAddr {
+    let (peer, client) = (exchange.conn.peer, exchange.client.get());
+    if peer.ip() == client { peer } else { SocketAddr::new(client, 0) }
 }
 
 fn protocol(version: Version) -> &'static str {
@@ -289,15 +320,15 @@ fn civil(days: u64) -> (u64, u64, u64) {
 
 fn write_json(
     out: &mut Vec<u8>,
-    entries: &[(&'static str, Vec<Piece>)],
+    entries: &[(Box<str>, Vec<Piece>)],
     exchange: &Exchange,
     took: Duration,
 ) {
     let mut value = Vec::new();
     for (index, (key, pieces)) in entries.iter().enumerate() {
         out.push(if index == 0 { b'{' } else { b',' });
-        // Writing to a vector can't fail.
-        let _ = write!(out, "\"{key}\":");
+        out.extend_from_slice(key.as_bytes());
+        out.push(b':');
         value.clear();
         let mut found = false;
         for piece in pieces {
@@ -350,13 +381,13 @@ mod tests {
 
     #[test]
     fn all_formats_compile() {
-        let format = LogFormat::build(AccessLogFormat::Text);
+        let format = LogFormat::build(AccessLogFormat::Text, None);
         let names: Vec<&str> = format.request_headers.iter().map(HeaderName::as_str).collect();
         assert_eq!(
             names,
             ["x-envoy-original-path", "x-forwarded-for", "user-agent", "x-request-id"]
         );
         assert_eq!(format.response_headers.len(), 1);
-        assert_eq!(LogFormat::build(AccessLogFormat::Json).request_headers.len(), 4);
+        assert_eq!(LogFormat::build(AccessLogFormat::Json, None).request_headers.len(), 4);
     }
 }

@@ -7,8 +7,8 @@
 //!                                                                                │
 //!                                                          connection ─ service ─┘
 //!                                                                         │
-//!     filters: record ► strict ► forwarded ► dispatch ─┬─ the gateway's own answers
-//!                                                      └─ forward ► upstream (resolve, pool)
+//!     filters: record ► compress ► strict ► forwarded ► admit ► dispatch ─┬─ own answers
+//!                                                                         └─ forward ► upstream
 //! ```
 //!
 //! Nothing on a request's path is shared between workers but the published values.
@@ -17,14 +17,17 @@ mod accept;
 mod access_log;
 mod body;
 mod choose;
+mod coding;
 mod connection;
 mod connections;
+mod cors;
 mod dispatch;
 mod drain;
 mod error;
 mod exchange;
 mod filters;
 mod forward;
+mod gather;
 mod grpc;
 mod io;
 mod kept;
@@ -32,6 +35,7 @@ mod listen;
 mod log_format;
 mod mirror;
 mod options;
+mod policy;
 mod port;
 mod proxy_protocol;
 mod serve;

@@ -5,7 +5,6 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
 use parking_lot::Mutex;
 
 /// Asked by the readiness probe that the data port answers (`/ambassador/v0/check_ready`).
@@ -31,8 +30,6 @@ pub struct ProxyOptions {
     pub access_log: AccessLogFormat,
     /// Where the access log goes.
     pub access_log_sink: LogSink,
-    /// The `server` header of every response. Emissary's `server_name`, default `envoy`.
-    pub server_name: HeaderValue,
     /// Whether upstreams' certificates are always verified: by the system's authorities where no
     /// TLSContext names any.
     pub verify_upstreams: bool,
@@ -51,7 +48,6 @@ impl Default for ProxyOptions {
             namespace: "default".into(),
             access_log: AccessLogFormat::Text,
             access_log_sink: LogSink::Stdout,
-            server_name: HeaderValue::from_static("envoy"),
             verify_upstreams: false,
             limits: Limits::default(),
         }
@@ -102,8 +98,6 @@ impl fmt::Debug for LogSink {
 /// Limits towards clients and on idle connections.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Bytes of a request's head; 431 above. Envoy: 60 KiB.
-    pub header_bytes: usize,
     /// Headers of a request; 431 above. Envoy: 100.
     pub headers: usize,
     /// From a head's first byte to its last. Envoy has none, so that a slow head holds a connection.
@@ -118,8 +112,6 @@ pub struct Limits {
     pub removed_port_time: Duration,
     /// From accepting a connection to its first byte. Load balancers open connections ahead.
     pub first_byte_timeout: Duration,
-    /// Without a request, a client's connection is closed. Envoy: 1 h.
-    pub keep_alive_timeout: Duration,
     /// Without any byte in either direction a request is given up, unless its route says
     /// otherwise. Envoy's stream idle timeout: 5 min.
     pub stream_idle_timeout: Duration,
@@ -135,14 +127,12 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            header_bytes: 60 * 1024,
             headers: 100,
             header_timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(10),
             handshakes: 1024,
             removed_port_time: Duration::from_secs(600),
             first_byte_timeout: Duration::from_secs(60),
-            keep_alive_timeout: Duration::from_secs(3600),
             stream_idle_timeout: Duration::from_secs(300),
             h2_streams: 200,
             h2_window: 1024 * 1024,

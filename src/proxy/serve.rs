@@ -82,10 +82,11 @@ pub(super) async fn serve(conn: &Rc<Conn>, mut stream: Transport, mut ahead: Byt
     };
     let io = ClientIo::new(stream, ahead.freeze(), Rc::clone(conn));
     let service = build_service(worker, conn);
+    let policy = worker.policy();
     // Errors are the client's: what it had to be told it has been told.
     let _ = match protocol {
         Protocol::Http1 => {
-            let connection = worker.http1.serve_connection(io, service);
+            let connection = policy.http1.serve_connection(io, service);
             let mut draining = Draining { connection, conn, told: false };
             let served = (&mut draining).await;
             let tunnel = conn.tunnel.borrow_mut().take();
@@ -98,16 +99,16 @@ pub(super) async fn serve(conn: &Rc<Conn>, mut stream: Transport, mut ahead: Byt
         Protocol::Http2 => {
             conn.framed.set(true);
             conn.begin(Phase::Idle);
-            let connection = http2_of(conn).serve_connection(io, service);
+            let connection = http2_of(conn, &policy.http2).serve_connection(io, service);
             Draining { connection, conn, told: false }.await
         }
     };
 }
 
 /// How HTTP/2 is served on the connection's port.
-fn http2_of(conn: &Conn) -> http2::Builder<LocalExecutor> {
+fn http2_of(conn: &Conn, builder: &http2::Builder<LocalExecutor>) -> http2::Builder<LocalExecutor> {
     let worker = &conn.worker;
-    let mut builder = worker.http2.clone();
+    let mut builder = builder.clone();
     let listener = conn.port.listener(worker);
     if let Some(streams) = listener.and_then(|listener| listener.max_concurrent_streams) {
         builder.max_concurrent_streams(streams);

@@ -148,8 +148,11 @@ impl Timers {
         now
     }
 
-    /// Begins to watch a request.
+    /// Begins to watch a request, if it isn't watched already.
     pub(crate) fn insert(&self, exchange: &Rc<Exchange>) {
+        if exchange.timing.slot.get().is_some() {
+            return;
+        }
         let mut entries = self.entries.borrow_mut();
         exchange.timing.slot.set(Some(entries.len()));
         entries.push(Rc::clone(exchange));

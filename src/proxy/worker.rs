@@ -5,19 +5,18 @@ use std::io;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
-use hyper::server::conn::{http1, http2};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::access_log::WorkerLog;
-use super::connection::{LocalExecutor, build_http1, build_http2};
 use super::connections::Connections;
 use super::drain::drain;
 use super::error::Failure;
 use super::exchange::Exchange;
 use super::listen::PortCommand;
 use super::options::{ProxyOptions, ReadyCheck};
+use super::policy::{Policies, Served};
 use super::port::{Port, Ports};
 use super::timer::{TICK, Timers};
 use super::tls::TlsConfigs;
@@ -58,10 +57,7 @@ pub(crate) struct Worker {
     pub(crate) stats: Arc<WorkerStats>,
     /// The access log.
     pub(crate) log: WorkerLog,
-    /// How HTTP/1.1 is served.
-    pub(crate) http1: http1::Builder,
-    /// How HTTP/2 is served.
-    pub(crate) http2: http2::Builder<LocalExecutor>,
+    policies: Policies,
 }
 
 impl std::fmt::Debug for Worker {
@@ -106,16 +102,15 @@ pub(crate) enum Life {
 
 impl Worker {
     fn new(parts: WorkerParts) -> Self {
-        let limits = &parts.options.limits;
-        let (http1, http2) = (build_http1(limits), build_http2(limits));
         let timers = Rc::new(Timers::new());
+        let policies = Policies::new(&parts.options);
         Self {
             upstreams: Upstreams::new(UpstreamsParts {
                 dns: parts.dns,
                 registry: parts.registry,
                 stats: Arc::clone(&parts.stats),
                 timers: Rc::clone(&timers),
-                idle: limits.upstream_idle_timeout,
+                idle: parts.options.limits.upstream_idle_timeout,
             }),
             options: parts.options,
             tables: RefCell::new(parts.tables),
@@ -128,9 +123,14 @@ impl Worker {
             tls: parts.tls,
             stats: parts.stats,
             log: parts.log,
-            http1,
-            http2,
+            policies,
         }
+    }
+
+    /// The policy that requests and connections which begin now are served by.
+    pub(crate) fn policy(&self) -> Rc<Served> {
+        let mut tables = self.tables.borrow_mut();
+        self.policies.get(&tables.get().config().http, &self.options)
     }
 
     /// Counts a request that its upstream took too long for.
@@ -164,7 +164,8 @@ impl Worker {
             count = count.wrapping_add(1);
             if count.is_multiple_of(TICKS_A_SWEEP) {
                 let now = self.timers.coarse();
-                self.connections.sweep(now, limits);
+                let idle = self.policy().http.idle_timeout.duration();
+                self.connections.sweep(now, limits, idle);
                 self.upstreams.sweep(now);
             }
         }

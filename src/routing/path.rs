@@ -42,6 +42,26 @@ impl<'a> CanonicalPath<'a> {
         &self.0
     }
 
+    /// Whether it holds an encoded slash or backslash.
+    pub fn has_escaped_slash(&self) -> bool {
+        self.0.contains("%2F") || self.0.contains("%5C")
+    }
+
+    /// The path with one slash where several follow each other.
+    #[must_use]
+    pub fn merge_slashes(self) -> Self {
+        if !self.0.contains("//") {
+            return self;
+        }
+        let mut out = String::with_capacity(self.0.len());
+        for c in self.0.chars() {
+            if c != '/' || !out.ends_with('/') {
+                out.push(c);
+            }
+        }
+        Self(Cow::Owned(out))
+    }
+
     /// Whether the raw path had this form already.
     pub fn is_unchanged(&self) -> bool {
         matches!(self.0, Cow::Borrowed(_))
@@ -158,6 +178,24 @@ mod tests {
         assert_eq!(CanonicalPath::parse("a/b"), Err(PathError::NotAbsolute));
         assert_eq!(CanonicalPath::parse("*"), Err(PathError::NotAbsolute));
         assert_eq!(CanonicalPath::parse("/a%00b"), Err(PathError::Nul));
+    }
+
+    #[test]
+    fn slashes() {
+        for (raw, merged, escaped) in [
+            ("/a/b", "/a/b", false),
+            ("//a///b//", "/a/b/", false),
+            ("/a%2fb", "/a%2Fb", true),
+            ("/a%5cb", "/a%5Cb", true),
+            ("/a%252Fb", "/a%252Fb", false),
+            ("/a/%2F/b", "/a/%2F/b", true),
+            ("/a//../b", "/a/b", false),
+            ("/a\\\\b", "/a/b", false),
+        ] {
+            let path = CanonicalPath::parse(raw).expect("a path");
+            assert_eq!(path.has_escaped_slash(), escaped, "{raw}");
+            assert_eq!(path.merge_slashes().as_str(), merged, "{raw}");
+        }
     }
 
     proptest::proptest! {

@@ -3,11 +3,14 @@
 
 mod balancing;
 mod basics;
+mod compression;
+mod cors;
 mod dns;
 mod drain;
 mod grpc;
 mod health;
 mod http2_upstreams;
+mod http_policy;
 mod lifecycle;
 mod limits;
 mod ports;

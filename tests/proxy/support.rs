@@ -13,7 +13,7 @@ use nuncio::model::cluster::{Cluster, ClusterName, ServiceRef, Upstream};
 use nuncio::model::config::{Attachment, GatewayConfig, Leg, RouteGroup, Share};
 use nuncio::model::key::{Kind, ObjectKey, Origin, ServiceKey};
 use nuncio::model::listener::Listener;
-use nuncio::model::policy::{ClusterPolicy, RoutePolicy};
+use nuncio::model::policy::{ClusterPolicy, HttpPolicy, RoutePolicy};
 use nuncio::model::route::{
     Action, Forward, HeaderEdits, HostMatch, HostRewrite, PathMatch, PathMatchKind, PathRewrite,
     Route, RouteMatch,
@@ -45,6 +45,12 @@ impl Gateway {
         Self::with_table(options, table(routes))
     }
 
+    /// One that serves by this policy.
+    pub(crate) fn with_http(http: HttpPolicy, routes: Vec<Route>) -> Self {
+        Self::with_table(options(), table_with(http, vec![listener(0)], routes))
+    }
+
+    /// One that serves this table.
     pub(crate) fn with_table(mut options: ProxyOptions, first: RouteTable) -> Self {
         let log = Arc::new(Mutex::new(Vec::new()));
         options.access_log_sink = LogSink::Memory(Arc::clone(&log));
@@ -278,6 +284,15 @@ pub(crate) fn table(routes: Vec<Route>) -> RouteTable {
 
 /// The table of these listeners and routes.
 pub(crate) fn table_of(listeners: Vec<Listener>, routes: Vec<Route>) -> RouteTable {
+    table_with(HttpPolicy::default(), listeners, routes)
+}
+
+/// The table of these listeners and routes, served by this policy.
+pub(crate) fn table_with(
+    http: HttpPolicy,
+    listeners: Vec<Listener>,
+    routes: Vec<Route>,
+) -> RouteTable {
     let groups = routes
         .into_iter()
         .enumerate()
@@ -304,7 +319,7 @@ pub(crate) fn table_of(listeners: Vec<Listener>, routes: Vec<Route>) -> RouteTab
         })
         .collect();
     let listeners = listeners.into_iter().map(Arc::new).collect();
-    let config = GatewayConfig { groups, listeners, ..GatewayConfig::default() };
+    let config = GatewayConfig { groups, listeners, http: Arc::new(http) };
     RouteTable::compile(&Arc::new(config), &RouteTable::default())
 }
 

@@ -1,7 +1,17 @@
 //! Takes off the headers that concern one hop or that only the gateway may set, and puts on those
-//! that tell an upstream who asked (Envoy with `use_remote_address` and no trusted hop).
+//! that tell an upstream who asked, as Envoy does (`ConnectionManagerUtility`):
+//!
+//! | `use_remote_address` | client | `x-forwarded-for` | `x-forwarded-proto` |
+//! |---|---|---|---|
+//! | true, no trusted hop | the peer | the peer is put behind it | set |
+//! | true, n hops | the n-th of `x-forwarded-for` from its end, else the peer | the same | set where missing |
+//! | false, n hops | the (n+1)-th from its end, else the peer | kept | set where missing |
+//!
+//! No address is an internal one (Envoy's `explicit_internal_address_config`): `x-envoy-internal`
+//! is never set.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::task::{Context, Poll};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
@@ -49,24 +59,57 @@ where
     }
 
     fn call(&mut self, mut inbound: Inbound) -> Self::Future {
+        let exchange = &*inbound.exchange;
+        let policy = &*exchange.policy.http;
         let headers = &mut inbound.head.headers;
         let trailers = wants_trailers(headers);
-        remove_matching(headers, |name| is_hop(name) || name.as_str().starts_with("x-envoy-"));
+        let edge = policy.use_remote_address;
+        remove_matching(headers, |name| is_hop(name) || is_ours(name, edge));
         if trailers {
             headers.insert(header::TE, HeaderValue::from_static("trailers"));
         }
-        let peer = &inbound.exchange.conn.peer_value;
-        append_forwarded_for(headers, peer);
-        headers.insert(FORWARDED_PROTO, HeaderValue::from_static(inbound.exchange.conn.scheme()));
-        headers.insert(EXTERNAL_ADDRESS, peer.clone());
-        let conn = &inbound.exchange.conn;
-        let mut tables = inbound.exchange.worker.tables.borrow_mut();
-        let policy = &tables.get().config().http;
-        forward_client_certificate(headers, policy, conn.tls.as_ref());
-        drop(tables);
-        headers.insert(REQUEST_ID, build_request_id(fastrand::u128(..)));
+        let hops = exchange.conn.trusted_hops;
+        let named = named_client(headers, edge, hops);
+        if let Some(client) = named {
+            exchange.client.set(client);
+        }
+        let trusted = !edge || hops > 0;
+        if !(trusted && headers.contains_key(FORWARDED_PROTO)) {
+            headers.insert(FORWARDED_PROTO, HeaderValue::from_static(exchange.conn.scheme()));
+        }
+        if edge {
+            let peer = &exchange.conn.peer_value;
+            let client = named.and_then(|client| HeaderValue::try_from(client.to_string()).ok());
+            append_forwarded_for(headers, peer);
+            headers.insert(EXTERNAL_ADDRESS, client.unwrap_or_else(|| peer.clone()));
+        }
+        forward_client_certificate(headers, policy, exchange.conn.tls.as_ref());
+        let keeps = !edge || policy.preserve_external_request_id;
+        if !(keeps && headers.contains_key(REQUEST_ID)) {
+            headers.insert(REQUEST_ID, build_request_id(fastrand::u128(..)));
+        }
         self.inner.call(inbound)
     }
+}
+
+/// The client's address as the headers name it, where those who wrote them are trusted.
+fn named_client(headers: &HeaderMap, edge: bool, hops: u32) -> Option<IpAddr> {
+    let skip = match (edge, hops.checked_sub(1)) {
+        (true, None) => return None,
+        (true, Some(before)) => before,
+        (false, _) => hops,
+    };
+    let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+    let values = headers.get_all(FORWARDED_FOR).iter().rev();
+    let mut tokens = values.flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b','));
+    let token = std::str::from_utf8(tokens.nth(skip)?.trim_ascii()).ok()?;
+    token.parse().ok().map(|address: IpAddr| address.to_canonical())
+}
+
+/// What only a gateway may say, and what would steer this one. Behind one that is trusted, what it
+/// says of the client stands.
+fn is_ours(name: &HeaderName, edge: bool) -> bool {
+    name.as_str().starts_with("x-envoy-") && (edge || *name != EXTERNAL_ADDRESS)
 }
 
 /// Takes off what concerned the upstream's connection only.
@@ -179,6 +222,31 @@ mod tests {
         let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
         assert_eq!(left, ["host", "x-keep"]);
+    }
+
+    #[test]
+    fn trusted_proxies_name_the_client() {
+        let list = ["1.1.1.1, 2.2.2.2", "::ffff:3.3.3.3"];
+        for (edge, hops, expected) in [
+            (true, 0, None),
+            (true, 1, Some("3.3.3.3")),
+            (true, 2, Some("2.2.2.2")),
+            (true, 3, Some("1.1.1.1")),
+            (true, 4, None),
+            (false, 0, Some("3.3.3.3")),
+            (false, 2, Some("1.1.1.1")),
+            (false, 3, None),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in list {
+                headers.append(FORWARDED_FOR, HeaderValue::from_static(value));
+            }
+            let named = named_client(&headers, edge, hops).map(|client| client.to_string());
+            assert_eq!(named.as_deref(), expected, "{edge} {hops}");
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(FORWARDED_FOR, HeaderValue::from_static("1.1.1.1, unknown"));
+        assert_eq!(named_client(&headers, true, 1), None, "what can't be read names nobody");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Filters: one tower layer a file, in the order in which a request meets them.
 
+pub(crate) mod admit;
+pub(crate) mod compress;
 pub(crate) mod edits;
 pub(crate) mod forwarded;
 pub(crate) mod grpc_bridge;

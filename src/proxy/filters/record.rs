@@ -101,7 +101,7 @@ where
         if let Some(finish) = this.finish.take() {
             let exchange = &finish.0;
             exchange.status.set(response.status().as_u16());
-            let server = exchange.worker.options.server_name.clone();
+            let server = exchange.policy.server.clone();
             response.headers_mut().insert(header::SERVER, server);
             let tunnel = exchange.tunnel.borrow_mut().take();
             if tunnel.is_none() && this.conn.says_close() {

@@ -7,14 +7,17 @@
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use futures_util::future::Either;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Response, Uri, Version, header, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, Uri, Version, header, request};
+use smallvec::SmallVec;
 use tower::{Layer, Service};
 
 use super::record::Inbound;
+use crate::model::policy::{EscapedSlashes, HttpPolicy, UnderscoresAction};
 use crate::proxy::body::ResponseBody;
 use crate::proxy::dispatch::answer_failure;
 use crate::proxy::error::Failure;
@@ -54,7 +57,10 @@ where
     }
 
     fn call(&mut self, mut inbound: Inbound) -> Self::Future {
-        let checked = check(&mut inbound.head).map(|upgrade| inbound.upgrade = upgrade);
+        let policy = Rc::clone(&inbound.exchange.policy);
+        let port = inbound.exchange.conn.local.port();
+        let checked =
+            check(&mut inbound.head, &policy.http, port).map(|upgrade| inbound.upgrade = upgrade);
         let exchange = &inbound.exchange;
         *exchange.authority.borrow_mut() = inbound.head.headers.get(header::HOST).cloned();
         match checked {
@@ -70,14 +76,29 @@ where
     }
 }
 
-fn check(head: &mut request::Parts) -> Result<Option<Box<Upgrade>>, Failure> {
-    if head.version < Version::HTTP_11 {
+fn check(
+    head: &mut request::Parts,
+    policy: &HttpPolicy,
+    port: u16,
+) -> Result<Option<Box<Upgrade>>, Failure> {
+    if head.version < Version::HTTP_11 && !(policy.http10 && head.version == Version::HTTP_10) {
         return Err(Failure::Http10);
+    }
+    match policy.underscores {
+        UnderscoresAction::Allow => {}
+        UnderscoresAction::Reject if head.headers.keys().any(has_underscore) => {
+            return Err(Failure::Underscore);
+        }
+        UnderscoresAction::Reject => {}
+        UnderscoresAction::Drop => drop_underscores(&mut head.headers),
     }
     let upgrade = Upgrade::take(head)?;
     check_coding(head)?;
     set_host(head)?;
-    set_path(head)?;
+    if policy.strip_matching_host_port {
+        strip_port(head, port)?;
+    }
+    set_path(head, policy)?;
     Ok(upgrade)
 }
 
@@ -146,9 +167,42 @@ fn is_authority(text: &[u8]) -> bool {
         })
 }
 
-fn set_path(head: &mut request::Parts) -> Result<(), Failure> {
+/// Takes the port off the host where it is `port`, as Envoy's `strip_matching_host_port` does.
+fn strip_port(head: &mut request::Parts, port: u16) -> Result<(), Failure> {
+    let Some(host) = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()) else {
+        return Ok(());
+    };
+    // The colon before a port, and none within the brackets of an address.
+    let Some((name, digits)) = host.rsplit_once(':') else { return Ok(()) };
+    if name.is_empty() || digits.ends_with(']') || digits.parse() != Ok(port) {
+        return Ok(());
+    }
+    let value = HeaderValue::from_str(name).map_err(|_| Failure::BadHost)?;
+    head.headers.insert(header::HOST, value);
+    Ok(())
+}
+
+fn has_underscore(name: &HeaderName) -> bool {
+    name.as_str().contains('_')
+}
+
+fn drop_underscores(headers: &mut HeaderMap) {
+    let doomed: SmallVec<[HeaderName; 4]> =
+        headers.keys().filter(|name| has_underscore(name)).cloned().collect();
+    for name in doomed {
+        headers.remove(name);
+    }
+}
+
+fn set_path(head: &mut request::Parts, policy: &HttpPolicy) -> Result<(), Failure> {
     let raw = head.uri.path();
-    let canonical = CanonicalPath::parse(raw).map_err(|_| Failure::BadPath)?;
+    let mut canonical = CanonicalPath::parse(raw).map_err(|_| Failure::BadPath)?;
+    if policy.escaped_slashes == EscapedSlashes::Reject && canonical.has_escaped_slash() {
+        return Err(Failure::EscapedSlash);
+    }
+    if policy.merge_slashes {
+        canonical = canonical.merge_slashes();
+    }
     if canonical.as_str() == raw {
         return Ok(());
     }

@@ -35,7 +35,9 @@ fn say_event(directory: &TempDir, event: &Event) -> String {
     match event {
         Event::Init(_) => "init".into(),
         Event::Listed(_) => "listed".into(),
-        Event::Versioned(..) | Event::Pem(..) | Event::Now(_) => unreachable!("not of files"),
+        Event::Versioned(..) | Event::Pem(..) | Event::Now(_) | Event::Observed(_) => {
+            unreachable!("not of files")
+        }
         Event::Put(statement) => say(directory, statement),
         Event::Delete(id) => {
             format!("-{}", id.name.replace(&directory.path().display().to_string(), ""))
