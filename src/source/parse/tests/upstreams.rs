@@ -255,7 +255,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     ("load_balancer: {policy: maglev, cookie: {name: a, ttl: x}}", "load_balancer.cookie.ttl"),
     ("health_checks: {timeout: 1s}", "health_checks"),
-    ("health_checks: [{health_check: {}}]", "health_checks[0]"),
+    ("health_checks: [{health_check: {}}]", "health_checks[0].health_check"),
     (
         "health_checks: [{health_check: {http: {path: x}}}]",
         "health_checks[0].health_check.http.path",
