@@ -121,15 +121,19 @@ impl Fake {
 
     /// What both webhooks and the definition trust; empty where they differ or trust nobody.
     pub(super) fn bundle(&self) -> Vec<u8> {
-        let converted = self.definition_bundle();
+        let bundle = self.configuration_bundle();
+        if self.definition_bundle().as_ref() == Some(&bundle) { bundle } else { Vec::new() }
+    }
+
+    /// What both webhooks trust; empty where they differ or trust nobody.
+    pub(super) fn configuration_bundle(&self) -> Vec<u8> {
         let state = self.state.lock();
         let webhooks = &state.configuration.as_ref().expect("it is never deleted")["webhooks"];
         let bundle = |index: usize| webhooks[index]["clientConfig"]["caBundle"].clone();
         if bundle(0) != bundle(1) || bundle(0).is_null() {
             return Vec::new();
         }
-        let bundle = serde_json::from_value::<ByteString>(bundle(0)).expect("base64").0;
-        if converted.as_ref() == Some(&bundle) { bundle } else { Vec::new() }
+        serde_json::from_value::<ByteString>(bundle(0)).expect("base64").0
     }
 
     /// Somebody overwrites what is trusted.

@@ -155,15 +155,19 @@ async fn load(
     stop: CancellationToken,
 ) -> (usize, Vec<String>) {
     let (mut count, mut failures) = (0, Vec::new());
-    let mut bundle = fake.bundle();
+    // Each is written by itself, so that they differ for a moment.
+    let trusted = || [fake.configuration_bundle(), fake.definition_bundle().unwrap_or_default()];
+    let mut bundles = trusted();
     while !stop.is_cancelled() {
-        let newer = fake.bundle();
+        let newer = trusted();
         for replica in &replicas {
-            count += 1;
-            failures.extend(ask(*replica, &bundle, moved_clock).await.err());
+            for bundle in &bundles {
+                count += 1;
+                failures.extend(ask(*replica, bundle, moved_clock).await.err());
+            }
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
-        bundle = newer;
+        bundles = newer;
     }
     (count, failures)
 }

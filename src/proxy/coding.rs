@@ -55,6 +55,8 @@ pub(crate) struct Coder {
     out: Vec<u8>,
     /// Bytes taken in since something was given on.
     input: usize,
+    /// The encoder may hold bytes that it hasn't given on.
+    holds: bool,
 }
 
 enum Encoder {
@@ -93,12 +95,13 @@ impl Coder {
                 Encoder::Zstd(encoder)
             }
         };
-        Ok(Self { encoder, out: Vec::new(), input: 0 })
+        Ok(Self { encoder, out: Vec::new(), input: 0, holds: false })
     }
 
     /// Takes bytes in, and gives on what makes a piece.
     pub(crate) fn write(&mut self, data: &[u8]) -> io::Result<Option<Bytes>> {
         self.input += data.len();
+        self.holds |= !data.is_empty();
         match &mut self.encoder {
             Encoder::Gzip(gzip) => deflate(gzip, data, &mut self.out, FlushCompress::None)?,
             Encoder::Brotli(brotli) => {
@@ -119,7 +122,7 @@ impl Coder {
 
     /// Gives on all that has been taken in, if anything has been since the last time.
     pub(crate) fn flush(&mut self) -> io::Result<Option<Bytes>> {
-        if self.input == 0 {
+        if !std::mem::take(&mut self.holds) {
             return Ok(None);
         }
         match &mut self.encoder {

@@ -20,9 +20,13 @@ pub(super) fn lift(kind: &str, spec: &mut Vec<Entry>) {
         let current = current.rsplit('.').next().unwrap_or(current);
         rename(spec, legacy, current);
     }
-    // A TCPMapping's parser tells what a scheme means in v2.
-    if let Some(TlsField::Http(service)) = kind.tls {
-        lift_tls(service, spec);
+    match kind.tls {
+        Some(TlsField::Http(service)) => lift_tls(service, spec),
+        Some(TlsField::Tcp(service)) => {
+            strip_scheme(service, spec);
+            lift_tls(service, spec);
+        }
+        None => {}
     }
 }
 
@@ -88,6 +92,18 @@ fn rename(entries: &mut [Entry], path: &str, to: &str) {
         None => {
             for entry in entries.iter_mut().filter(|entry| entry.key == path) {
                 to.clone_into(&mut entry.key);
+            }
+        }
+    }
+}
+
+/// Takes a scheme off, which has no meaning for TCP in older versions.
+fn strip_scheme(service: &str, spec: &mut [Entry]) {
+    for entry in spec.iter_mut().filter(|entry| entry.key == service) {
+        let Value::Scalar { text, .. } = &mut entry.value.value else { continue };
+        for scheme in [HTTPS, HTTP] {
+            if text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)) {
+                *text = text.split_off(scheme.len());
             }
         }
     }
