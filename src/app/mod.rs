@@ -17,6 +17,7 @@ mod observe;
 mod sources;
 mod tasks;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -109,9 +110,7 @@ impl Gateway {
         for variable in settings.variables_without_effect() {
             tracing::info!(variable, "this variable has no effect here");
         }
-        let admin_port = TcpListener::bind(settings.admin)
-            .await
-            .with_context(|| format!("the admin port {} can't be opened", settings.admin))?;
+        let admin_port = open_admin_port(settings.admin).await?;
         let mut tasks = Tasks::default();
         let (tables, table_reader) = publish::channel(RouteTable::default());
         let (endpoints, endpoint_reader) = publish::channel(Endpoints::default());
@@ -136,12 +135,8 @@ impl Gateway {
         let store = Store::new(settings.defaults(in_cluster), started.collections);
         let outputs =
             Outputs { tables, endpoints, built: built_sender, served: served_sender, wanted };
-        tasks.spawn("rebuild", async {
-            rebuild::run(arrived, store, outputs).await;
-            Ok(())
-        });
+        start_building(&mut tasks, rebuild::run(arrived, store, outputs));
         tasks.spawn("observe", observe::run(built.clone(), Arc::clone(&timings), started.files));
-
         let health = Arc::new(Health::new(built.clone(), Arc::clone(&started.states)));
         let admin = Arc::new(Admin {
             health: Arc::clone(&health),
@@ -215,6 +210,18 @@ impl Gateway {
         self.tasks.end(STOP_TIME).await;
         outcome
     }
+}
+
+async fn open_admin_port(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let opened = TcpListener::bind(address).await;
+    opened.with_context(|| format!("the admin port {address} can't be opened"))
+}
+
+fn start_building(tasks: &mut Tasks, building: impl Future<Output = ()> + Send + 'static) {
+    tasks.spawn("rebuild", async {
+        building.await;
+        Ok(())
+    });
 }
 
 /// What the controller tells of the replicas, and where that is shown.

@@ -113,7 +113,7 @@ pub fn convert(mut object: Value, to: Version) -> Result<Value, ConvertError> {
         && let Some(Value::Object(spec)) = fields.get_mut("spec")
     {
         let spec = std::mem::take(spec);
-        let turned = turn(kind, spec, fields, to);
+        let turned = turn(kind, &spec, fields, to);
         fields.insert("spec".into(), Value::Object(turned));
     }
     fields.insert("apiVersion".into(), Value::String(to.api_version()));
@@ -122,7 +122,7 @@ pub fn convert(mut object: Value, to: Version) -> Result<Value, ConvertError> {
 
 /// A spec in the other form. The crumb that its object carries is used up, and a new one left
 /// where it takes one to come back.
-fn turn(kind: &ConvertedKind, spec: Fields, object: &mut Fields, to: Version) -> Fields {
+fn turn(kind: &ConvertedKind, spec: &Fields, object: &mut Fields, to: Version) -> Fields {
     type Turn = fn(&ConvertedKind, Fields) -> Fields;
     let (there, back): (Turn, Turn) =
         if to.is_legacy() { (down::spec, up::spec) } else { (up::spec, down::spec) };
@@ -132,12 +132,12 @@ fn turn(kind: &ConvertedKind, spec: Fields, object: &mut Fields, to: Version) ->
     // Of its own form it has none, unless somebody copied the other's.
     crumb::take(object, left);
     let turned = match crumb::take(object, used) {
-        Some(crumb) => crumb.apply(plain, |candidate| back(kind, candidate.clone()) == spec),
+        Some(crumb) => crumb.apply(plain, |candidate| back(kind, candidate.clone()) == *spec),
         None => plain,
     };
     let returned = back(kind, turned.clone());
-    if returned != spec {
-        crumb::leave(object, left, &returned, &spec);
+    if returned != *spec {
+        crumb::leave(object, left, &returned, spec);
     }
     turned
 }

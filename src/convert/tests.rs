@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use super::*;
 
 /// An object of a kind and version with that spec.
-fn object(kind: &str, version: Version, spec: Value) -> Value {
+fn object(kind: &str, version: Version, spec: impl Into<Value>) -> Value {
     json!({
         "apiVersion": version.api_version(),
         "kind": kind,
         "metadata": {"name": "x", "namespace": "shop", "uid": "1"},
-        "spec": spec,
+        "spec": spec.into(),
     })
 }
 

@@ -1,5 +1,5 @@
 use serde_json::Value;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use super::*;
 use crate::convert::of_kind;
@@ -30,10 +30,16 @@ fn object(name: &str) -> Value {
     })
 }
 
-fn start(dry_run: bool) -> (Server, JoinHandle<Result<Outcome, MigrateError>>) {
+fn spawn<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> JoinSet<T> {
+    let mut task = JoinSet::new();
+    task.spawn(work);
+    task
+}
+
+fn start(dry_run: bool) -> (Server, JoinSet<Result<Outcome, MigrateError>>) {
     let (client, server) = server();
     let kind = of_kind("Module").unwrap();
-    (server, tokio::spawn(async move { migrate(&client, kind, dry_run).await }))
+    (server, spawn(async move { migrate(&client, kind, dry_run).await }))
 }
 
 fn list(names: &[&str], next: Option<&str>) -> Value {
@@ -43,7 +49,7 @@ fn list(names: &[&str], next: Option<&str>) -> Value {
 
 #[tokio::test]
 async fn every_object_is_written_back_before_the_list_is_cut() {
-    let (mut server, task) = start(false);
+    let (mut server, mut task) = start(false);
     server.next().await.ok(&definition("v3alpha1", &["v2", "v3alpha1"]));
     let first = server.next().await;
     assert!(first.path.starts_with("/apis/getambassador.io/v3alpha1/modules?"), "{}", first.path);
@@ -70,17 +76,22 @@ async fn every_object_is_written_back_before_the_list_is_cut() {
     assert_eq!(patch.body, expected);
     patch.ok(&definition("v3alpha1", &["v3alpha1"]));
     let dropped = vec!["v2".to_owned()];
-    assert_eq!(task.await.unwrap().unwrap(), Outcome::Moved { objects: 3, dropped });
+    assert_eq!(
+        task.join_next().await.unwrap().unwrap().unwrap(),
+        Outcome::Moved { objects: 3, dropped }
+    );
 }
 
 #[tokio::test]
 async fn a_failure_leaves_the_list() {
-    let (mut server, task) = start(false);
+    let (mut server, mut task) = start(false);
     server.next().await.ok(&definition("v3alpha1", &["v2"]));
     server.next().await.ok(&list(&["a", "b"], None));
     server.next().await.refuse(422, "Invalid", "config is missing");
     server.next().await.ok(&object("b"));
-    let Outcome::Failed { objects: 1, failures, count: 1 } = task.await.unwrap().unwrap() else {
+    let Outcome::Failed { objects: 1, failures, count: 1 } =
+        task.join_next().await.unwrap().unwrap().unwrap()
+    else {
         panic!("one object failed");
     };
     assert!(failures[0].starts_with("shop/a: "), "{failures:?}");
@@ -89,40 +100,46 @@ async fn a_failure_leaves_the_list() {
 
 #[tokio::test]
 async fn a_definition_that_changes_meanwhile_is_not_touched() {
-    let (mut server, task) = start(false);
+    let (mut server, mut task) = start(false);
     server.next().await.ok(&definition("v3alpha1", &["v2"]));
     server.next().await.ok(&list(&[], None));
     server.next().await.ok(&definition("v2", &["v2", "v3alpha1"]));
-    assert!(matches!(task.await.unwrap(), Err(MigrateError::Changed)));
+    assert!(matches!(task.join_next().await.unwrap().unwrap(), Err(MigrateError::Changed)));
 }
 
 #[tokio::test]
 async fn a_dry_run_only_reads() {
-    let (mut server, task) = start(true);
+    let (mut server, mut task) = start(true);
     server.next().await.ok(&definition("v3alpha1", &["v2"]));
     server.next().await.ok(&list(&["a", "b"], None));
     let versions = vec!["v2".to_owned()];
-    assert_eq!(task.await.unwrap().unwrap(), Outcome::Planned { objects: 2, versions });
+    assert_eq!(
+        task.join_next().await.unwrap().unwrap().unwrap(),
+        Outcome::Planned { objects: 2, versions }
+    );
 }
 
 #[tokio::test]
 async fn what_is_done_or_absent_is_left_alone() {
-    let (mut server, task) = start(false);
+    let (mut server, mut task) = start(false);
     server.next().await.refuse(404, "NotFound", "no such definition");
-    assert_eq!(task.await.unwrap().unwrap(), Outcome::NoDefinition);
-    let (mut server, task) = start(false);
+    assert_eq!(task.join_next().await.unwrap().unwrap().unwrap(), Outcome::NoDefinition);
+    let (mut server, mut task) = start(false);
     server.next().await.ok(&definition("v3alpha1", &["v3alpha1"]));
-    assert_eq!(task.await.unwrap().unwrap(), Outcome::Done);
-    let (mut server, task) = start(false);
+    assert_eq!(task.join_next().await.unwrap().unwrap().unwrap(), Outcome::Done);
+    let (mut server, mut task) = start(false);
     server.next().await.ok(&definition("v2", &["v2"]));
-    assert_eq!(task.await.unwrap().unwrap(), Outcome::StoresOther("v2".into()));
+    assert_eq!(
+        task.join_next().await.unwrap().unwrap().unwrap(),
+        Outcome::StoresOther("v2".into())
+    );
 }
 
 #[tokio::test]
 async fn older_versions_go_together_with_their_conversion() {
     let (client, mut server) = server();
     let kind = of_kind("Module").unwrap();
-    let task = tokio::spawn(async move { drop_older(&client, kind).await });
+    let mut task = spawn(async move { drop_older(&client, kind).await });
     server.next().await.ok(&definition("v3alpha1", &["v3alpha1"]));
     let patch = server.next().await;
     assert_eq!(patch.method, "PATCH");
@@ -132,14 +149,14 @@ async fn older_versions_go_together_with_their_conversion() {
     assert_eq!(versions.len(), 1);
     assert_eq!(versions[0]["name"], "v3alpha1");
     patch.ok(&definition("v3alpha1", &["v3alpha1"]));
-    assert_eq!(task.await.unwrap().unwrap(), ["v2"]);
+    assert_eq!(task.join_next().await.unwrap().unwrap().unwrap(), ["v2"]);
 }
 
 #[tokio::test]
 async fn a_version_that_is_stored_is_not_dropped() {
     let (client, mut server) = server();
     let kind = of_kind("Module").unwrap();
-    let task = tokio::spawn(async move { drop_older(&client, kind).await });
+    let mut task = spawn(async move { drop_older(&client, kind).await });
     server.next().await.ok(&definition("v3alpha1", &["v2", "v3alpha1"]));
-    assert!(matches!(task.await.unwrap(), Err(MigrateError::Changed)));
+    assert!(matches!(task.join_next().await.unwrap().unwrap(), Err(MigrateError::Changed)));
 }

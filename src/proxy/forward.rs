@@ -1,7 +1,8 @@
 //! The way of one request to its upstream, and of the answer back.
 
 use std::rc::Rc;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use http::uri::PathAndQuery;
 use http::{
@@ -53,15 +54,16 @@ pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBod
     }
     // What is tunnelled has no end that could be waited for.
     let whole = exchange.policy.http.buffer_request.filter(|_| upgrade.is_none());
-    let mut body = match whole {
-        None => RequestBody::new(body, &exchange),
-        Some(limit) => match gather(body, limit, &mut head.headers, &exchange).await {
-            Ok(body) => body,
-            Err(failure) => {
-                exchange.capture_request(&head.headers);
-                return answer_failure(&exchange, failure);
-            }
-        },
+    let taken = match whole {
+        None => Ok(RequestBody::new(body, &exchange)),
+        Some(limit) => gather(body, limit, &mut head.headers, &exchange).await,
+    };
+    let body = match taken {
+        Ok(body) => body,
+        Err(failure) => {
+            exchange.capture_request(&head.headers);
+            return answer_failure(&exchange, failure);
+        }
     };
     let target = exchange.worker.upstreams.target(&forward.cluster);
     *exchange.target.borrow_mut() = Some(Rc::clone(&target));
@@ -80,17 +82,9 @@ pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBod
         }
         upgrade.ask(&mut head);
     }
-    if let Some(Dialect::Web { text_request, .. }) = exchange.grpc.get() {
-        body = translate_request(&mut head.headers, body, text_request);
-    }
-    frame(&mut head.headers, &body);
     // A tunnel has no copy: its bytes are no request's.
-    if let (Some(mirror), None) = (&leg.mirror, &upgrade) {
-        body = copy(body, &head, &exchange, mirror, &route.policy);
-    }
-    if body.is_complete() {
-        exchange.end_request();
-    }
+    let mirror = leg.mirror.as_ref().filter(|_| upgrade.is_none());
+    let body = prepare_body(body, &mut head, &exchange, mirror, &route.policy);
     exchange.worker.timers.insert(&exchange);
 
     target.stats.begin();
@@ -115,16 +109,47 @@ pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBod
     }
     let took = began.elapsed();
     target.stats.finish(response.status().as_u16(), took);
+    add_own_headers(response.headers_mut(), &exchange, took, sticky.cookie);
+    edit_response(&mut response, route, &exchange, kept.as_ref());
+    response
+}
+
+/// The request's body as the upstream gets it, with its framing.
+fn prepare_body(
+    mut body: RequestBody,
+    head: &mut http::request::Parts,
+    exchange: &Rc<Exchange>,
+    mirror: Option<&Arc<Leg>>,
+    policy: &RoutePolicy,
+) -> RequestBody {
+    if let Some(Dialect::Web { text_request, .. }) = exchange.grpc.get() {
+        body = translate_request(&mut head.headers, body, text_request);
+    }
+    frame(&mut head.headers, &body);
+    if let Some(mirror) = mirror {
+        body = copy(body, head, exchange, mirror, policy);
+    }
+    if body.is_complete() {
+        exchange.end_request();
+    }
+    body
+}
+
+/// What the gateway itself adds to an answer.
+fn add_own_headers(
+    headers: &mut HeaderMap,
+    exchange: &Exchange,
+    took: Duration,
+    cookie: Option<HeaderValue>,
+) {
     let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     let quiet = exchange.policy.http.suppress_envoy_headers;
     if exchange.flag.get().is_none() && !quiet {
-        response.headers_mut().insert(SERVICE_TIME, HeaderValue::from(took));
+        headers.insert(SERVICE_TIME, HeaderValue::from(took));
     }
-    if let Some(cookie) = sticky.cookie {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
+    if let Some(cookie) = cookie {
+        headers.append(header::SET_COOKIE, cookie);
     }
-    edit_response(&mut response, route, &exchange, kept.as_ref());
-    response
 }
 
 /// What keeps the request's client at one endpoint.

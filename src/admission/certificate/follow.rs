@@ -13,6 +13,9 @@ use serde::de::DeserializeOwned;
 /// The news of one object.
 type News<K> = Pin<Box<dyn Stream<Item = watcher::Result<Event<K>>> + Send>>;
 
+/// The same, with the object's place among several.
+type NumberedNews<K> = Pin<Box<dyn Stream<Item = (usize, watcher::Result<Event<K>>)> + Send>>;
+
 /// An object that is watched by its name, so that the permission can name it too.
 pub(super) struct Followed<K> {
     stream: News<K>,
@@ -21,7 +24,7 @@ pub(super) struct Followed<K> {
 
 /// Several objects of a kind, each watched by its name.
 pub(super) struct FollowedSet<K> {
-    streams: SelectAll<Pin<Box<dyn Stream<Item = (usize, watcher::Result<Event<K>>)> + Send>>>,
+    streams: SelectAll<NumberedNews<K>>,
     seen: Vec<Seen<K>>,
 }
 

@@ -77,14 +77,15 @@ fn what_v3alpha1_wrote_is_guarded() {
     }
 }
 
-fn mapping(extra: Value) -> Value {
+fn mapping(extra: &Value) -> Value {
     let mut spec = json!({"prefix": "/"});
     spec.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
     spec
 }
 
 fn check_mappings(vectors: Vec<(Value, Value)>) {
-    let whole = |(legacy, current)| ("Mapping", mapping(legacy), mapping(current));
+    let whole =
+        |(legacy, current): (Value, Value)| ("Mapping", mapping(&legacy), mapping(&current));
     check(vectors.into_iter().map(whole).collect());
 }
 
@@ -119,11 +120,11 @@ fn hosts_of_v3alpha1() {
         (json!({"host": "b.io"}), json!({"host": "b.io"})),
         (json!({"host": "*"}), json!({})),
     ] {
-        let current = object("Mapping", Version::V3Alpha1, mapping(current));
+        let current = object("Mapping", Version::V3Alpha1, mapping(&current));
         let legacy = converted(&current, Version::V2);
         let mut spec = legacy["spec"].clone();
         spec.as_object_mut().unwrap().remove("ambassador_id");
-        assert_eq!(spec, mapping(expected), "{}", current["spec"]);
+        assert_eq!(spec, mapping(&expected), "{}", current["spec"]);
         assert_eq!(converted(&legacy, Version::V3Alpha1), current);
     }
 }
@@ -304,7 +305,7 @@ fn labels() {
     );
     // A word of v2's, written as a generic key in v3alpha1, stays one.
     let label = json!({"generic_key": {"value": "remote_address", "v2Shorthand": true}});
-    let current = object("Mapping", Version::V3Alpha1, mapping(of(label)));
+    let current = object("Mapping", Version::V3Alpha1, mapping(&of(label)));
     let legacy = converted(&current, Version::V2);
     let found = &legacy["spec"]["labels"]["ambassador"][0]["group"][0];
     assert_eq!(found, &json!({"generic_key": "remote_address"}));

@@ -119,18 +119,20 @@ fn may_compress(response: &Response<ResponseBody>, policy: &Compression) -> bool
     let length = headers.get(header::CONTENT_LENGTH);
     let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let length = length.or_else(|| response.body().size_hint().exact());
-    !(status.is_informational()
-        || matches!(
-            status,
-            StatusCode::NO_CONTENT
-                | StatusCode::RESET_CONTENT
-                | StatusCode::PARTIAL_CONTENT
-                | StatusCode::NOT_MODIFIED
-        ))
+    let is_bare = matches!(
+        status,
+        StatusCode::NO_CONTENT
+            | StatusCode::RESET_CONTENT
+            | StatusCode::PARTIAL_CONTENT
+            | StatusCode::NOT_MODIFIED
+    );
+    let is_whole = !is_bare && !status.is_informational();
+    let is_tagged = policy.skip_etag && headers.contains_key(header::ETAG);
+    is_whole
+        && !is_tagged
         && length.is_none_or(|length| length >= policy.min_length)
         && !headers.contains_key(header::CONTENT_ENCODING)
         && !headers.contains_key(header::CONTENT_RANGE)
-        && !(policy.skip_etag && headers.contains_key(header::ETAG))
         && !says_no_transform(headers)
         && headers.get(header::CONTENT_TYPE).is_some_and(|kind| is_wanted(kind, policy))
 }

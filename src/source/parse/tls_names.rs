@@ -82,10 +82,10 @@ pub(super) fn cipher_suite(name: &str) -> Named {
 /// What the name of a curve means.
 pub(super) fn curve(name: &str) -> Named {
     let same = |other: &&str| other.eq_ignore_ascii_case(name);
-    let found = CURVES.iter().find(|(own, others)| same(own) || others.iter().any(|it| same(it)));
+    let found = CURVES.iter().find(|(own, others)| same(own) || others.iter().any(&same));
     match found {
         Some((own, _)) => Named::Spoken(own),
-        None if OTHER_CURVES.iter().any(|it| same(it)) => Named::NotSpoken,
+        None if OTHER_CURVES.iter().any(same) => Named::NotSpoken,
         None => Named::Unknown,
     }
 }

@@ -71,6 +71,8 @@ impl SecretProgress {
     fn set(&self, key: &SecretKey, state: State) -> bool {
         let mut secrets = self.secrets.lock();
         let Some(known) = secrets.get_mut(key) else { return false };
-        std::mem::replace(known, state.clone()) != state
+        let is_news = *known != state;
+        *known = state;
+        is_news
     }
 }
