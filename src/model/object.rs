@@ -60,6 +60,9 @@ pub enum Content {
     Defaults(Arc<GatewayDefaults>),
     /// It names a way to find addresses.
     Resolver(ResolverKind),
+    /// It names a host, and is wrong otherwise: the name is closed, since its requests would be
+    /// another host's if it weren't there.
+    Closed(Arc<HostSpec>),
     /// Nothing of it can be used; `problems` say why.
     Rejected,
 }

@@ -49,9 +49,7 @@ pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBod
         return answer_failure(&exchange, Failure::NoRoute);
     };
     exchange.timeout.set(route.policy.timeout());
-    if route.policy.idle_timeout.is_some() {
-        exchange.timing.set_idle(route.policy.idle_timeout());
-    }
+    route.policy.idle_timeout.iter().for_each(|idle| exchange.timing.set_idle(idle.duration()));
     // What is tunnelled has no end that could be waited for.
     let whole = exchange.policy.http.buffer_request.filter(|_| upgrade.is_none());
     let taken = match whole {
@@ -97,13 +95,10 @@ pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBod
         hash: sticky.hash,
     };
     let answer = exchange_with(&exchange, &target, wish, Request::from_parts(head, body)).await;
-    let mut response = match answer {
-        Ok(answered) => accept(answered, upgrade, &exchange),
-        Err(failure) => {
-            exchange.worker.count_timeout(&exchange, failure);
-            answer_failure(&exchange, failure)
-        }
-    };
+    let mut response = answer.map_or_else(
+        |failure| give_up(&exchange, failure),
+        |answered| accept(answered, upgrade, &exchange),
+    );
     if let Some(dialect) = exchange.grpc.get() {
         response = translate(response, dialect, &exchange).await;
     }
@@ -150,6 +145,11 @@ fn add_own_headers(
     if let Some(cookie) = cookie {
         headers.append(header::SET_COOKIE, cookie);
     }
+}
+
+fn give_up(exchange: &Exchange, failure: Failure) -> Response<ResponseBody> {
+    exchange.worker.count_timeout(exchange, failure);
+    answer_failure(exchange, failure)
 }
 
 /// What keeps the request's client at one endpoint.

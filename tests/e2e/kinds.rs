@@ -175,6 +175,7 @@ fn good_spec(kind: &str) -> Value {
     object["spec"].clone()
 }
 
+#[expect(clippy::too_many_lines, reason = "data, a piece a kind")]
 fn emissary_specs() -> Vec<(&'static str, &'static str, Value)> {
     let all = json!({"namespace": {"from": "ALL"}});
     vec![

@@ -1,5 +1,11 @@
 //! The data plane on real sockets, with hand-made tables and no controller.
-#![allow(missing_docs, clippy::panic, reason = "a test crate: a panic is how it says no")]
+#![allow(
+    missing_docs,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test crate: a panic is how it says no, and its runtimes end with each test"
+)]
 
 mod balancing;
 mod basics;

@@ -36,11 +36,18 @@ pub(super) fn build_hosts<'a>(
     let mut first: HashMap<(HostMatch, Option<u16>), usize> = HashMap::new();
     for index in oldest_first(candidates) {
         let object = candidates[index].object;
-        let Content::Host(spec) = &object.content else { continue };
-        let tls = host_termination(&object.key, spec, environment, secrets);
+        let (spec, tls) = match &object.content {
+            Content::Host(spec) => {
+                (spec, host_termination(&object.key, spec, environment, secrets).map_err(Some))
+            }
+            Content::Closed(spec) => (spec, Err(None)),
+            _ => continue,
+        };
         let closed = tls.is_err();
         let tls = tls.unwrap_or_else(|missing| {
-            candidates[index].verdict = Verdict::Unresolved(Box::new(missing));
+            if let Some(missing) = missing {
+                candidates[index].verdict = Verdict::Unresolved(Box::new(missing));
+            }
             None
         });
         let name = (spec.name.clone(), spec.port);
@@ -71,11 +78,12 @@ pub(super) fn build_hosts<'a>(
     hosts
 }
 
-/// The indices of accepted Hosts, so that nobody takes a name that another has had before.
+/// The indices of accepted and of closed Hosts, so that nobody takes a name that another has had before.
 fn oldest_first(candidates: &[Candidate<'_>]) -> Vec<usize> {
-    let is_host = |candidate: &Candidate<'_>| {
-        matches!(candidate.object.content, Content::Host(_))
-            && candidate.verdict == Verdict::Accepted
+    let is_host = |candidate: &Candidate<'_>| match candidate.object.content {
+        Content::Host(_) => candidate.verdict == Verdict::Accepted,
+        Content::Closed(_) => candidate.verdict == Verdict::Rejected,
+        _ => false,
     };
     let mut indices: Vec<usize> =
         (0..candidates.len()).filter(|index| is_host(&candidates[*index])).collect();

@@ -31,7 +31,7 @@ pub(super) fn select(snapshot: &Snapshot) -> Vec<Candidate<'_>> {
 
 fn own_verdict(object: &Object) -> Verdict {
     match &object.content {
-        Content::Rejected => Verdict::Rejected,
+        Content::Rejected | Content::Closed(_) => Verdict::Rejected,
         Content::Route(_)
         | Content::TcpRoute(_)
         | Content::Listener(_)

@@ -311,7 +311,11 @@ fn build_object(
     let ambassador_id = parse_id(kind, &fields, &mut problems);
     let subject = Subject { kind, version, name: name.as_deref(), namespace: &namespace, settings };
     let content = parse_content(subject, &fields, &mut problems);
-    let content = content.filter(|_| !problems.has_errors()).unwrap_or(Content::Rejected);
+    let content = match content {
+        Some(content) if !problems.has_errors() => content,
+        Some(Content::Host(host)) => Content::Closed(host),
+        Some(_) | None => Content::Rejected,
+    };
     let name = name.unwrap_or_else(|| format!("document-{}", place.index + 1).into());
     Object {
         key: ObjectKey { kind, namespace, name, origin: place.origin.clone() },
