@@ -11,9 +11,10 @@ const FINE: &[&str] = &["Accepted", "ResolvedRefs", "Programmed", "Ready"];
 
 #[test]
 fn every_reason_is_explained() {
-    let source = fs::read_to_string(project("src/model/report.rs")).unwrap();
-    let code = source.split("#[cfg(test)]").next().unwrap();
-    let reasons: BTreeSet<&str> = texts(code).filter(|text| is_reason(text)).collect();
+    let source = ["mod.rs", "text.rs"]
+        .map(|file| fs::read_to_string(project(&format!("src/model/report/{file}"))).unwrap())
+        .concat();
+    let reasons: BTreeSet<&str> = texts(&source).filter(|text| is_reason(text)).collect();
     assert!(reasons.contains("ServiceNotFound"), "{reasons:?}");
     let documents = fs::read_to_string(project("docs/troubleshooting.md")).unwrap();
     let headings: BTreeSet<&str> =

@@ -88,7 +88,8 @@ fn told(object: &Object) -> Vec<String> {
 fn assert_told(object: &Object, is_used: bool, expected: &str) {
     let told = told(object);
     assert!(told.iter().any(|text| text.starts_with(expected)), "{expected}: {told:?}");
-    assert_eq!(object.content != Content::Rejected, is_used, "{expected}: {told:?}");
+    let used = !matches!(object.content, Content::Rejected | Content::Closed(_));
+    assert_eq!(used, is_used, "{expected}: {told:?}");
 }
 
 fn route(object: &Object) -> &WrittenRoute {
