@@ -19,7 +19,7 @@ image: ## the container image below target/image, without a container engine; AR
 demo: ## a gateway with built-in upstreams and examples/demo
 	$(CARGO) run --locked --release -- demo
 
-test: unit tools differential interop e2e ## all tests: unit, golden, property, proxy, controller, then beside Envoy, with others' programs and end to end
+test: unit tools differential e2e ## all tests: unit, golden, property, proxy, controller, then beside Envoy and end to end
 
 unit: ## all tests that need no cluster
 	$(CARGO) test --locked
@@ -31,7 +31,7 @@ tools: ## tests of the program that makes the image (needs Go)
 differential: ## the same requests through Nuncio and a real Envoy (needs Python; Envoy comes from its package index)
 	tests/differential/run
 
-interop: ## conformance programs of others: Autobahn|Testsuite, h2spec, gRPC (needs Go, Python 3 and 2.7)
+interop: ## conformance programs of others: Autobahn|Testsuite, h2spec, gRPC (needs Go, Python 3 and, for Autobahn, 2.7)
 	tests/interop/run
 
 e2e: ## tests on a real Kubernetes: KUBECONFIG's, or the one in tests/e2e/cluster
