@@ -146,6 +146,7 @@ fn serve_in_one_namespace(namespace: &Namespace) {
     // Each status is to be written to more than one object.
     for name in ["one", "other"] {
         namespace.apply(&one_of_each(name, "one-namespace"));
+        namespace.apply(&[host_with_secret(name, "one-namespace")]);
     }
     namespace.wait_ready("mapping/good");
     namespace.told("mapping/bad", "Ready", ("False", "ServiceNotFound"));
@@ -198,12 +199,25 @@ fn do_everything(namespace: &Namespace) {
     // a meaning by one name only, so that the webhook refuses others.
     namespace.leave_admission();
     namespace.apply(&one_of_each(&namespace.name, "default"));
+    namespace.apply(&[host_with_secret(&namespace.name, "default")]);
     namespace.wait_ready("mapping/good");
     namespace.told("mapping/bad", "Ready", ("False", "ServiceNotFound"));
     let annotated = namespace.annotated_name("carrier", 0);
     namespace.wait_ready(&annotated);
     namespace.told_by_event("carrier", &["Warning", "Invalid"]);
     edit_away(namespace, "carrier");
+}
+
+/// A Host whose Secret is looked for, and isn't there.
+fn host_with_secret(name: &str, ambassador_id: &str) -> Value {
+    json!({
+        "apiVersion": "getambassador.io/v3alpha1", "kind": "Host",
+        "metadata": {"name": format!("{name}-secure")},
+        "spec": {
+            "hostname": format!("{name}.example.com"), "tlsSecret": {"name": name},
+            "ambassador_id": [ambassador_id],
+        },
+    })
 }
 
 /// Takes the annotation away: the objects of its documents go.
