@@ -8,10 +8,14 @@
 mod cli;
 #[path = "docs/commands.rs"]
 mod commands;
+#[path = "docs/compatibility.rs"]
+mod compatibility;
 #[path = "docs/examples.rs"]
 mod examples;
 #[path = "docs/fences.rs"]
 mod fences;
+#[path = "docs/fields.rs"]
+mod fields;
 #[path = "docs/kinds.rs"]
 mod kinds;
 #[path = "docs/module.rs"]

@@ -4,26 +4,18 @@
 use std::fmt::Write as _;
 
 use nuncio::model::object::Severity;
-use nuncio::source::parse::{ParseSettings, parse_file};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use crate::assert_generated;
+use crate::fields::{Definition, definitions, kind_of};
 
-/// Fields that make a Mapping unusable, because to ignore them would do harm.
-const REFUSED: &[&str] = &[];
-
-/// Each kind with the file of its types, and what an object of it needs.
-const KINDS: &[(&str, &str, &str)] = &[
-    ("Mapping", "mapping", r#"{"hostname": "*", "prefix": "/", "service": "web"}"#),
-    ("TCPMapping", "tcp_mapping", r#"{"port": 6789, "service": "web"}"#),
-    (
-        "Listener",
-        "listener",
-        r#"{"port": 8443, "protocol": "HTTPS", "securityModel": "XFP",
-            "hostBinding": {"namespace": {"from": "ALL"}}}"#,
-    ),
-    ("Host", "host", "{}"),
-    ("TLSContext", "tls_context", "{}"),
+/// Each kind with the file of its types.
+const KINDS: &[(&str, &str)] = &[
+    ("Mapping", "mapping"),
+    ("TCPMapping", "tcp_mapping"),
+    ("Listener", "listener"),
+    ("Host", "host"),
+    ("TLSContext", "tls_context"),
 ];
 
 fn head(kind: &str, file: &str) -> String {
@@ -35,8 +27,7 @@ fn head(kind: &str, file: &str) -> String {
 <!-- Generated from src/crd/{file}.rs by `make docs`. -->
 
 The fields of `spec`, as `kubectl explain {lower}.spec` shows them. \"No effect yet\" marks what this
-version reads, reports in the object's status (`NotSupported`) and passes over; a {kind} with a
-field that is \"refused in this version\" is not served.
+version reads, reports in the object's status (`NotSupported`) and passes over.
 
 In annotations and files the older API versions are read too; see
 [differences](../differences.md#api-versions).
@@ -46,34 +37,24 @@ In annotations and files the older API versions are read too; see
 
 #[test]
 fn the_references_are_the_schemas() {
-    let definitions = nuncio::crd::all();
-    for (kind, file, needed) in KINDS {
-        let definition = definitions.iter().find(|crd| crd.spec.names.kind == *kind).unwrap();
-        let schema = serde_json::to_value(&definition.spec.versions[0].schema).unwrap();
-        let spec = &schema["openAPIV3Schema"]["properties"]["spec"];
-        let sample = Sample { kind, needed: serde_json::from_str(needed).unwrap() };
-        let text = head(kind, file) + &reference(spec, &sample);
+    let definitions = definitions();
+    for (kind, file) in KINDS {
+        let definition = definitions.iter().find(|one| one.kind == *kind).unwrap();
+        let text = head(kind, file) + &reference(definition);
         assert_generated(&format!("docs/reference/{file}.md"), &text);
     }
 }
 
 /// The fields of a spec, each with its type, its effect and its description.
-fn reference(spec: &Value, sample: &Sample<'_>) -> String {
-    let required: Vec<&str> =
-        spec["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+fn reference(definition: &Definition) -> String {
     let mut text = String::new();
-    for (name, field) in spec["properties"].as_object().unwrap() {
+    for (name, field) in &definition.fields {
         let mut notes = vec![kind(field)];
-        if required.contains(&name.as_str()) {
+        if definition.required.contains(name) {
             notes.push("required".to_owned());
         }
-        let is_refused = sample.kind == "Mapping" && REFUSED.contains(&name.as_str());
-        match sample.worst(name, field) {
-            Some(Severity::NoEffect) => notes.push("**no effect yet**".to_owned()),
-            Some(Severity::Unsupported) if is_refused => {
-                notes.push("**refused in this version**".to_owned());
-            }
-            other => assert!(!is_refused, "{name}: {other:?}"),
+        if definition.worst(name, field) == Some(Severity::NoEffect) {
+            notes.push("**no effect yet**".to_owned());
         }
         let _ = write!(text, "\n## `{name}`\n\n{}\n\n{}\n", notes.join(", "), description(field));
         nested(field, "", &mut text);
@@ -100,10 +81,6 @@ fn nested(field: &Value, prefix: &str, text: &mut String) {
     }
 }
 
-fn kind_of(field: &Value) -> &str {
-    field["type"].as_str().unwrap_or("any")
-}
-
 /// The type in words.
 fn kind(field: &Value) -> String {
     let kind = match kind_of(field) {
@@ -126,41 +103,4 @@ fn kind(field: &Value) -> String {
 fn description(field: &Value) -> String {
     let text = field["description"].as_str().unwrap_or_default().replace('\n', " ");
     text.replace('<', "\\<").trim().to_owned()
-}
-
-/// An object of a kind to ask the parser about.
-struct Sample<'a> {
-    kind: &'a str,
-    needed: Map<String, Value>,
-}
-
-impl Sample<'_> {
-    /// The worst that the parser says of a field: it is asked, with values of the field's type.
-    fn worst(&self, name: &str, field: &Value) -> Option<Severity> {
-        let problems = samples(field).into_iter().flat_map(|sample| {
-            let mut spec = self.needed.clone();
-            spec.insert(name.to_owned(), sample);
-            let object = json!({
-                "apiVersion": "getambassador.io/v3alpha1",
-                "kind": self.kind,
-                "metadata": { "name": "sample" },
-                "spec": spec,
-            });
-            let settings = ParseSettings::default();
-            let statement = parse_file("sample.json", &object.to_string(), &settings);
-            let problems = statement.objects[0].problems.iter();
-            problems.map(|problem| problem.severity).collect::<Vec<_>>()
-        });
-        problems.min()
-    }
-}
-
-fn samples(field: &Value) -> Vec<Value> {
-    match kind_of(field) {
-        "boolean" => vec![true.into(), false.into()],
-        "integer" | "number" => vec![1.into()],
-        "array" => vec![json!([samples(&field["items"])[0]])],
-        "object" => vec![json!({ "sample": "sample" })],
-        _ => vec!["sample".into()],
-    }
 }
