@@ -1,13 +1,14 @@
 //! Clusters from upstreams as they were written: where their addresses come from, how TLS is
 //! begun, and their names.
 
+use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::environment::Environment;
 use crate::model::cluster::{Cluster, ClusterName, ServiceRef, Upstream, qualified_name};
 use crate::model::key::ServiceKey;
-use crate::model::policy::ClusterPolicy;
+use crate::model::policy::{ClusterPolicy, DnsPolicy};
 use crate::model::report::Missing;
 use crate::model::tls::Origination;
 use crate::model::written::{ResolverKind, UpstreamHost, UpstreamSpec};
@@ -114,17 +115,42 @@ fn name(spec: &UpstreamSpec, resolver: ResolverKind, upstream: &Upstream) -> Str
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
         .collect();
-    if *policy == ClusterPolicy::default() && plain.len() <= MAX_NAME {
+    let asked = asked(policy);
+    if policy.connect_timeout.is_none() && asked.is_empty() && plain.len() <= MAX_NAME {
         return plain;
     }
     let timeout = policy.connect_timeout().as_millis();
-    let mut content = format!("{service}\n{namespace}\n{upstream:?}\n{timeout}{tls}");
-    let others = ClusterPolicy { connect_timeout: None, ..policy.clone() };
-    if others != ClusterPolicy::default() {
-        content.push_str(&format!("\n{others:?}"));
-    }
+    let content = format!("{service}\n{namespace}\n{upstream:?}\n{timeout}{tls}{asked}");
     let cut: String = plain.chars().take(CUT_NAME).collect();
     format!("{cut}_h{:016x}", fnv1a(content.as_bytes()))
+}
+
+/// What a policy asks for beside its timeout, a line each. What isn't asked for leaves no trace, so
+/// that a policy to come renames nobody's clusters.
+fn asked(policy: &ClusterPolicy) -> String {
+    fn of(value: &Option<impl Debug>) -> Option<String> {
+        value.as_ref().map(|value| format!("{value:?}"))
+    }
+    let DnsPolicy { logical, respect_ttl, ipv4, ipv6 } = policy.dns;
+    [
+        ("idle_timeout", of(&policy.idle_timeout)),
+        ("max_lifetime", of(&policy.max_lifetime)),
+        ("http2", of(&policy.http2.filter(|http2| *http2))),
+        ("load_balancer", of(&policy.load_balancer)),
+        ("circuit_breakers", of(&policy.circuit_breakers)),
+        ("keepalive", of(&policy.keepalive)),
+        ("health_checks", of(&policy.health_checks)),
+        ("outlier_detection", of(&policy.outlier_detection)),
+        ("logical", of(&logical.filter(|logical| *logical))),
+        ("respect_ttl", of(&respect_ttl.filter(|respect| *respect))),
+        ("ipv4", of(&ipv4.filter(|ipv4| !ipv4))),
+        ("ipv6", of(&ipv6.filter(|ipv6| *ipv6))),
+        ("tag", of(&policy.tag)),
+        ("stats_name", of(&policy.stats_name)),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some(format!("\n{name} {}", value?)))
+    .collect()
 }
 
 /// FNV-1a: the same in every version of this program, so that metrics keep their names.
