@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::hosts::age;
 use super::secrets::Secrets;
 use super::{Candidate, secrets};
 use crate::model::object::Content;
@@ -48,7 +49,7 @@ pub(super) struct Context {
 impl Environment {
     /// Collects what objects share. Objects that lose their name to another are told so.
     pub(super) fn build(snapshot: &Snapshot, candidates: &mut [Candidate<'_>]) -> Self {
-        let defaults = defaults(candidates);
+        let defaults = defaults(candidates, &snapshot.defaults.namespace);
         let mut environment = Self {
             namespace: snapshot.defaults.namespace.as_str().into(),
             defaults,
@@ -72,7 +73,7 @@ impl Environment {
 
     fn add_resolvers(&mut self, candidates: &mut [Candidate<'_>]) {
         let mut owners: BTreeMap<Arc<str>, usize> = BTreeMap::new();
-        for index in 0..candidates.len() {
+        for index in by_claim(candidates, &self.namespace) {
             let Candidate { object, verdict } = &candidates[index];
             let (Verdict::Accepted, Content::Resolver(kind)) = (verdict, &object.content) else {
                 continue;
@@ -159,10 +160,25 @@ impl Environment {
     }
 }
 
+/// The indices of all candidates in the order of their claims to what holds for everybody: those of
+/// the gateway's own namespace first, so that no tenant takes it over, then the older.
+fn by_claim(candidates: &[Candidate<'_>], namespace: &str) -> Vec<usize> {
+    let shared = |candidate: &Candidate<'_>| {
+        matches!(candidate.object.content, Content::Defaults(_) | Content::Resolver(_))
+    };
+    let mut indices: Vec<usize> =
+        (0..candidates.len()).filter(|index| shared(&candidates[*index])).collect();
+    indices.sort_by_key(|index| {
+        let object = candidates[*index].object;
+        (*object.key.namespace != *namespace, age(object))
+    });
+    indices
+}
+
 /// What the first Module says; the others are told that they aren't used.
-fn defaults(candidates: &mut [Candidate<'_>]) -> Arc<GatewayDefaults> {
+fn defaults(candidates: &mut [Candidate<'_>], namespace: &str) -> Arc<GatewayDefaults> {
     let mut winner: Option<(usize, Arc<GatewayDefaults>)> = None;
-    for index in 0..candidates.len() {
+    for index in by_claim(candidates, namespace) {
         let Candidate { object, verdict } = &candidates[index];
         let (Verdict::Accepted, Content::Defaults(defaults)) = (verdict, &object.content) else {
             continue;
