@@ -62,7 +62,7 @@ fn sign(cors: &Cors, allowed: &Allowed, headers: &mut HeaderMap) {
 
 /// Sets a list, if it holds anything.
 fn set<'a>(headers: &mut HeaderMap, name: HeaderName, values: impl Iterator<Item = &'a str>) {
-    let text = values.collect::<Vec<_>>().join(",");
+    let text = values.collect::<Vec<_>>().join(", ");
     if let Ok(value) = HeaderValue::try_from(text)
         && !value.is_empty()
     {

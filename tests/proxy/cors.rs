@@ -40,7 +40,7 @@ fn preflights_of_allowed_origins_are_answered() {
     assert_eq!(status(&answer), "200", "{answer}");
     for (name, value) in [
         ("access-control-allow-origin", Some("https://b.example")),
-        ("access-control-allow-methods", Some("GET,PUT")),
+        ("access-control-allow-methods", Some("GET, PUT")),
         ("access-control-allow-headers", Some("X-User")),
         ("access-control-allow-credentials", Some("true")),
         ("access-control-max-age", Some("600")),

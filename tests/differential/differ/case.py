@@ -73,6 +73,11 @@ class Case:
     options: str
     requests: list
 
+    @property
+    def is_quiet(self):
+        """Whether no `x-envoy-*` header is wanted."""
+        return "suppress_envoy_headers: true" in self.objects
+
 
 def read_cases(wanted):
     """The cases whose names hold one of `wanted`; all without any."""

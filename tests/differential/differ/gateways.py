@@ -47,6 +47,8 @@ class Envoy:
             "port": self.ports[case.name],
             "options": textwrap.indent(case.options, " " * 10),
             "routes": textwrap.indent(case.routes, " " * 14),
+            # A field of the router, where Emissary puts it.
+            "router": "\n              suppress_envoy_headers: true" if case.is_quiet else "",
         }
         return fill(text, {**values, **ports})
 

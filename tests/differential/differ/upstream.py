@@ -38,6 +38,8 @@ class Upstreams:
         handler = type("Handler", (Echo,), {"name": name, "upstreams": self})
         server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         server.daemon_threads = True
+        # Who resets a connection is part of some cases.
+        server.handle_error = lambda *_: None
         threading.Thread(target=server.serve_forever, daemon=True).start()
         return server
 
