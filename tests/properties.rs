@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use http::{HeaderMap, HeaderValue, Method};
-use nuncio::model::config::Leg;
+use nuncio::model::config::{Attachment, Leg};
 use nuncio::model::key::{Kind, ObjectKey, Origin};
+use nuncio::model::listener::{InsecureAction, Listener, VirtualHost};
 use nuncio::model::object::{Content, Object};
 use nuncio::model::policy::RoutePolicy;
 use nuncio::model::regex::Regex;
@@ -17,7 +18,7 @@ use nuncio::model::route::{
 use nuncio::model::snapshot::{Defaults, Snapshot};
 use nuncio::model::written::{UpstreamSpec, WrittenRoute};
 use nuncio::model::{Build, build};
-use nuncio::routing::{Outcome, RequestHead, RouteTable};
+use nuncio::routing::{Found, Outcome, RequestHead, RouteTable};
 use nuncio::source::store::Store;
 use nuncio::source::{Collection, Event, Statement, StatementId};
 use proptest::prelude::*;
@@ -266,4 +267,134 @@ fn by_events(objects: &[Arc<Object>]) -> Build {
         }));
     }
     build(store.snapshot(), &Build::default())
+}
+
+/// A host for the table: its name, port, selector and what becomes of insecure requests.
+fn virtual_host() -> impl Strategy<Value = VirtualHost> {
+    let name = prop_oneof![
+        Just(HostMatch::Any),
+        Just(HostMatch::Exact("x.io".into())),
+        Just(HostMatch::Suffix(".io".into())),
+        Just(HostMatch::Suffix("x.io".into())),
+        Just(HostMatch::Prefix("x.".into())),
+    ];
+    let port = prop::option::weighted(0.2, Just(81_u16));
+    let selector = prop_oneof![2 => Just(None), 1 => Just(Some("a")), 1 => Just(Some("b"))];
+    let insecure = prop_oneof![
+        Just(InsecureAction::Route),
+        Just(InsecureAction::Redirect),
+        Just(InsecureAction::Reject)
+    ];
+    (name, port, selector, insecure, prop::bool::weighted(0.1)).prop_map(
+        |(name, port, selector, insecure, closed)| VirtualHost {
+            name,
+            port,
+            insecure,
+            closed,
+            selector: Arc::new(selector.map(labels).unwrap_or_default()),
+            ..VirtualHost::any()
+        },
+    )
+}
+
+fn labels(team: &str) -> BTreeMap<String, String> {
+    [("team".to_owned(), team.to_owned())].into()
+}
+
+/// How closely a host's name is that of a request, by the rules' own words.
+fn closeness(host: &VirtualHost, authority: &str) -> Option<(u8, usize, bool)> {
+    let authority = authority.to_ascii_lowercase();
+    let (name, port) = match authority.split_once(':') {
+        Some((name, port)) => (name, port.parse::<u16>().ok()),
+        None => (authority.as_str(), None),
+    };
+    if host.port.is_some() && host.port != port {
+        return None;
+    }
+    let (class, length) = match &host.name {
+        HostMatch::Any => (0, 0),
+        HostMatch::Prefix(start) if name.starts_with(&**start) && name != &**start => {
+            (1, start.len())
+        }
+        HostMatch::Suffix(end) if name.ends_with(&**end) && name != &**end => (2, end.len()),
+        HostMatch::Exact(exact) if name == &**exact => (3, 0),
+        _ => return None,
+    };
+    Some((class, length, host.port.is_some()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    /// The host is the closest by name; of its routes the naive reading's best one answers.
+    #[test]
+    fn hosts_serve_what_the_naive_reading_says(
+        objects in objects(),
+        served_by in prop::collection::vec((any::<bool>(), any::<bool>(), any::<bool>()), 24),
+        hosts in prop::collection::vec(virtual_host(), 0..5),
+        secure in any::<bool>(),
+        asked in prop::collection::vec(asked(), 8),
+    ) {
+        let mut config = (*built(&objects).config).clone();
+        for (group, (by_host, a, b)) in config.groups.iter_mut().zip(served_by) {
+            let teams = [a.then_some("a"), b.then_some("b")];
+            let selectors = teams.into_iter().flatten().map(|team| Arc::new(labels(team)));
+            let attachment = Attachment { by_host, selectors: selectors.collect() };
+            Arc::make_mut(group).attachment = Arc::new(attachment);
+        }
+        let hosts: Vec<Arc<VirtualHost>> = hosts.into_iter().map(Arc::new).collect();
+        config.listeners = vec![Arc::new(Listener { hosts: hosts.clone(), ..Listener::plain(1) })];
+        let table = RouteTable::compile(&Arc::new(config), &RouteTable::default());
+        let listener = table.listener(None, 1).expect("listened on");
+        for asked in asked {
+            let head = asked.head();
+            let best = hosts.iter().filter_map(|host| closeness(host, &asked.host)).max();
+            let chosen: Vec<&Arc<VirtualHost>> = hosts
+                .iter()
+                .filter(|host| best.is_some() && closeness(host, &asked.host) == best)
+                .collect();
+            let found = listener.host_by_authority(&asked.host);
+            prop_assert_eq!(found.is_some(), !chosen.is_empty(), "{:?}", asked);
+            let Some(found) = found else { continue };
+            prop_assert!(found.hosts().eq(chosen.iter().copied()), "{:?}", asked);
+            let found = match table.find(listener, found, secure, &head) {
+                Found::Route(leg) => leg.key.to_string(),
+                Found::RedirectToHttps => "https".to_owned(),
+                Found::NoRoute => "none".to_owned(),
+            };
+            prop_assert_eq!(found, naive(&table, &chosen, secure, &head), "{:?}", asked);
+        }
+    }
+}
+
+/// What answers, by looking at every route in the order of precedence, and at every host.
+fn naive(
+    table: &RouteTable,
+    hosts: &[&Arc<VirtualHost>],
+    secure: bool,
+    head: &RequestHead<'_>,
+) -> String {
+    if hosts.iter().any(|host| host.closed) {
+        return "none".to_owned();
+    }
+    for considered in table.explain(head) {
+        let group = &considered.group;
+        let answers = matches!(considered.outcome, Outcome::Wins(_) | Outcome::Beaten(_));
+        let Some(leg) = group.pick(head.draw).filter(|_| answers) else { continue };
+        let is_probe = matches!(leg.route.action, Action::Probe(_));
+        let serves = |host: &&&Arc<VirtualHost>| {
+            let attachment = &group.attachment;
+            let attached = match host.selector.is_empty() {
+                true => attachment.by_host,
+                false => attachment.selectors.contains(&host.selector),
+            };
+            let refused = !secure && host.insecure == InsecureAction::Reject;
+            (attached && !refused) || is_probe
+        };
+        if let Some(host) = hosts.iter().find(serves) {
+            let redirects = !secure && host.insecure == InsecureAction::Redirect && !is_probe;
+            return if redirects { "https".to_owned() } else { leg.key.to_string() };
+        }
+    }
+    "none".to_owned()
 }
