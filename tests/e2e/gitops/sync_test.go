@@ -1,6 +1,7 @@
 package gitops
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 
@@ -59,9 +60,13 @@ func (c *cluster) syncs(app *application) {
 	app.showsUnderService("legacy", 2)
 
 	app.sync(all[1:])
-	if _, err := c.get(mappings, "route"); err == nil {
-		c.Fatal("the Mapping was not pruned")
-	}
+	// It goes when the cluster's garbage collector, which learns of new kinds with some delay, lets it.
+	c.until("the Mapping is pruned", func() error {
+		if _, err := c.get(mappings, "route"); err == nil {
+			return errors.New("it is still there")
+		}
+		return nil
+	})
 	app.showsUnderService("legacy", 2)
 	app.sync(all[1:2])
 	c.until("what belongs to the Service goes with it", func() error {
