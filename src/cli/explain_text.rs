@@ -10,8 +10,17 @@ pub(super) fn format(explanation: &Explanation) -> String {
     let mut line = |text: String| {
         writeln!(out, "{text}").expect("writing to a String can't fail");
     };
+    if !explanation.listener.is_empty() {
+        line(format!("  by        {}", explanation.listener));
+    }
+    for host in &explanation.hosts {
+        line(format!("  host      {host}"));
+    }
     if explanation.answers.is_empty() {
-        line("\n404: no route answers".to_owned());
+        line(match explanation.hosts.is_empty() && !explanation.listener.is_empty() {
+            true => "\n404: no Host takes this name here".to_owned(),
+            false => "\n404: no route answers".to_owned(),
+        });
     }
     for answer in &explanation.answers {
         line(String::new());
@@ -76,6 +85,19 @@ mod tests {
     use super::*;
     use crate::admin::explain::Candidate;
 
+    fn forward() -> Effect {
+        Effect::Forward {
+            service: "web:80".to_owned(),
+            cluster: "cluster_web".to_owned(),
+            upstream: "DNS name web.default, port 80".to_owned(),
+            request_line: "GET /y".to_owned(),
+            host: "localhost".to_owned(),
+            request_headers: vec!["- x-a".to_owned(), "+ x-b: 1".to_owned()],
+            response_headers: vec![],
+            timeout_ms: Some(3000),
+        }
+    }
+
     #[test]
     fn answers_and_candidates_are_told() {
         let candidate = |name: &str, verdict, why: &str| Candidate {
@@ -90,19 +112,12 @@ mod tests {
             origin: "resource".to_owned(),
             action,
         };
-        let forward = Effect::Forward {
-            service: "web:80".to_owned(),
-            cluster: "cluster_web".to_owned(),
-            upstream: "DNS name web.default, port 80".to_owned(),
-            request_line: "GET /y".to_owned(),
-            host: "localhost".to_owned(),
-            request_headers: vec!["- x-a".to_owned(), "+ x-b: 1".to_owned()],
-            response_headers: vec![],
-            timeout_ms: Some(3000),
-        };
+        let forward = forward();
         let redirect = Effect::Redirect { status: 301, location: "http://b/".to_owned() };
         let explanation = Explanation {
             request: "GET localhost /x/y".to_owned(),
+            listener: "Listener default/web, port 8080".to_owned(),
+            hosts: vec!["Host default/all (insecure requests are served)".to_owned()],
             answers: vec![
                 answer(90, "Mapping default/x", forward),
                 answer(10, "Mapping default/r", redirect),
@@ -120,6 +135,8 @@ mod tests {
             format(&explanation),
             "\
 GET localhost /x/y
+  by        Listener default/web, port 8080
+  host      Host default/all (insecure requests are served)
 
 90% of requests: Mapping default/x (resource)
   to        web:80 (cluster_web: DNS name web.default, port 80)
@@ -144,8 +161,22 @@ Routes for this host and path, best first:
 
     #[test]
     fn nothing_is_404() {
-        let explanation =
-            Explanation { request: "GET a /".to_owned(), answers: vec![], considered: vec![] };
-        assert_eq!(format(&explanation), "GET a /\n\n404: no route answers\n");
+        let mut explanation = Explanation {
+            request: "GET a /".to_owned(),
+            listener: "port 8080".to_owned(),
+            hosts: vec!["Host default/a (closed: its status says why)".to_owned()],
+            answers: vec![],
+            considered: vec![],
+        };
+        assert_eq!(
+            format(&explanation),
+            "GET a /\n  by        port 8080\n  host      Host default/a (closed: its status says why)\n\n\
+             404: no route answers\n"
+        );
+        explanation.hosts.clear();
+        assert_eq!(
+            format(&explanation),
+            "GET a /\n  by        port 8080\n\n404: no Host takes this name here\n"
+        );
     }
 }

@@ -24,7 +24,7 @@ use super::forward::forward;
 use super::grpc::Dialect;
 use crate::model::config::Leg;
 use crate::model::route::{Action, Probe, Redirect};
-use crate::routing::{Found, RequestHead, redirect_location};
+use crate::routing::{Found, RequestHead, https_location, redirect_location};
 
 const OVERLOADED: HeaderName = HeaderName::from_static("x-envoy-overloaded");
 
@@ -169,15 +169,14 @@ fn find(inbound: &Inbound) -> Result<Next, Failure> {
     found.unwrap_or(Err(Failure::NoRoute))
 }
 
-/// The same address by https; an explicit port 80 would not be there.
+/// The same address by https.
 fn answer_to_https(inbound: &Inbound) -> Response<ResponseBody> {
     let head = &inbound.head;
     let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
-    let host = host.strip_suffix(":80").unwrap_or(host);
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
     let mut response = Response::new(ResponseBody::text(""));
     *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
-    if let Ok(location) = HeaderValue::try_from(format!("https://{host}{path}")) {
+    if let Ok(location) = HeaderValue::try_from(https_location(host, path)) {
         response.headers_mut().insert(header::LOCATION, location);
     }
     response

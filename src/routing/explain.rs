@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::condition::{header_holds, host_holds, method_holds, path_holds, query_holds};
+use super::listeners::HostTable;
 use super::precedence::{Precedence, PrecedenceRule};
 use super::table::{RequestHead, RouteTable};
 use crate::model::config::{Leg, RouteGroup};
@@ -31,19 +32,30 @@ pub enum Outcome {
 }
 
 impl RouteTable {
-    /// Every group whose host and path hold for the request, best first, with its outcome.
+    /// Every group whose host and path hold for the request, best first, with its outcome: what
+    /// [`find_any`](Self::find_any) chooses from.
     pub fn explain(&self, head: &RequestHead<'_>) -> Vec<Considered> {
-        let mut ranked: Vec<Precedence> = self
-            .config()
-            .groups
-            .iter()
-            .filter(|group| {
-                let matches = group.matches();
-                path_holds(&matches.path, head.path)
-                    && matches.host.as_ref().is_some_and(|host| host_holds(host, head.host))
-            })
-            .map(Precedence::of)
-            .collect();
+        self.consider(head, |group| group.matches().host.is_some())
+    }
+
+    /// The same of what a host serves.
+    pub fn explain_at(&self, host: &HostTable, head: &RequestHead<'_>) -> Vec<Considered> {
+        self.consider(head, |group| host.serves(group))
+    }
+
+    fn consider(
+        &self,
+        head: &RequestHead<'_>,
+        is_served: impl Fn(&RouteGroup) -> bool,
+    ) -> Vec<Considered> {
+        let holds = |group: &&Arc<RouteGroup>| {
+            let matches = group.matches();
+            path_holds(&matches.path, head.path)
+                && matches.host.as_ref().is_none_or(|host| host_holds(host, head.host))
+                && is_served(group)
+        };
+        let mut ranked: Vec<Precedence> =
+            self.config().groups.iter().filter(holds).map(Precedence::of).collect();
         ranked.sort_by(|a, b| b.cmp(a));
         let mut winner: Option<Precedence> = None;
         let mut considered = Vec::with_capacity(ranked.len());

@@ -122,6 +122,15 @@ impl HostTable {
         self.members.iter().map(|member| &member.host)
     }
 
+    /// Whether a group is among the routes of one of the hosts.
+    pub fn serves(&self, group: &RouteGroup) -> bool {
+        let by = |member: &Member| match member.host.selector.is_empty() {
+            true => group.attachment.by_host,
+            false => group.attachment.selectors.contains(&member.host.selector),
+        };
+        self.members().unwrap_or_default().iter().any(|member| is_probe(group) || by(member))
+    }
+
     /// The hosts, each with its routes; `None` where one of them is closed, which closes the name.
     pub(super) fn members(&self) -> Option<&[Member]> {
         match self.members.iter().any(|member| member.host.closed) {

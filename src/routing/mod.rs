@@ -21,5 +21,5 @@ pub use explain::{Considered, Outcome};
 pub use listeners::{HostTable, ListenerTable, Server};
 pub use path::{CanonicalPath, PathError};
 pub use precedence::{Precedence, PrecedenceRule};
-pub use rewrite::{redirect_location, rewrite_path};
+pub use rewrite::{https_location, redirect_location, rewrite_path};
 pub use table::{Found, RequestHead, RouteTable};

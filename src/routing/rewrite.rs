@@ -15,6 +15,12 @@ pub fn rewrite_path(forward: &Forward, matched: &PathMatch, path: &str) -> Optio
     (rewritten != path).then_some(rewritten)
 }
 
+/// Where an insecure request is sent (Envoy's `https_redirect`): an explicit port 80 goes, any other
+/// stays. `path` is with its query.
+pub fn https_location(authority: &str, path: &str) -> String {
+    format!("https://{}{path}", authority.strip_suffix(":80").unwrap_or(authority))
+}
+
 /// The `Location` of a redirect; `scheme` is the request's. The query is kept.
 pub fn redirect_location(
     redirect: &Redirect,

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use nuncio::admin::explain::{self, Effect, Question};
 use nuncio::model::cluster::Upstream;
 use nuncio::model::config::Leg;
 use nuncio::model::route::{Action, Forward, HostRewrite};
-use nuncio::routing::{CanonicalPath, Found, RequestHead, redirect_location, rewrite_path};
+use nuncio::routing::{
+    CanonicalPath, Found, RequestHead, RouteTable, redirect_location, rewrite_path,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::case::Case;
@@ -88,12 +91,44 @@ fn ask(case: &Case, entry: &Entry) -> Answer {
         None => table.listeners().first().expect("a listener"),
     };
     let nothing = |text: &str| Answer { route: text.to_owned(), ..Answer::default() };
-    let Some(host) = listener.host_by_authority(head.host) else { return nothing("none") };
-    match table.find(listener, host, entry.secure, &head) {
-        Found::Route(leg) => describe(leg, &head),
-        Found::RedirectToHttps => nothing("to https"),
-        Found::NoRoute => nothing("none"),
+    let host = listener.host_by_authority(head.host);
+    let found = host.map(|host| table.find(listener, host, entry.secure, &head));
+    let explained = explained(table, listener.spec().port, entry, target);
+    match found.unwrap_or(Found::NoRoute) {
+        Found::Route(leg) => {
+            let is_told = |answer: &explain::Answer| answer.object.ends_with(&*leg.key.name);
+            assert!(explained.iter().any(is_told), "{}: {explained:?}", entry.request);
+            describe(leg, &head)
+        }
+        Found::RedirectToHttps => {
+            let action = explained.first().map(|answer| &answer.action);
+            let is_told = matches!(action, Some(Effect::Redirect { status: 301, location }) if location.starts_with("https://"));
+            assert!(is_told, "{}: {explained:?}", entry.request);
+            nothing("to https")
+        }
+        Found::NoRoute => {
+            // Another draw may be answered where weights are missing; and people write methods in
+            // any case.
+            let is_told = explained.iter().all(|answer| answer.percent < 100);
+            assert!(is_told || method != method.to_uppercase(), "{}: {explained:?}", entry.request);
+            nothing("none")
+        }
     }
+}
+
+/// What `nuncio explain` says of the same request.
+fn explained(table: &RouteTable, port: u16, entry: &Entry, target: &str) -> Vec<explain::Answer> {
+    let (host, path) = target.split_at(target.find('/').expect("a path"));
+    let method = entry.request.split_once(' ').expect("METHOD host/path").0;
+    let scheme = if entry.secure { "https" } else { "http" };
+    let each = |(name, values): (&String, &String)| {
+        values.split(" | ").map(|value| format!("{name}: {value}")).collect::<Vec<_>>()
+    };
+    let mut headers: Vec<String> = entry.headers.iter().flat_map(each).collect();
+    headers.push(format!("host: {host}"));
+    let url = format!("{scheme}://any:{port}{path}");
+    let question = Question::parse(method, &url, &headers).expect("a question");
+    explain::explain(table, &question).answers
 }
 
 fn headers(texts: &BTreeMap<String, String>) -> HeaderMap {

@@ -5,6 +5,7 @@ mod files;
 mod hosts;
 mod listeners;
 mod mappings;
+mod resources;
 mod services;
 mod tcp_mappings;
 mod tls_contexts;

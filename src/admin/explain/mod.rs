@@ -1,54 +1,33 @@
 //! Which route answers a request, which ones it beat and why, and what is sent upstream: one
 //! answer for `nuncio explain` and for `/ambassador/v0/diag/explain`.
 
+mod question;
+
 use std::collections::BTreeSet;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use serde::{Deserialize, Serialize};
 
+pub use self::question::{Question, QuestionError};
 use super::describe;
 use crate::model::config::Leg;
+use crate::model::listener::{InsecureAction, VirtualHost};
 use crate::model::route::{Action, Probe};
 use crate::routing::{
-    CanonicalPath, Considered, Outcome, RequestHead, RouteTable, redirect_location, rewrite_path,
+    Considered, Found, HostTable, ListenerTable, Outcome, RouteTable, https_location,
+    redirect_location, rewrite_path,
 };
-
-/// The host that is asked for where the URL names none.
-const NO_HOST: &str = "localhost";
-
-/// A request that nobody sent.
-#[derive(Debug, Clone)]
-pub struct Question {
-    method: Method,
-    scheme: String,
-    host: String,
-    path: String,
-    query: Option<String>,
-    headers: HeaderMap,
-}
-
-/// Why a question can't be asked.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum QuestionError {
-    /// Not a method.
-    #[error("{0:?} is not an HTTP method")]
-    Method(String),
-    /// Not a URL.
-    #[error("{0:?} is neither a URL (http://host/path) nor a path (/path)")]
-    Url(String),
-    /// Not a header.
-    #[error("{0:?} is not a header; write 'Name: value'")]
-    Header(String),
-    /// A path that the gateway refuses.
-    #[error("the gateway refuses this path: {0}")]
-    Path(#[from] crate::routing::PathError),
-}
 
 /// The answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
     /// The request as the matchers see it: `METHOD host canonical-path?query`.
     pub request: String,
+    /// The port that it is taken to come by.
+    #[serde(default)]
+    pub listener: String,
+    /// The Hosts of its name there, each with what it makes of the request. Empty is 404.
+    #[serde(default)]
+    pub hosts: Vec<String>,
     /// What answers it: one, or several by weight. Empty is 404.
     pub answers: Vec<Answer>,
     /// Every route whose host and path hold, best first.
@@ -132,66 +111,12 @@ pub enum CandidateVerdict {
     Fails,
 }
 
-impl Question {
-    /// A request from texts as people write them. A URL without a host asks for `localhost`,
-    /// unless there is a Host header.
-    pub fn parse(method: &str, url: &str, headers: &[String]) -> Result<Self, QuestionError> {
-        let uri: Uri = url.parse().map_err(|_| QuestionError::Url(url.to_owned()))?;
-        // A path, or a whole URL: `example.com/x` is neither.
-        if !url.starts_with('/') && (uri.scheme().is_none() || uri.authority().is_none()) {
-            return Err(QuestionError::Url(url.to_owned()));
-        }
-        let mut question = Self {
-            method: method
-                .to_ascii_uppercase()
-                .parse()
-                .map_err(|_| QuestionError::Method(method.to_owned()))?,
-            scheme: uri.scheme_str().unwrap_or("http").to_owned(),
-            host: String::new(),
-            path: CanonicalPath::parse(uri.path())?.as_str().to_owned(),
-            query: uri.query().map(str::to_owned),
-            headers: HeaderMap::new(),
-        };
-        for header in headers {
-            let (name, value) = parse_header(header)?;
-            question.headers.append(name, value);
-        }
-        let host = question.headers.remove(http::header::HOST);
-        let host = host.as_ref().and_then(|host| host.to_str().ok());
-        let authority = uri.authority().map(http::uri::Authority::as_str);
-        question.host = host.or(authority).unwrap_or(NO_HOST).to_owned();
-        Ok(question)
-    }
-
-    fn head(&self, draw: u8) -> RequestHead<'_> {
-        RequestHead {
-            host: &self.host,
-            path: &self.path,
-            query: self.query.as_deref(),
-            method: &self.method,
-            headers: &self.headers,
-            draw,
-        }
-    }
-
-    fn with_query(&self, path: &str) -> String {
-        match &self.query {
-            Some(query) => format!("{path}?{query}"),
-            None => path.to_owned(),
-        }
-    }
-}
-
-fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), QuestionError> {
-    let wrong = || QuestionError::Header(text.to_owned());
-    let (name, value) = text.split_once(':').ok_or_else(wrong)?;
-    let name = name.trim().parse().map_err(|_| wrong())?;
-    Ok((name, value.trim().parse().map_err(|_| wrong())?))
-}
-
 /// Asks the table.
 pub fn explain(table: &RouteTable, question: &Question) -> Explanation {
-    let considered = table.explain(&question.head(0));
+    let listener = listener_of(table, question);
+    let host = listener.and_then(|listener| listener.host_by_authority(&question.host));
+    let considered = host.map(|host| table.explain_at(host, &question.head(0)));
+    let considered = considered.unwrap_or_default();
     Explanation {
         request: format!(
             "{} {} {}",
@@ -199,41 +124,106 @@ pub fn explain(table: &RouteTable, question: &Question) -> Explanation {
             question.host,
             question.with_query(&question.path)
         ),
-        answers: answers(table, question, &considered),
+        listener: listener.map(describe_listener).unwrap_or_default(),
+        hosts: host
+            .into_iter()
+            .flat_map(HostTable::hosts)
+            .map(|host| describe_host(host))
+            .collect(),
+        answers: match (listener, host) {
+            (Some(listener), Some(host)) => answers(table, (listener, host), question, &considered),
+            _ => Vec::new(),
+        },
         considered: considered.iter().map(candidate).collect(),
     }
 }
 
+/// The port that a request comes by: the one that it names, else the first that speaks its scheme.
+fn listener_of<'t>(table: &'t RouteTable, question: &Question) -> Option<&'t ListenerTable> {
+    let speaks_http = || table.listeners().iter().filter(|one| one.spec().stack.http);
+    let by_port = speaks_http().find(|one| Some(one.spec().port) == question.port);
+    let by_scheme = || speaks_http().find(|one| one.spec().stack.tls == question.is_secure());
+    by_port.or_else(by_scheme).or_else(|| speaks_http().next())
+}
+
+fn describe_listener(listener: &ListenerTable) -> String {
+    let spec = listener.spec();
+    match &spec.key {
+        Some(key) => format!("{}, port {}", describe::object(key), spec.port),
+        None => format!("port {}, which is open while there is no Listener", spec.port),
+    }
+}
+
+fn describe_host(host: &VirtualHost) -> String {
+    let name = match &host.key {
+        Some(key) => describe::object(key),
+        None => "every host, while there is no Host".to_owned(),
+    };
+    let what = match (host.closed, host.insecure) {
+        (true, _) => "closed: its status says why",
+        (false, InsecureAction::Redirect) => "insecure requests are sent to https",
+        (false, InsecureAction::Reject) => "insecure requests find nothing",
+        (false, InsecureAction::Route) => "insecure requests are served",
+    };
+    format!("{name} ({what})")
+}
+
 /// Asks the table once for every range of draws that its weights tell apart.
-fn answers(table: &RouteTable, question: &Question, considered: &[Considered]) -> Vec<Answer> {
+fn answers(
+    table: &RouteTable,
+    (listener, host): (&ListenerTable, &HostTable),
+    question: &Question,
+    considered: &[Considered],
+) -> Vec<Answer> {
     let mut borders = BTreeSet::from([0, 100]);
     for leg in considered.iter().flat_map(|considered| &considered.group.legs) {
         borders.extend([leg.share.from.min(100), leg.share.to.min(100)]);
     }
     let borders: Vec<u8> = borders.into_iter().collect();
-    let mut answers: Vec<(&Leg, u8)> = Vec::new();
+    let mut answers: Vec<Answer> = Vec::new();
     for range in borders.windows(2) {
-        let Some(leg) = table.find_any(&question.head(range[0])) else { continue };
+        let head = question.head(range[0]);
+        let found = match table.find(listener, host, question.is_secure(), &head) {
+            Found::Route(leg) => answer_of(leg, question),
+            Found::RedirectToHttps => Some(answer_to_https(host, question)),
+            Found::NoRoute => None,
+        };
+        let Some(found) = found else { continue };
         let percent = range[1] - range[0];
-        match answers.iter_mut().find(|(known, _)| known.key == leg.key) {
-            Some((_, known)) => *known += percent,
-            None => answers.push((leg, percent)),
+        match answers.iter_mut().find(|known| known.object == found.object) {
+            Some(known) => known.percent += percent,
+            None => answers.push(Answer { percent, ..found }),
         }
     }
     answers
-        .into_iter()
-        .map(|(leg, percent)| Answer {
-            percent,
-            object: describe::object(&leg.key),
-            origin: describe::origin(&leg.key.origin),
-            action: effect(leg, question),
-        })
-        .collect()
 }
 
-fn effect(leg: &Leg, question: &Question) -> Effect {
+fn answer_of(leg: &Leg, question: &Question) -> Option<Answer> {
+    Some(Answer {
+        percent: 0,
+        object: describe::object(&leg.key),
+        origin: describe::origin(&leg.key.origin),
+        action: effect(leg, question)?,
+    })
+}
+
+fn answer_to_https(host: &HostTable, question: &Question) -> Answer {
+    let key = host.hosts().find_map(|host| host.key.as_ref());
+    Answer {
+        percent: 0,
+        object: key.map(describe::object).unwrap_or_default(),
+        origin: key.map(|key| describe::origin(&key.origin)).unwrap_or_default(),
+        action: Effect::Redirect {
+            status: 301,
+            location: https_location(&question.host, &question.with_query(&question.path)),
+        },
+    }
+}
+
+/// What a route does with the request; a mirror does nothing for who asks.
+fn effect(leg: &Leg, question: &Question) -> Option<Effect> {
     let route = &leg.route;
-    match &route.action {
+    Some(match &route.action {
         Action::Forward(forward) => {
             let path = rewrite_path(forward, &route.matches.path, &question.path);
             let path = question.with_query(path.as_deref().unwrap_or(&question.path));
@@ -262,11 +252,10 @@ fn effect(leg: &Leg, question: &Question) -> Effect {
                 question.query.as_deref(),
             ),
         },
-        // A group answers with its members, of which a mirror is none.
-        Action::Mirror(_) => Effect::Probe { of: "nothing".to_owned() },
+        Action::Mirror(_) => return None,
         Action::Probe(Probe::Alive) => Effect::Probe { of: "alive".to_owned() },
         Action::Probe(Probe::Ready) => Effect::Probe { of: "ready".to_owned() },
-    }
+    })
 }
 
 fn candidate(considered: &Considered) -> Candidate {
@@ -286,36 +275,5 @@ fn candidate(considered: &Considered) -> Candidate {
         matches: describe::route_match(considered.group.matches()),
         verdict,
         why,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn questions_are_read_as_people_write_them() {
-        let none: &[String] = &[];
-        let question = Question::parse("get", "http://a.example:8080/x/../y?z=1", none).unwrap();
-        assert_eq!((question.host.as_str(), question.path.as_str()), ("a.example:8080", "/y"));
-        assert_eq!(question.query.as_deref(), Some("z=1"));
-        assert_eq!(Question::parse("GET", "/x", none).unwrap().host, NO_HOST);
-        let headers = ["Host: b.example".to_owned(), "x-user:ada".to_owned()];
-        let question = Question::parse("PATCH", "http://a.example/", &headers).unwrap();
-        assert_eq!(question.host, "b.example");
-        assert_eq!(question.headers.len(), 1);
-        assert_eq!(question.headers["x-user"], "ada");
-    }
-
-    #[test]
-    fn mistakes_are_told() {
-        let ask = |method: &str, url: &str, header: &str| {
-            Question::parse(method, url, &[header.to_owned()]).map(|_| ()).unwrap_err()
-        };
-        assert_eq!(ask("G T", "/", "a: b"), QuestionError::Method("G T".into()));
-        assert_eq!(ask("GET", "example.com/x", "a: b"), QuestionError::Url("example.com/x".into()));
-        assert_eq!(ask("GET", "", "a: b"), QuestionError::Url("".into()));
-        assert_eq!(ask("GET", "/", "nope"), QuestionError::Header("nope".into()));
-        assert!(matches!(ask("GET", "/%00", "a: b"), QuestionError::Path(_)));
     }
 }

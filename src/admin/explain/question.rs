@@ -1,0 +1,137 @@
+//! What is asked of `explain`: a request that nobody sent.
+
+use http::uri::Authority;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+
+use crate::routing::{CanonicalPath, RequestHead};
+
+/// The host that is asked for where the URL names none.
+const NO_HOST: &str = "localhost";
+
+/// A request that nobody sent.
+#[derive(Debug, Clone)]
+pub struct Question {
+    pub(super) method: Method,
+    pub(super) scheme: String,
+    pub(super) host: String,
+    /// The port that the URL or the Host header names.
+    pub(super) port: Option<u16>,
+    pub(super) path: String,
+    pub(super) query: Option<String>,
+    pub(super) headers: HeaderMap,
+}
+
+/// Why a question can't be asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum QuestionError {
+    /// Not a method.
+    #[error("{0:?} is not an HTTP method")]
+    Method(String),
+    /// Not a URL.
+    #[error("{0:?} is neither a URL (http://host/path) nor a path (/path)")]
+    Url(String),
+    /// Not a header.
+    #[error("{0:?} is not a header; write 'Name: value'")]
+    Header(String),
+    /// A path that the gateway refuses.
+    #[error("the gateway refuses this path: {0}")]
+    Path(#[from] crate::routing::PathError),
+}
+
+impl Question {
+    /// A request from texts as people write them. A URL without a host asks for `localhost`,
+    /// unless there is a Host header.
+    pub fn parse(method: &str, url: &str, headers: &[String]) -> Result<Self, QuestionError> {
+        let uri: Uri = url.parse().map_err(|_| QuestionError::Url(url.to_owned()))?;
+        // A path, or a whole URL: `example.com/x` is neither.
+        if !url.starts_with('/') && (uri.scheme().is_none() || uri.authority().is_none()) {
+            return Err(QuestionError::Url(url.to_owned()));
+        }
+        let mut question = Self {
+            method: method
+                .to_ascii_uppercase()
+                .parse()
+                .map_err(|_| QuestionError::Method(method.to_owned()))?,
+            scheme: uri.scheme_str().unwrap_or("http").to_owned(),
+            host: String::new(),
+            port: uri.port_u16(),
+            path: CanonicalPath::parse(uri.path())?.as_str().to_owned(),
+            query: uri.query().map(str::to_owned),
+            headers: HeaderMap::new(),
+        };
+        for header in headers {
+            let (name, value) = parse_header(header)?;
+            question.headers.append(name, value);
+        }
+        let host = question.headers.remove(http::header::HOST);
+        let host = host.as_ref().and_then(|host| host.to_str().ok());
+        let authority = uri.authority().map(http::uri::Authority::as_str);
+        question.host = host.or(authority).unwrap_or(NO_HOST).to_owned();
+        let named = || question.host.parse::<Authority>().ok()?.port_u16();
+        question.port = question.port.or_else(named);
+        Ok(question)
+    }
+
+    /// The request as the matchers see it.
+    pub(super) fn head(&self, draw: u8) -> RequestHead<'_> {
+        RequestHead {
+            host: &self.host,
+            path: &self.path,
+            query: self.query.as_deref(),
+            method: &self.method,
+            headers: &self.headers,
+            draw,
+        }
+    }
+
+    /// Whether it is asked for by https.
+    pub(super) fn is_secure(&self) -> bool {
+        self.scheme == "https"
+    }
+
+    /// A path with the query behind it.
+    pub(super) fn with_query(&self, path: &str) -> String {
+        match &self.query {
+            Some(query) => format!("{path}?{query}"),
+            None => path.to_owned(),
+        }
+    }
+}
+
+fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), QuestionError> {
+    let wrong = || QuestionError::Header(text.to_owned());
+    let (name, value) = text.split_once(':').ok_or_else(wrong)?;
+    let name = name.trim().parse().map_err(|_| wrong())?;
+    Ok((name, value.trim().parse().map_err(|_| wrong())?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_are_read_as_people_write_them() {
+        let none: &[String] = &[];
+        let question = Question::parse("get", "http://a.example:8080/x/../y?z=1", none).unwrap();
+        assert_eq!((question.host.as_str(), question.path.as_str()), ("a.example:8080", "/y"));
+        assert_eq!(question.query.as_deref(), Some("z=1"));
+        assert_eq!(Question::parse("GET", "/x", none).unwrap().host, NO_HOST);
+        let headers = ["Host: b.example".to_owned(), "x-user:ada".to_owned()];
+        let question = Question::parse("PATCH", "http://a.example/", &headers).unwrap();
+        assert_eq!(question.host, "b.example");
+        assert_eq!(question.headers.len(), 1);
+        assert_eq!(question.headers["x-user"], "ada");
+    }
+
+    #[test]
+    fn mistakes_are_told() {
+        let ask = |method: &str, url: &str, header: &str| {
+            Question::parse(method, url, &[header.to_owned()]).map(|_| ()).unwrap_err()
+        };
+        assert_eq!(ask("G T", "/", "a: b"), QuestionError::Method("G T".into()));
+        assert_eq!(ask("GET", "example.com/x", "a: b"), QuestionError::Url("example.com/x".into()));
+        assert_eq!(ask("GET", "", "a: b"), QuestionError::Url("".into()));
+        assert_eq!(ask("GET", "/", "nope"), QuestionError::Header("nope".into()));
+        assert!(matches!(ask("GET", "/%00", "a: b"), QuestionError::Path(_)));
+    }
+}
