@@ -9,7 +9,6 @@ use super::hosts::{BuiltHost, age, default_host};
 use super::secrets::Secrets;
 use super::select::labels_hold;
 use super::tcp::BuiltGroup;
-use crate::model::key::Kind;
 use crate::model::listener::{Listener, SecurityModel, Stack, VirtualHost};
 use crate::model::object::{Content, Object};
 use crate::model::report::{Conflict, Detached, Verdict};
@@ -89,17 +88,18 @@ fn without_objects(
     candidates: &[Candidate<'_>],
     hosts: &[BuiltHost<'_>],
 ) -> Listener {
-    let plain = Listener::plain(snapshot.defaults.http_port);
-    match any_host(candidates) {
-        true => Listener { hosts: hosts.iter().map(|h| Arc::clone(&h.host)).collect(), ..plain },
-        false => plain,
+    let mut served: Vec<_> = hosts.iter().map(|host| Arc::clone(&host.host)).collect();
+    if !any_host(candidates) {
+        served.push(Arc::new(VirtualHost::any()));
     }
+    Listener { hosts: served, ..Listener::plain(snapshot.defaults.http_port) }
 }
 
-/// Whether there is a Host object, however wrong: the host that is there without any would open
-/// what its author wanted to restrict.
+/// Whether there is a Host that can be read, also one that isn't served. One that can't closes its
+/// own name, as far as that is known; for all others nothing changes, so that a mistake of one
+/// tenant costs no other.
 fn any_host(candidates: &[Candidate<'_>]) -> bool {
-    candidates.iter().any(|candidate| candidate.object.key.kind == Kind::Host)
+    candidates.iter().any(|candidate| matches!(candidate.object.content, Content::Host(_)))
 }
 
 fn listener(
