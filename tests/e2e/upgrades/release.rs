@@ -41,9 +41,23 @@ impl<'a> Release<'a> {
     /// Installs it, with three replicas if no value says otherwise, and waits until they are ready.
     pub(super) fn install(namespace: &'a Namespace, version: Version, values: &[&str]) -> Self {
         let release = Self { namespace };
-        run(&mut release.upgrade(version, values), "").succeed();
+        let outcome = run(&mut release.upgrade(version, values), "");
+        if !outcome.ok {
+            // It is uninstalled with this value, and what its pods said goes with it.
+            release.describe();
+        }
+        outcome.succeed();
         release.settle();
         release
+    }
+
+    fn describe(&self) {
+        for arguments in [
+            ["describe", "pods", "-l", SELECTOR].as_slice(),
+            &["logs", "-l", SELECTOR, "--prefix", "--tail=40"],
+        ] {
+            println!("{}", self.namespace.try_kubectl(arguments).text());
+        }
     }
 
     /// `helm upgrade --install` to a version, with more values; ready to be started.
