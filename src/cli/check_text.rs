@@ -162,12 +162,12 @@ mod tests {
     fn report(problems: Vec<Problem>, verdict: Verdict) -> Report {
         let origin = ObjectOrigin::File { path: "a.yaml".into(), index: 0 };
         let object = Object {
-            key: ObjectKey {
+            key: Arc::new(ObjectKey {
                 kind: Kind::Mapping,
                 namespace: "default".into(),
                 name: "a".into(),
                 origin,
-            },
+            }),
             generation: None,
             created: None,
             labels: Arc::default(),

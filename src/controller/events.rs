@@ -36,7 +36,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// Something to say on a carrier.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Note {
-    carrier: Carrier,
+    carrier: Arc<Carrier>,
     reason: &'static str,
     text: String,
 }
@@ -45,9 +45,9 @@ struct Note {
 #[derive(Debug, Default)]
 struct Planner {
     /// What has been said of the documents that there are.
-    said: HashMap<Carrier, HashSet<u64>>,
+    said: HashMap<Arc<Carrier>, HashSet<u64>>,
     /// When each carrier's window began, and how many events it has had since.
-    spent: HashMap<Carrier, (Instant, usize)>,
+    spent: HashMap<Arc<Carrier>, (Instant, usize)>,
 }
 
 impl Planner {
@@ -55,7 +55,7 @@ impl Planner {
     fn plan(&mut self, build: &Build, now: Instant) -> Vec<Note> {
         let mut before = std::mem::take(&mut self.said);
         self.spent.retain(|_, (began, _)| now.duration_since(*began) < WINDOW);
-        let mut fresh: BTreeMap<Carrier, Vec<Note>> = BTreeMap::new();
+        let mut fresh: BTreeMap<Arc<Carrier>, Vec<Note>> = BTreeMap::new();
         for report in &build.reports {
             let Some(note) = note(report) else { continue };
             let hash = stable_hash(0, &[note.reason, &note.text]);
@@ -70,7 +70,7 @@ impl Planner {
     }
 
     /// Keeps as many notes as the carrier may have, and counts the others in the last of them.
-    fn limit(&mut self, carrier: Carrier, mut notes: Vec<Note>, now: Instant) -> Vec<Note> {
+    fn limit(&mut self, carrier: Arc<Carrier>, mut notes: Vec<Note>, now: Instant) -> Vec<Note> {
         let (_, spent) = self.spent.entry(carrier.clone()).or_insert((now, 0));
         let left = PER_CARRIER.saturating_sub(*spent);
         if notes.len() > left {

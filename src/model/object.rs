@@ -16,7 +16,7 @@ use super::written::{
 #[derive(Debug, Clone, PartialEq)]
 pub struct Object {
     /// Its identity.
-    pub key: ObjectKey,
+    pub key: Arc<ObjectKey>,
     /// `metadata.generation` of the resource, or of the carrier; `None` for files.
     pub generation: Option<i64>,
     /// `metadata.creationTimestamp` of the resource or the carrier, in seconds since 1970.

@@ -170,8 +170,9 @@ fn priorities_have_limits_of_their_own() {
     let breaker = CircuitBreaker { max_requests: 1, ..CircuitBreaker::of(Priority::Default) };
     let mut high = limited(&backend, breaker);
     let low = limited(&backend, breaker);
-    high.matches.path.kind = nuncio::model::route::PathMatchKind::Prefix("/high".into());
-    high.policy.priority = Some(Priority::High);
+    Arc::make_mut(&mut high.matches).path.kind =
+        nuncio::model::route::PathMatchKind::Prefix("/high".into());
+    Arc::make_mut(&mut high.policy).priority = Some(Priority::High);
     let gateway = Gateway::start(vec![low, high]);
     let mut held = asking(&gateway, 1);
     wait_for("one inside", || gate.inside.load(Ordering::SeqCst) == 1);

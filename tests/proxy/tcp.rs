@@ -20,12 +20,12 @@ use crate::support::{
 use crate::tls_support::{Authority, ask_tls, client, connect_tls, host, metric, termination};
 
 fn leg(name: &str, share: Share, to: SocketAddr, idle_timeout: Limit) -> Arc<TcpLeg> {
-    let key = ObjectKey {
+    let key = Arc::new(ObjectKey {
         kind: Kind::TcpMapping,
         namespace: "ns".into(),
         name: name.into(),
         origin: Origin::Resource,
-    };
+    });
     Arc::new(TcpLeg { key, share, cluster: cluster(Upstream::Address(to)), idle_timeout })
 }
 

@@ -211,7 +211,7 @@ fn answer_to_https(host: &HostTable, question: &Question) -> Answer {
     let key = host.hosts().find_map(|host| host.key.as_ref());
     Answer {
         percent: 0,
-        object: key.map(describe::object).unwrap_or_default(),
+        object: key.map(|key| describe::object(key)).unwrap_or_default(),
         origin: key.map(|key| describe::origin(&key.origin)).unwrap_or_default(),
         action: Effect::Redirect {
             status: 301,

@@ -211,7 +211,7 @@ fn the_transition_time_moves_with_the_status_alone() {
 
 #[test]
 fn stalled_is_what_only_the_author_heals() {
-    let other = || Box::new(mapping("ns", "b").key);
+    let other = || mapping("ns", "b").key;
     let (winner, rule) = (other(), crate::model::report::ShadowRule::OlderFirst);
     let (with, conflict) = (other(), crate::model::report::Conflict::Redirect);
     let cases = [

@@ -80,7 +80,7 @@ impl Environment {
             };
             let name = Arc::clone(&object.key.name);
             if let Some(owner) = owners.get(&name) {
-                let with = Box::new(candidates[*owner].object.key.clone());
+                let with = Arc::clone(&candidates[*owner].object.key);
                 candidates[index].verdict = Verdict::Conflicted { with, conflict: Conflict::Name };
                 continue;
             }
@@ -186,7 +186,7 @@ fn defaults(candidates: &mut [Candidate<'_>], namespace: &str) -> Arc<GatewayDef
         match &winner {
             None => winner = Some((index, Arc::clone(defaults))),
             Some((first, _)) => {
-                let with = Box::new(candidates[*first].object.key.clone());
+                let with = Arc::clone(&candidates[*first].object.key);
                 candidates[index].verdict = Verdict::Conflicted { with, conflict: Conflict::Name };
             }
         }

@@ -318,7 +318,7 @@ fn build_object(
     };
     let name = name.unwrap_or_else(|| format!("document-{}", place.index + 1).into());
     Object {
-        key: ObjectKey { kind, namespace, name, origin: place.origin.clone() },
+        key: Arc::new(ObjectKey { kind, namespace, name, origin: place.origin.clone() }),
         generation: place.generation,
         created: place.created,
         labels,
@@ -336,7 +336,7 @@ struct Subject<'a> {
     kind: Kind,
     version: ApiVersion,
     name: Option<&'a str>,
-    namespace: &'a str,
+    namespace: &'a Arc<str>,
     settings: &'a ParseSettings,
 }
 
