@@ -245,8 +245,9 @@ async fn shake_hands(
             });
             Some(stream)
         }
-        Err(error) => {
-            refuse(conn, &error);
+        Err(refused) => {
+            refuse(conn, &refused.error);
+            refused.part().await;
             None
         }
     }

@@ -25,9 +25,8 @@ pub(super) fn wrong_secrets(bench: &Bench<'_>) {
     let neighbour = Hold::with("a neighbour of wrong Secrets", &url, &arguments);
     let faults = faults(bench);
     for Fault { name, secret, .. } in &faults {
-        bench.apply(&secret.iter().cloned().collect::<Vec<_>>());
-        let spec = json!({"tlsSecret": {"name": name}});
-        bench.apply(&[bench.host(&format!("{name}.example"), spec)]);
+        let host = bench.host(&format!("{name}.example"), json!({"tlsSecret": {"name": name}}));
+        bench.apply(&secret.iter().cloned().chain([host]).collect::<Vec<_>>());
     }
     for Fault { name, reason, words, .. } in &faults {
         let message = bench.namespace.told(&format!("host/{name}"), "Ready", ("False", reason));
