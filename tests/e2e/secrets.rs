@@ -43,8 +43,11 @@ fn secrets_are_read_where_that_is_allowed() {
 
         // Where all are followed, the same is served.
         gateway.upgrade(&json!({"secrets": {"watch": "All", "namespaces": []}}));
-        let all = &mut Certificates::issue([namespace, &allowed, &foreign]);
+        let all = &Certificates::issue([namespace, &allowed, &foreign]);
         assert_shown(&gateway, all, &["own", "allowed", "foreign"]);
+        let account = account(&gateway);
+        let all_at_once = |address: &String| address.starts_with("/api/v1/secrets?");
+        assert!(audit.asked(&account, "secrets").iter().any(all_at_once), "one watch for all");
         foreign.kubectl(&["delete", "secret", "certificate"]);
         namespace.told("host/foreign", "Ready", ("False", "SecretNotFound"));
         assert_shown(&gateway, all, &["own", "allowed"]);
@@ -104,10 +107,14 @@ fn assert_shown(gateway: &Release<'_>, certificates: &Certificates, shown: &[&st
     }
 }
 
+/// The one of its pods.
+fn account(gateway: &Release<'_>) -> Account {
+    Account { namespace: gateway.namespace.name.clone(), name: "nuncio".to_owned() }
+}
+
 /// It asked for Secrets by their names, for those that are named and for no other.
 fn assert_only_named(audit: &Audit, gateway: &Release<'_>, certificates: &Certificates) {
-    let account =
-        Account { namespace: gateway.namespace.name.clone(), name: "nuncio".to_owned() };
+    let account = account(gateway);
     let own = &gateway.namespace.name;
     let by_name = |namespace: &str, name: &str| {
         format!("/api/v1/namespaces/{namespace}/secrets?fieldSelector=metadata.name={name}")

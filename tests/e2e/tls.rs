@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::support::certificates::{Authority, Issued};
+use crate::support::certificates::Authority;
 use crate::support::peers::Curl;
 use crate::support::release::Release;
 use crate::support::{Namespace, gateway, scenario};
@@ -73,9 +73,7 @@ fn tls_with_real_peers() {
 
 impl<'a> Bench<'a> {
     fn install(namespace: &'a Namespace) -> Self {
-        let port = |name: &str, port: u16, target: u16| {
-            json!({"name": name, "port": port, "targetPort": target})
-        };
+        let port = |name: &str, port: u16, target: u16| json!({"name": name, "port": port, "targetPort": target});
         let ports = [
             port("http", 80, 8080),
             port("https", 443, 8443),

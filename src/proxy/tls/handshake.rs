@@ -18,8 +18,8 @@ pub(crate) type TlsStream = tokio_rustls::server::TlsStream<Raw>;
 /// to hold back.
 const BUFFER_LIMIT: usize = 16 * 1024;
 
-/// What a client that was refused may send until it has read that: a request with its head, and
-/// what it makes of a window for a body.
+/// How much is read of a client that was refused until it hangs up: a request's head, and the
+/// beginning of its body.
 const MAX_UNREAD: u64 = 64 * 1024;
 
 /// RFC 5246 section 7.2, RFC 6066 section 3: a fatal alert, `unrecognized_name`.

@@ -62,6 +62,11 @@ impl Handshake {
         line.split(", ").nth(1).filter(|version| version.starts_with("TLS"))
     }
 
+    /// Whether a session of before went on.
+    pub(crate) fn is_resumed(&self) -> bool {
+        !self.said("Reused, ").is_empty()
+    }
+
     /// The protocol that was agreed on.
     pub(crate) fn alpn(&self) -> Option<&str> {
         self.said("ALPN protocol: ").first()?.strip_prefix("ALPN protocol: ")
@@ -132,12 +137,17 @@ impl Curl {
         url: &str,
         arguments: &[&str],
     ) -> Result<Reply, String> {
-        let (certificate, key) =
-            (self.scratch.path().join("certificate"), self.scratch.path().join("key"));
-        fs::write(&certificate, &client.certificate).expect("it is our directory");
-        fs::write(&key, &client.key).expect("it is our directory");
-        let (certificate, key) = (certificate.display().to_string(), key.display().to_string());
+        let [certificate, key] = self.files(client);
         self.get(url, &[&["--cert", &certificate, "--key", &key], arguments].concat())
+    }
+
+    /// A client's certificate and its key as files, until the next one is asked for.
+    pub(crate) fn files(&self, client: &Issued) -> [String; 2] {
+        [("certificate", &client.certificate), ("key", &client.key)].map(|(name, pem)| {
+            let path = self.scratch.path().join(name);
+            fs::write(&path, pem).expect("it is our directory");
+            path.display().to_string()
+        })
     }
 }
 

@@ -24,7 +24,7 @@ impl<'a> Release<'a> {
         let (repository, tag) = gateway::image();
         let mut all = json!({
             "image": {"repository": repository, "tag": tag},
-            "env": {"AMBASSADOR_ID": namespace.name},
+            "env": {"AMBASSADOR_ID": namespace.name, "NUNCIO_ACCESS_LOG": "json"},
             "admission": {"enabled": false},
             "resources": {"requests": {"cpu": "20m"}},
             "drain": {"delaySeconds": 1},
@@ -84,10 +84,16 @@ impl<'a> Release<'a> {
         pods.filter(|pod| pod["metadata"]["deletionTimestamp"].is_null()).filter_map(of).collect()
     }
 
-    /// All that its pods have logged.
-    pub(crate) fn logs(&self) -> String {
+    /// What the access log says of requests for a path, oldest first for each pod.
+    pub(crate) fn access(&self, path: &str) -> Vec<Value> {
+        let logs = self.try_logs().succeed();
+        let lines = logs.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.filter(|line| line["path"] == *path).collect()
+    }
+
+    fn try_logs(&self) -> Outcome {
         let selector = "app.kubernetes.io/name=nuncio";
-        self.namespace.kubectl(&["logs", "-l", selector, "--tail=-1"])
+        self.namespace.try_kubectl(&["logs", "-l", selector, "--tail=-1"])
     }
 }
 
@@ -95,10 +101,10 @@ impl Drop for Release<'_> {
     /// Parts of it belong to the whole cluster.
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let logs = self.namespace.try_kubectl(&[
-                "logs", "-l", "app.kubernetes.io/name=nuncio", "--tail=40", "--prefix",
-            ]);
-            println!("--- what the gateway logged\n{}--- end", logs.text());
+            let logs = self.try_logs().text();
+            let own: Vec<&str> = logs.lines().filter(|line| !line.starts_with('{')).collect();
+            let last = &own[own.len().saturating_sub(60)..];
+            println!("--- what the gateway logged\n{}\n--- end", last.join("\n"));
         }
         self.helm(&["uninstall", RELEASE, "--wait", "--ignore-not-found"], "");
     }

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::Bench;
-use crate::support::certificates::{Authority, opaque_secret};
-use crate::support::peers::{Curl, Reply};
+use crate::support::certificates::{Authority, Issued, opaque_secret};
+use crate::support::peers::{Curl, Reply, handshake};
 use crate::support::{PATIENCE, wait_until};
 
 /// The header by which upstreams are told.
@@ -23,8 +23,7 @@ pub(super) fn certificates(bench: &Bench<'_>) {
         opaque_secret("revoked", "crl.pem", &clients.revoke(&[])),
         bench.gateway.object("Module", "ambassador", module),
     ]);
-    let required =
-        json!({"ca_secret": "clients", "crl_secret": "revoked", "cert_required": true});
+    let required = json!({"ca_secret": "clients", "crl_secret": "revoked", "cert_required": true});
     bench.serve("required.example", json!({"tls": required}));
     bench.serve("optional.example", json!({"tls": {"ca_secret": "clients"}}));
     bench.serve("open.example", json!({}));
@@ -51,17 +50,35 @@ pub(super) fn certificates(bench: &Bench<'_>) {
         let reply = bench.curl.get("https://open.example/", &other).expect("an answer");
         assert_eq!(reply.status, 421, "{reply:?}");
     }
+    revocation(bench, &clients, (&good, &revoked));
+}
+
+/// A new list is all that it takes, without a restart; and no session of before goes around it.
+fn revocation(bench: &Bench<'_>, clients: &Authority, (good, revoked): (&Issued, &Issued)) {
     let before = bench.gateway.pods(8443);
-    bench.apply(&[opaque_secret("revoked", "crl.pem", &clients.revoke(&[&revoked]))]);
+    let session = bench.curl.authority().with_file_name("session").display().to_string();
+    let [certificate, key] = bench.curl.files(revoked);
+    let own = ["-tls1_2", "-cert", &certificate, "-key", &key];
+    let shake_hands = |more: &[&str]| {
+        let all = [&own[..], more].concat();
+        handshake(before[0].1, Some("required.example"), &all)
+    };
+    assert_eq!(shake_hands(&["-sess_out", &session]).version(), Some("TLSv1.2"));
+    assert!(shake_hands(&["-sess_in", &session]).is_resumed(), "who is let in is known again");
+
+    bench.apply(&[opaque_secret("revoked", "crl.pem", &clients.revoke(&[revoked]))]);
     for (pod, address) in &before {
         let curl = bench.curl.to(&format!("tls-{pod}"), address.ip());
         let url = format!("https://required.example:{}/", address.port());
         let error = wait_until(&format!("{pod} refuses who is revoked"), PATIENCE, || {
-            curl.get_as(&revoked, &url, &[]).map_or_else(Ok, |reply| Err(format!("{reply:?}")))
+            curl.get_as(revoked, &url, &[]).map_or_else(Ok, |reply| Err(format!("{reply:?}")))
         });
         assert!(error.contains("certificate revoked"), "{pod}: {error}");
-        assert_eq!(curl.get_as(&good, &url, &[]).map(|reply| reply.status), Ok(200), "{pod}");
+        assert_eq!(curl.get_as(good, &url, &[]).map(|reply| reply.status), Ok(200), "{pod}");
     }
+    let shown = shake_hands(&["-sess_in", &session]);
+    assert!(!shown.is_resumed(), "{shown:?}");
+    assert!(shown.error().contains("alert certificate revoked"), "{shown:?}");
     assert_eq!(before, bench.gateway.pods(8443), "no pod was started anew for that");
 }
 
@@ -69,7 +86,7 @@ pub(super) fn certificates(bench: &Bench<'_>) {
 fn optional(
     bench: &Bench<'_>,
     is_told: &dyn Fn(&Reply, &str),
-    (good, stranger): (&super::Issued, &super::Issued),
+    (good, stranger): (&Issued, &Issued),
 ) {
     let (curl, url): (&Curl, _) = (&bench.curl, "https://optional.example/");
     is_told(&curl.get_as(good, url, &[]).expect("is let in"), "good.client");

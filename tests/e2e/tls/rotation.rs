@@ -13,9 +13,9 @@ use crate::support::{PATIENCE, wait_until};
 
 const NAME: &str = "rotated.example";
 /// How often it is replaced.
-const TIMES: usize = 40;
+const TIMES: usize = 32;
 /// After so many replacements every replica is asked what it shows.
-const LOOK: usize = 10;
+const LOOK: usize = 8;
 
 pub(super) fn under_load(bench: &Bench<'_>) {
     bench.serve(NAME, json!({}));
