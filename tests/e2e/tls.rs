@@ -22,8 +22,23 @@ use crate::support::{Namespace, gateway, scenario};
 /// Where Listeners of this gateway are, in its pods: cleartext and TLS, and both behind a proxy.
 const PORTS: [(&str, u16); 4] =
     [("HTTP", 8080), ("HTTPS", 8443), ("HTTPPROXY", 8081), ("HTTPSPROXY", 8444)];
-/// What names an echo backend leads to.
+/// Where requests are told of.
 const ECHO: &str = "echo-v1.backends";
+
+/// What is asked, by its name.
+type Step = (&'static str, fn(&Bench<'_>));
+
+/// The first one needs a gateway without Hosts; the others need nothing of each other.
+const STEPS: [Step; 8] = [
+    ("fallback certificate", termination::fallback),
+    ("certificates by name", termination::by_name),
+    ("versions and protocols", termination::versions_and_protocols),
+    ("clients' certificates", clients::certificates),
+    ("upstreams with TLS", upstreams::origination),
+    ("wrong Secrets", faults::wrong_secrets),
+    ("rotation under load", rotation::under_load),
+    ("behind HAProxy", proxies::haproxy),
+];
 
 /// What the steps share.
 struct Bench<'a> {
@@ -45,18 +60,7 @@ fn tls_with_real_peers() {
         let start = Instant::now();
         let bench = Bench::install(namespace);
         println!("two replicas are there after {:.1} s", start.elapsed().as_secs_f64());
-        // The first one needs a gateway without Hosts; the others need nothing of each other.
-        let steps: [(&str, fn(&Bench<'_>)); 8] = [
-            ("fallback certificate", termination::fallback),
-            ("certificates by name", termination::by_name),
-            ("versions and protocols", termination::versions_and_protocols),
-            ("clients' certificates", clients::certificates),
-            ("upstreams with TLS", upstreams::origination),
-            ("wrong Secrets", faults::wrong_secrets),
-            ("rotation under load", rotation::under_load),
-            ("behind HAProxy", proxies::haproxy),
-        ];
-        let failed: Vec<&str> = steps
+        let failed: Vec<&str> = STEPS
             .into_iter()
             .filter(|(name, step)| {
                 let start = Instant::now();

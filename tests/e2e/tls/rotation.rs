@@ -31,7 +31,7 @@ pub(super) fn under_load(bench: &Bench<'_>) {
     for turn in 1..=TIMES {
         let issued = bench.authority.issue(&[NAME]);
         replace(bench, &issued, turn);
-        if turn % LOOK == 0 {
+        if turn.is_multiple_of(LOOK) {
             see(bench, &issued);
         }
     }
@@ -47,7 +47,7 @@ pub(super) fn under_load(bench: &Bench<'_>) {
 /// Every fourth time as `kubectl replace --force` does it: the Secret is away for a moment.
 fn replace(bench: &Bench<'_>, issued: &Issued, turn: usize) {
     let secret = issued.secret("rotated");
-    if turn % 4 == 0 {
+    if turn.is_multiple_of(4) {
         let force = ["--namespace", &bench.namespace.name, "replace", "--force", "-f", "-"];
         with_input(&force, &secret.to_string()).succeed();
     } else {
