@@ -25,5 +25,7 @@ mod privileges;
 mod refusals;
 mod replicas;
 mod scale;
+mod secrets;
 mod support;
+mod tls;
 mod upgrades;
