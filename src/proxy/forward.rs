@@ -156,7 +156,7 @@ fn give_up(exchange: &Exchange, failure: Failure) -> Response<ResponseBody> {
 fn sticky_of(target: &Target, headers: &HeaderMap, exchange: &Exchange) -> Sticky {
     let balancer = target.cluster.policy.load_balancer.as_ref();
     match balancer.and_then(|balancer| balancer.affinity.as_ref()) {
-        Some(affinity) => build_sticky(affinity, headers, exchange.conn.peer_value.as_bytes()),
+        Some(affinity) => build_sticky(affinity, headers, exchange.client.get()),
         None => Sticky::default(),
     }
 }

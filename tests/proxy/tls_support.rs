@@ -86,6 +86,11 @@ impl Authority {
 
     /// The list that revokes these.
     pub(crate) fn revoke(&self, revoked: &[&Issued]) -> Arc<RevocationLists> {
+        self.revoke_until(revoked, 2200)
+    }
+
+    /// The same, to be replaced by the beginning of a year.
+    pub(crate) fn revoke_until(&self, revoked: &[&Issued], year: i32) -> Arc<RevocationLists> {
         let entry = |issued: &&Issued| RevokedCertParams {
             serial_number: issued.serial.clone(),
             revocation_time: rcgen::date_time_ymd(2024, 1, 1),
@@ -94,7 +99,7 @@ impl Authority {
         };
         let params = CertificateRevocationListParams {
             this_update: rcgen::date_time_ymd(2024, 1, 1),
-            next_update: rcgen::date_time_ymd(2200, 1, 1),
+            next_update: rcgen::date_time_ymd(year, 1, 1),
             crl_number: SerialNumber::from(1),
             issuing_distribution_point: None,
             revoked_certs: revoked.iter().map(entry).collect(),

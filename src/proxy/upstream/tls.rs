@@ -145,6 +145,8 @@ fn versions(parameters: &TlsParameters) -> Vec<&'static SupportedProtocolVersion
     versions
 }
 
+/// With revocation lists an upstream passes only where every certificate of its chain is known not
+/// to be revoked, by a list that hasn't expired: as Envoy does, and as clients are checked here.
 fn build_verifier(
     wanted: &Origination,
     always: bool,
@@ -170,7 +172,7 @@ fn build_verifier(
     let verifier: Arc<dyn ServerCertVerifier> =
         WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
             .with_crls(revoked)
-            .allow_unknown_revocation_status()
+            .enforce_revocation_expiration()
             .build()
             .map_err(|error| format!("upstreams can't be verified: {error}"))?;
     Ok(verifier)
