@@ -62,6 +62,7 @@ fn build_text(text: &str, settings: Settings) -> Build {
     let parse = ParseSettings {
         namespace: settings.namespace.unwrap_or_else(|| "default".to_owned()),
         environment: settings.environment,
+        ..ParseSettings::default()
     };
     let mut defaults = Defaults { services_known: settings.services_known, ..Defaults::default() };
     defaults.namespace = parse.namespace.clone();

@@ -130,7 +130,8 @@ fn with_revocation_lists_every_issuer_needs_one_that_has_not_expired() {
     let (good_server, bad_server) = (backend_with(&good, None), backend_with(&bad, None));
     let answer = |server: &Backend, revoked: Option<Arc<RevocationLists>>| {
         let sni = Some("quote.example".into());
-        let tls = Origination { authorities: trusted(&ours), sni, revoked, ..Origination::default() };
+        let tls =
+            Origination { authorities: trusted(&ours), sni, revoked, ..Origination::default() };
         status(&ask(server, tls).0).to_owned()
     };
     let both = RevocationLists([&*other.revoke(&[]).0, &*ours.revoke(&[&bad]).0].concat());
