@@ -32,10 +32,19 @@ impl H2 {
         S: Fn(Request<RecvStream>, SendResponse<Bytes>, usize) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        Self::limited(last, 100, serve)
+        Self::limited(last, 100, false, serve)
     }
 
-    fn limited<S, F>(last: usize, at_once: u32, serve: S) -> Self
+    /// The same that takes extended CONNECT.
+    pub(crate) fn tunnelling<S, F>(serve: S) -> Self
+    where
+        S: Fn(Request<RecvStream>, SendResponse<Bytes>, usize) -> F + Send + Sync + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Self::limited(1000, 100, true, serve)
+    }
+
+    fn limited<S, F>(last: usize, at_once: u32, tunnels: bool, serve: S) -> Self
     where
         S: Fn(Request<RecvStream>, SendResponse<Bytes>, usize) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
@@ -55,6 +64,9 @@ impl H2 {
                     tokio::spawn(async move {
                         let mut builder = h2::server::Builder::new();
                         builder.max_concurrent_streams(at_once);
+                        if tunnels {
+                            builder.enable_connect_protocol();
+                        }
                         let Ok(mut connection) = builder.handshake::<_, Bytes>(socket).await else {
                             return;
                         };
@@ -72,6 +84,11 @@ impl H2 {
             });
         });
         Self { address, connections, streams }
+    }
+
+    /// Connections so far.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
     }
 
     /// Requests so far.
@@ -145,7 +162,7 @@ fn bodies_and_trailers_pass_between_protocols() {
 fn connections_are_opened_as_streams_fill_up() {
     const CLIENTS: usize = 12;
     let inside: Arc<tokio::sync::Barrier> = Arc::new(tokio::sync::Barrier::new(CLIENTS));
-    let backend = H2::limited(1000, 3, move |request, respond, _| {
+    let backend = H2::limited(1000, 3, false, move |request, respond, _| {
         let inside = Arc::clone(&inside);
         async move {
             // Nobody is answered before all have come: none may wait in a full connection's queue.

@@ -16,15 +16,16 @@ use hyper::body::Incoming;
 use smallvec::SmallVec;
 
 use super::members::{Choice, Endpoint, Members};
-use super::open::{open, within};
+use super::open::{Want, open, within};
 use super::pool::Connection;
 use super::retry::with_retries;
 use super::send::{Sent, send};
-use super::target::{Lease, Target, Ticket};
+use super::target::{Lease, Over, Target, Ticket};
 use crate::model::policy::{Priority, RetryPolicy};
 use crate::proxy::body::RequestBody;
 use crate::proxy::error::Failure;
 use crate::proxy::exchange::Exchange;
+use crate::proxy::upgrade::Upgrade;
 
 /// Addresses that one request tries at most.
 pub(super) const MAX_ADDRESSES: usize = 16;
@@ -50,6 +51,8 @@ pub(crate) struct Wish<'a> {
     pub(crate) retry: Option<&'a RetryPolicy>,
     /// What keeps its client at one endpoint.
     pub(crate) hash: Option<u64>,
+    /// What it asks to switch to.
+    pub(crate) upgrade: Option<&'a Upgrade>,
 }
 
 /// How one attempt went wrong.
@@ -124,7 +127,8 @@ impl Journey<'_> {
             let Some(endpoint) = self.pick(members, step == 0) else { break };
             self.tried.push(endpoint.address);
             ticket.go_to(endpoint);
-            match self.send_open(endpoint, request, ticket).await {
+            let over = self.over(endpoint.address, &request)?;
+            match self.send_open(endpoint, over, (request, ticket)).await {
                 Ok(answered) => return Ok(answered),
                 Err(Attempt::Failed(failure)) => return Err(failure),
                 Err(Attempt::Unsent(unsent, back)) => (request, ticket) = (unsent, back),
@@ -132,10 +136,15 @@ impl Journey<'_> {
             let until = *budget
                 .get_or_insert_with(|| Instant::now() + target.cluster.policy.connect_timeout());
             let limit = share(until, count - step);
-            let opening = open(exchange, target, endpoint.address, self.wish.priority, limit);
-            let connection = match within(exchange, opening).await? {
+            let want = Want { address: endpoint.address, priority: self.wish.priority, over };
+            let connection = match within(exchange, open(exchange, target, want, limit)).await? {
                 Ok(connection) => connection,
                 Err(Failure::Overflow) => return Err(Failure::Overflow),
+                Err(Failure::NoTunnel) if over == Over::Stream => {
+                    // By now it is known what this address takes.
+                    self.tried.pop();
+                    continue;
+                }
                 Err(failure) => {
                     target.state.observe(endpoint, None);
                     last = failure;
@@ -175,14 +184,22 @@ impl Journey<'_> {
         members.pick(&Choice { hash, turn, tried: &[] })
     }
 
+    /// What is to be spoken with `address`.
+    fn over(&self, address: SocketAddr, request: &Request<RequestBody>) -> Result<Over, Failure> {
+        match self.wish.upgrade {
+            None => Ok(Over::Usual),
+            Some(upgrade) => self.target.over(address, upgrade.fits_stream(request.method())),
+        }
+    }
+
     /// Tries connections that are open. Those that turn out to be dead cost nothing but a try.
     async fn send_open(
         &mut self,
         endpoint: &Arc<Endpoint>,
-        mut request: Request<RequestBody>,
-        mut ticket: Ticket,
+        over: Over,
+        (mut request, mut ticket): (Request<RequestBody>, Ticket),
     ) -> Result<Answered, Attempt> {
-        while let Some(connection) = self.target.checkout(endpoint.address) {
+        while let Some(connection) = self.target.checkout(endpoint.address, over) {
             let replayed = self.replayed;
             match self.send_once_more(connection, endpoint, (request, ticket), true).await {
                 Err(Attempt::Unsent(unsent, back)) => (request, ticket) = (unsent, back),
@@ -211,7 +228,7 @@ impl Journey<'_> {
             false if again && harmless && !self.replayed => copy(&request),
             false => None,
         };
-        let sending = send(self.exchange, connection, request);
+        let sending = send(self.exchange, connection, request, self.wish.upgrade);
         let sent = match within(self.exchange, sending).await {
             Ok(sent) => sent,
             Err(failure) => {

@@ -9,6 +9,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
 use super::state::ClusterState;
+use super::tls::Client;
 use crate::model::policy::Keepalive;
 
 /// An open connection.
@@ -25,13 +26,23 @@ pub(crate) enum DialError {
     Tls(String),
 }
 
-/// Connects to `address`, within `limit`. Also gives our own address.
+/// Connects to `address`, within `limit`, for what the cluster speaks. Also gives our own address.
 pub(crate) async fn dial(
     state: &ClusterState,
     address: SocketAddr,
     limit: Duration,
 ) -> Result<(Stream, SocketAddr), DialError> {
-    match tokio::time::timeout(limit, connect(state, address)).await {
+    dial_with(state, state.client.as_ref(), address, limit).await
+}
+
+/// The same, with TLS begun by `client`.
+pub(crate) async fn dial_with(
+    state: &ClusterState,
+    client: Option<&Client>,
+    address: SocketAddr,
+    limit: Duration,
+) -> Result<(Stream, SocketAddr), DialError> {
+    match tokio::time::timeout(limit, connect(state, client, address)).await {
         Ok(outcome) => outcome,
         Err(_) => Err(DialError::Timeout),
     }
@@ -39,6 +50,7 @@ pub(crate) async fn dial(
 
 async fn connect(
     state: &ClusterState,
+    client: Option<&Client>,
     address: SocketAddr,
 ) -> Result<(Stream, SocketAddr), DialError> {
     let stream = TcpStream::connect(address).await.map_err(|_| DialError::Refused)?;
@@ -49,7 +61,7 @@ async fn connect(
         let _ = SockRef::from(&stream).set_tcp_keepalive(&build_keepalive(keepalive));
     }
     let local = stream.local_addr().map_err(|_| DialError::Refused)?;
-    let secure = match &state.client {
+    let secure = match client {
         None => return Ok((Either::Left(stream), local)),
         Some(Err(reason)) => return Err(DialError::Tls(reason.clone())),
         Some(Ok(secure)) => secure,

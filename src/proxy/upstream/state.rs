@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::health::HealthChecker;
 use super::members::{Endpoint, Members};
-use super::tls::{Client, build_client};
+use super::tls::{Client, build_client, build_http1};
 use crate::model::cluster::Cluster;
 use crate::model::policy::{BalanceMethod, ClusterPolicy, OutlierDetection, Priority};
 use crate::telemetry::levels::{ClusterLevels, Level, Levels, PriorityLevels};
@@ -72,6 +72,8 @@ pub(crate) struct ClusterState {
     pub(super) cluster: Arc<Cluster>,
     /// How TLS is begun.
     pub(super) client: Option<Client>,
+    /// The same for a connection that is to speak HTTP/1.1, where the cluster speaks HTTP/2.
+    pub(super) client_http1: Option<Client>,
     /// How much is under way.
     pub(super) levels: Arc<ClusterLevels>,
     /// Requests that wait for another's connection to end.
@@ -138,6 +140,7 @@ impl ClusterState {
         let priorities = [Priority::Default, Priority::High];
         Self {
             cluster: Arc::clone(cluster),
+            client_http1: client.as_ref().and_then(|client| build_http1(client, cluster)),
             client,
             levels: Arc::new(ClusterLevels::new(priorities.map(|one| build_levels(policy, one)))),
             waiting: AtomicU32::new(0),

@@ -18,6 +18,8 @@ use crate::model::tls::{Certificate, Origination, TlsParameters, TlsVersion};
 
 /// The protocol that is offered where HTTP/2 is spoken.
 const H2: &str = "h2";
+/// And the one where a single connection is to speak HTTP/1.1.
+const HTTP_1_1: &str = "http/1.1";
 
 /// How TLS is begun towards one cluster, or why it can't be.
 pub(crate) type Client = Result<Secure, String>;
@@ -65,6 +67,19 @@ pub(super) fn build_client(cluster: &Cluster, always: bool) -> Client {
     config.enable_sni = wanted.sni.is_some();
     config.alpn_protocols = build_alpn(&wanted.parameters, cluster.policy.http2 == Some(true));
     Ok(Secure { connector: TlsConnector::from(Arc::new(config)), name })
+}
+
+/// The same for a connection of its own that speaks HTTP/1.1, towards a cluster that speaks HTTP/2:
+/// for upgrades that its upstream takes in no other way. `None` where none can be needed.
+pub(super) fn build_http1(client: &Client, cluster: &Cluster) -> Option<Client> {
+    let Ok(secure) = client else { return None };
+    (cluster.policy.http2 == Some(true)).then(|| {
+        let mut config = ClientConfig::clone(secure.connector.config());
+        config.alpn_protocols = vec![HTTP_1_1.into()];
+        // A session of the other protocol must not be taken up again.
+        config.resumption = rustls::client::Resumption::default();
+        Ok(Secure { connector: TlsConnector::from(Arc::new(config)), name: secure.name.clone() })
+    })
 }
 
 /// What is spoken decides what is offered: an upstream must not choose what it wouldn't get.
