@@ -9,7 +9,7 @@ use ::aws_lc_rs::digest::{SHA256, digest};
 use nuncio::model::listener::{InsecureAction, Listener, Stack, VirtualHost};
 use nuncio::model::route::HostMatch;
 use nuncio::model::tls::{
-    Authorities, Certificate, ClientValidation, Private, RevocationLists, Termination,
+    Authorities, Certificate, ClientValidation, KeyKind, Private, RevocationLists, Termination,
     TlsParameters,
 };
 use rcgen::{
@@ -125,6 +125,7 @@ impl Issued {
             fingerprint: digest.as_ref().try_into().expect("32 bytes"),
             chain: vec![der.to_vec().into()],
             key: Private::new(self.key.serialize_der()),
+            key_kind: KeyKind::Ecdsa,
             names: self.names.clone(),
             not_before: 0,
             not_after: i64::MAX,

@@ -146,7 +146,7 @@ impl Journey<'_> {
                     continue;
                 }
                 Err(failure) => {
-                    target.state.observe(endpoint, None);
+                    self.note_unconnected(endpoint, failure);
                     last = failure;
                     step += 1;
                     continue;
@@ -182,6 +182,14 @@ impl Journey<'_> {
         }
         self.tried.clear();
         members.pick(&Choice { hash, turn, tried: &[] })
+    }
+
+    /// There is no connection to an endpoint. One that takes no upgrades is well all the same: else
+    /// who asks for them could have it left out.
+    fn note_unconnected(&self, endpoint: &Endpoint, failure: Failure) {
+        if failure != Failure::NoTunnel {
+            self.target.state.observe(endpoint, None);
+        }
     }
 
     /// What is to be spoken with `address`.

@@ -85,3 +85,53 @@ fn build_keepalive(wanted: &Keepalive) -> TcpKeepalive {
     }
     keepalive
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::model::cluster::{Cluster, ClusterName, Upstream};
+    use crate::model::policy::ClusterPolicy;
+    use crate::proxy::upstream::state::Registry;
+
+    /// A socket to a listener, as a cluster with this keepalive has it.
+    fn connected(keepalive: Option<Keepalive>) -> TcpStream {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("binds");
+        let address = listener.local_addr().expect("bound");
+        let cluster = Arc::new(Cluster {
+            name: ClusterName("c".into()),
+            service: "c".into(),
+            upstream: Upstream::Address(address),
+            policy: ClusterPolicy { keepalive, ..ClusterPolicy::default() },
+            tls: None,
+        });
+        let state = Registry::start(Arc::default(), false).expect("starts").state(&cluster);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let dialled =
+            runtime.expect("builds").block_on(dial(&state, address, Duration::from_secs(5)));
+        match dialled.expect("connects").0 {
+            Either::Left(stream) => stream,
+            Either::Right(_) => panic!("without TLS"),
+        }
+    }
+
+    #[test]
+    fn keepalive_is_the_sockets() {
+        let off = connected(None);
+        assert!(!SockRef::from(&off).keepalive().expect("readable"));
+        let usual = {
+            let on = connected(Some(Keepalive { probes: None, idle: None, interval: None }));
+            let socket = SockRef::from(&on);
+            assert!(socket.keepalive().expect("readable"), "what is open is the kernel's");
+            socket.tcp_keepalive_interval().expect("readable")
+        };
+        let idle = Some(Duration::from_secs(17));
+        let on = connected(Some(Keepalive { probes: Some(4), idle, interval: None }));
+        let socket = SockRef::from(&on);
+        assert!(socket.keepalive().expect("readable") && on.nodelay().expect("readable"));
+        assert_eq!(socket.tcp_keepalive_time().expect("readable"), Duration::from_secs(17));
+        assert_eq!(socket.tcp_keepalive_retries().expect("readable"), 4);
+        assert_eq!(socket.tcp_keepalive_interval().expect("readable"), usual);
+    }
+}

@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
 use super::dial::{DialError, Stream as Socket, dial_with};
-use super::pool::{Connection, Peer, Sender, Shared, Stream};
+use super::pool::{Connection, Opening, Peer, Sender, Shared, Stream};
 use super::state::Permit;
 use super::target::{Over, Target};
 use crate::model::policy::Priority;
@@ -69,23 +69,9 @@ pub(super) async fn open(
         return Err(Failure::Overflow);
     };
     let until = Instant::now() + limit;
-    let opening = loop {
-        if !target.speaks_http2() || over == Over::Http1 {
-            break None;
-        }
-        match target.pool.open(address) {
-            Ok(opening) => break Some(opening),
-            Err(other) => {
-                // Registered before anybody else can run, so that no telling is missed.
-                let told = other.notified();
-                if tokio::time::timeout_at(until, told).await.is_err() {
-                    return Err(Failure::ConnectTimeout);
-                }
-                if let Some(connection) = target.checkout(address, over) {
-                    return Ok(connection);
-                }
-            }
-        }
+    let opening = match begin(target, want, until).await? {
+        Begun::Opening(opening) => opening,
+        Begun::Connection(connection) => return Ok(connection),
     };
     let permit = match target.state.try_permit(priority) {
         Some(permit) => permit,
@@ -119,6 +105,36 @@ pub(super) async fn open(
         return Err(Failure::NoTunnel);
     }
     Ok(connection)
+}
+
+/// What the wish for a connection leads to.
+enum Begun<'t> {
+    /// The right to open one; of HTTP/1.1 anybody may.
+    Opening(Option<Opening<'t>>),
+    /// One that somebody else has opened meanwhile.
+    Connection(Connection),
+}
+
+/// Waits while another request opens a connection that this one can share.
+async fn begin(target: &Target, want: Want, until: Instant) -> Result<Begun<'_>, Failure> {
+    if !target.speaks_http2() || want.over == Over::Http1 {
+        return Ok(Begun::Opening(None));
+    }
+    loop {
+        match target.pool.open(want.address) {
+            Ok(opening) => return Ok(Begun::Opening(Some(opening))),
+            Err(other) => {
+                // Registered before anybody else can run, so that no telling is missed.
+                let told = other.notified();
+                if tokio::time::timeout_at(until, told).await.is_err() {
+                    return Err(Failure::ConnectTimeout);
+                }
+                if let Some(connection) = target.checkout(want.address, want.over) {
+                    return Ok(Begun::Connection(connection));
+                }
+            }
+        }
+    }
 }
 
 /// Whether the upstream takes extended CONNECT, as its SETTINGS say.

@@ -277,15 +277,12 @@ impl ClusterState {
             return;
         }
         let times = endpoint.ejections.fetch_add(1, Ordering::Relaxed) + 1;
-        let pause = policy.base_ejection_time.saturating_mul(times).min(policy.max_ejection_time);
-        let until = self.now().saturating_add(millis(pause)).max(1);
+        let until = self.now().saturating_add(millis(build_pause(policy, times))).max(1);
         endpoint.ejected_until.store(until, Ordering::Relaxed);
-        endpoint.errors.store(0, Ordering::Relaxed);
-        endpoint.gateway_errors.store(0, Ordering::Relaxed);
         self.levels.ejections.fetch_add(1, Ordering::Relaxed);
         self.changed(&known);
         tracing::info!(
-            cluster = %self.cluster.name, address = %endpoint.address, seconds = pause.as_secs(),
+            cluster = %self.cluster.name, address = %endpoint.address, seconds = build_pause(policy, times).as_secs(),
             "an endpoint is left out for its answers"
         );
     }
@@ -303,6 +300,9 @@ impl ClusterState {
                 // Good conduct is forgiven for, one ejection an interval.
                 endpoint.ejections.fetch_sub(1, Ordering::Relaxed);
             } else if until != 0 && until <= now {
+                // What was still under way when it was left out says nothing of it now.
+                endpoint.errors.store(0, Ordering::Relaxed);
+                endpoint.gateway_errors.store(0, Ordering::Relaxed);
                 endpoint.ejected_until.store(0, Ordering::Relaxed);
                 changed = true;
             }
@@ -346,6 +346,13 @@ fn index(priority: Priority) -> usize {
         Priority::Default => 0,
         Priority::High => 1,
     }
+}
+
+/// How long an endpoint stays out for the `times`th time. Envoy: the base holds, even where it is
+/// longer than what is to be the longest.
+fn build_pause(policy: &OutlierDetection, times: u32) -> Duration {
+    let longest = policy.max_ejection_time.max(policy.base_ejection_time);
+    policy.base_ejection_time.saturating_mul(times).min(longest)
 }
 
 fn millis(duration: Duration) -> u64 {
