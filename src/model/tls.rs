@@ -68,6 +68,15 @@ pub enum KeyKind {
     Ecdsa,
 }
 
+impl fmt::Display for KeyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rsa => "RSA",
+            Self::Ecdsa => "ECDSA",
+        })
+    }
+}
+
 /// Authorities that are trusted, each in DER.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authorities(pub Vec<Arc<[u8]>>);

@@ -260,7 +260,7 @@ fn accept(
     let asked_stream = answered.lease.connection.is_stream();
     let is_tunnel = upgrade.is_some() && Upgrade::is_accepted(asked_stream, status);
     let upgrade = match upgrade {
-        Some(upgrade) if is_tunnel => return switch(answered, upgrade, exchange),
+        Some(upgrade) if is_tunnel => return switch(answered, *upgrade, exchange),
         other => other,
     };
     // Where nobody asked to switch, what follows would not be HTTP. And in HTTP/2 any success would
@@ -280,11 +280,7 @@ fn accept(
 }
 
 /// The upstream has switched protocols, as was asked: so does the client's connection.
-fn switch(
-    mut answered: Answered,
-    upgrade: Box<Upgrade>,
-    exchange: &Exchange,
-) -> Response<ResponseBody> {
+fn switch(mut answered: Answered, upgrade: Upgrade, exchange: &Exchange) -> Response<ResponseBody> {
     let upstream = hyper::upgrade::on(&mut answered.response);
     let asked_stream = answered.lease.connection.is_stream();
     let mut head = answered.response.into_parts().0;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{Conflict, Detached, Missing, SecretFault, ShadowRule};
 use crate::model::key::ObjectKey;
-use crate::model::tls::{KeyKind, TlsFault};
+use crate::model::tls::{SUITES, TlsFault};
 
 impl ShadowRule {
     pub(super) fn text(self) -> &'static str {
@@ -90,13 +90,11 @@ impl fmt::Display for Missing {
                 "its ecdh_curves are of TLS 1.3 only, which its max_tls_version forbids; add X25519 or P-256",
             ),
             Self::Unspoken(TlsFault::Suites(key)) => {
-                let (own, suite) = match key {
-                    KeyKind::Rsa => ("RSA", "ECDHE-RSA-AES128-GCM-SHA256"),
-                    KeyKind::Ecdsa => ("ECDSA", "ECDHE-ECDSA-AES128-GCM-SHA256"),
-                };
+                let suite = SUITES.iter().find(|suite| suite.key == *key);
+                let suite = suite.map_or("one", |suite| suite.openssl);
                 write!(
                     f,
-                    "none of its cipher_suites is for the certificate's {own} key, and its max_tls_version forbids TLS 1.3, which needs none; add {suite}"
+                    "none of its cipher_suites is for the certificate's {key} key, and its max_tls_version forbids TLS 1.3, which needs none; add {suite}"
                 )
             }
             Self::Termination => f.write_str(

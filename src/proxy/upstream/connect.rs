@@ -127,8 +127,8 @@ impl Journey<'_> {
             let Some(endpoint) = self.pick(members, step == 0) else { break };
             self.tried.push(endpoint.address);
             ticket.go_to(endpoint);
-            let over = self.over(endpoint.address, &request)?;
-            match self.send_open(endpoint, over, (request, ticket)).await {
+            let want = self.want(endpoint.address, &request)?;
+            match self.send_open(endpoint, want.over, (request, ticket)).await {
                 Ok(answered) => return Ok(answered),
                 Err(Attempt::Failed(failure)) => return Err(failure),
                 Err(Attempt::Unsent(unsent, back)) => (request, ticket) = (unsent, back),
@@ -136,11 +136,10 @@ impl Journey<'_> {
             let until = *budget
                 .get_or_insert_with(|| Instant::now() + target.cluster.policy.connect_timeout());
             let limit = share(until, count - step);
-            let want = Want { address: endpoint.address, priority: self.wish.priority, over };
             let connection = match within(exchange, open(exchange, target, want, limit)).await? {
                 Ok(connection) => connection,
                 Err(Failure::Overflow) => return Err(Failure::Overflow),
-                Err(Failure::NoTunnel) if over == Over::Stream => {
+                Err(Failure::NoTunnel) if want.over == Over::Stream => {
                     // By now it is known what this address takes.
                     self.tried.pop();
                     continue;
@@ -192,12 +191,13 @@ impl Journey<'_> {
         }
     }
 
-    /// What is to be spoken with `address`.
-    fn over(&self, address: SocketAddr, request: &Request<RequestBody>) -> Result<Over, Failure> {
-        match self.wish.upgrade {
-            None => Ok(Over::Usual),
-            Some(upgrade) => self.target.over(address, upgrade.fits_stream(request.method())),
-        }
+    /// The connection that it needs to `address`.
+    fn want(&self, address: SocketAddr, request: &Request<RequestBody>) -> Result<Want, Failure> {
+        let over = match self.wish.upgrade {
+            None => Over::Usual,
+            Some(upgrade) => self.target.over(address, upgrade.fits_stream(request.method()))?,
+        };
+        Ok(Want { address, priority: self.wish.priority, over })
     }
 
     /// Tries connections that are open. Those that turn out to be dead cost nothing but a try.
