@@ -179,7 +179,9 @@ fn connections_are_opened_as_streams_fill_up() {
         assert_eq!(status(&read_all(client)), "200");
     }
     let connections = backend.connections.load(Ordering::SeqCst);
-    assert!((4..=8).contains(&connections), "{connections} connections");
+    // A new connection takes one stream until its upstream's SETTINGS have come: how many are opened
+    // meanwhile is the machine's load.
+    assert!((4..=CLIENTS).contains(&connections), "{connections} connections");
 }
 
 #[test]
