@@ -67,7 +67,8 @@ impl Converter {
             Collection::Services => self.read_carrier(&raw.body, CarrierKind::Service, before),
             Collection::Ingresses => self.read_carrier(&raw.body, CarrierKind::Ingress, before),
             Collection::EndpointSlices => {
-                let endpoints = parse_endpoint_slice(&raw.body).into_iter().collect();
+                let endpoints =
+                    parse_endpoint_slice(&raw.body, &self.settings).into_iter().collect();
                 return Some(Statement { endpoints, ..silence(id) });
             }
             Collection::Files => return None,

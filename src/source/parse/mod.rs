@@ -70,6 +70,8 @@ pub struct ParseSettings {
     /// The namespace of the gateway (`AMBASSADOR_NAMESPACE`): Mappings in it name Services
     /// without being qualified, and the namespace `_automatic_` stands for it.
     pub namespace: String,
+    /// The gateway's own pod (`POD_NAME`), by which it finds its zone; `None` outside a cluster.
+    pub pod: Option<String>,
     /// Variables for `$VAR` and `${VAR}`; empty turns expansion off.
     pub environment: BTreeMap<String, String>,
 }
