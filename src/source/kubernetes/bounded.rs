@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 /// Levels of an object that are read. Ours have a dozen; what an object is wrapped in has to fit
 /// with it into the 128 of `serde_json`.
-pub(crate) const LEVELS: usize = 64;
+pub(crate) const LEVELS: usize = 100;
 
 /// Reads a value; what lies deeper than [`LEVELS`] is null. Says too whether there was any.
 ///

@@ -161,7 +161,7 @@ fn an_object_that_is_nested_too_deeply_is_rejected_alone() {
             deep(levels)
         )
     };
-    let (most, more) = (mapping("most", 61), mapping("more", 62));
+    let (most, more) = (mapping("most", 97), mapping("more", 98));
     let list = format!(
         "{{\"metadata\": {{}}, \"items\": [{most}, {more}, {}]}}",
         mapping("most-of-all", 9000)
