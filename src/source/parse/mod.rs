@@ -32,6 +32,7 @@ pub(super) mod node;
 mod outlier;
 mod read;
 mod resolver;
+mod resource;
 mod retry;
 mod secret;
 mod service;
@@ -100,10 +101,10 @@ pub(crate) fn parse_too_deep(
     raw: &serde_json::Value,
     settings: &ParseSettings,
 ) -> Object {
-    document::parse_too_deep(kind, raw, settings)
+    resource::parse_too_deep(kind, raw, settings)
 }
 
 /// Parses one custom resource, given whole as the API server sends it.
 pub fn parse_resource(kind: Kind, raw: &serde_json::Value, settings: &ParseSettings) -> Object {
-    document::parse_resource(kind, raw, settings)
+    resource::parse_resource(kind, raw, settings)
 }
