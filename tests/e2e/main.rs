@@ -9,6 +9,7 @@ mod bad_input;
 mod bad_install;
 mod barrier;
 mod chart;
+mod conversion;
 mod crds;
 mod docs;
 mod faults;
