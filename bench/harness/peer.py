@@ -34,7 +34,7 @@ class Peer:
         if self.spec["program"] == "nuncio":
             return tools.find_nuncio()
         if packages := self.spec.get("python_packages"):
-            return tools.find_envoy(packages)
+            return tools.find_python(self.spec["program"], packages)
         return tools.find_debian(self.spec["program"], self.spec["packages"])
 
     @cached_property
