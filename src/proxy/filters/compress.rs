@@ -175,9 +175,11 @@ fn tokens<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> impl Iterato
 }
 
 /// The coding that the client likes best, of those that are offered (RFC 9110 section 12.5.3); of
-/// those that it likes alike the one that gives most for the time.
+/// those that it likes alike the one that gives most for the time. None where it rather has the
+/// answer as it is.
 fn choose(headers: &HeaderMap, policy: &Compression) -> Option<Coding> {
     let mut best: Option<(u16, Coding)> = None;
+    let plain = named_weight(headers, |name| name.eq_ignore_ascii_case(b"identity")).unwrap_or(0);
     for (coding, offered) in
         [(Coding::Zstd, policy.zstd), (Coding::Brotli, policy.brotli), (Coding::Gzip, true)]
     {
@@ -186,26 +188,32 @@ fn choose(headers: &HeaderMap, policy: &Compression) -> Option<Coding> {
             best = Some((weight, coding));
         }
     }
-    best.map(|(_, coding)| coding)
+    best.filter(|(weight, _)| *weight >= plain).map(|(_, coding)| coding)
 }
 
 /// The weight of a coding in thousandths; 0 is refused or not named.
 fn weight(headers: &HeaderMap, coding: Coding) -> u16 {
-    let mut any = 0;
-    for token in tokens(headers, &header::ACCEPT_ENCODING) {
-        let mut parts = token.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-        let name = parts.next().unwrap_or_default();
-        let quality = parts.find_map(|part| part.strip_prefix(b"q=")).map_or(1000, quality);
-        if name == b"*" {
-            any = quality;
-        } else if name.eq_ignore_ascii_case(coding.as_str().as_bytes())
-            || (coding == Coding::Gzip && name.eq_ignore_ascii_case(b"x-gzip"))
-        {
-            return quality;
-        }
-    }
+    let is_gzip = coding == Coding::Gzip;
+    let is_named = |name: &[u8]| {
+        name.eq_ignore_ascii_case(coding.as_str().as_bytes())
+            || (is_gzip && name.eq_ignore_ascii_case(b"x-gzip"))
+    };
     // Many clients that take everything know gzip only.
-    if coding == Coding::Gzip { any } else { 0 }
+    let any = || if is_gzip { named_weight(headers, |name| name == b"*") } else { None };
+    named_weight(headers, is_named).or_else(any).unwrap_or(0)
+}
+
+/// The weight of the first member of `Accept-Encoding` with such a name, in thousandths.
+fn named_weight(headers: &HeaderMap, is_named: impl Fn(&[u8]) -> bool) -> Option<u16> {
+    tokens(headers, &header::ACCEPT_ENCODING).find_map(|token| {
+        let mut parts = token.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        let value = |part| {
+            let (name, value) = <[u8]>::split_at_checked(part, 2)?;
+            name.eq_ignore_ascii_case(b"q=").then_some(value)
+        };
+        is_named(parts.next().unwrap_or_default())
+            .then(|| parts.find_map(value).map_or(1000, quality))
+    })
 }
 
 /// `0.5` in thousandths; what can't be read is refused.
@@ -253,6 +261,10 @@ mod tests {
             ("*", true, true, Some(Coding::Gzip)),
             ("*;q=0", true, true, None),
             ("identity", true, true, None),
+            ("gzip;q=0.2, identity;q=0.8", true, true, None),
+            ("gzip, identity", true, true, Some(Coding::Gzip)),
+            ("br;q=0.9, identity;q=0.5", true, true, Some(Coding::Brotli)),
+            ("gzip;Q=0", true, true, None),
             ("br", false, true, None),
             ("", true, true, None),
         ] {

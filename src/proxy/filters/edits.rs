@@ -57,6 +57,8 @@ impl Values for RequestValues<'_> {
                 let mut out = Vec::new();
                 write_field(&mut out, self.exchange, *field, self.exchange.started.elapsed())
                     .then(|| Cow::Owned(String::from_utf8_lossy(&out).into_owned()))
+                    // Envoy's mark for none, in headers as in its log.
+                    .or((*field == Field::ResponseFlags).then_some(Cow::Borrowed("-")))
             }
         }
     }

@@ -21,11 +21,13 @@ def read_known():
         return tomllib.load(file)["known"]
 
 
-def is_known(place, theirs, ours):
-    """Whether a difference stands in `known.toml`."""
+def is_known(rules, place, theirs, ours):
+    """Whether one of `rules` is about this difference."""
     return any(
-        rule["place"] == place and rule.get("envoy", theirs) == theirs and ours in rule["nuncio"]
-        for rule in read_known()
+        rule["place"] == place
+        and rule.get("envoy", theirs) == theirs
+        and ours in rule.get("nuncio", [ours])
+        for rule in rules
     )
 
 
@@ -46,7 +48,9 @@ class Request:
     told: str = ""
     meanwhile: dict | None = None
     copied: bool = False
+    ignore: list = field(default_factory=list)
     differs: dict = field(default_factory=dict)
+    known: list = field(default_factory=list)
 
     def __post_init__(self):
         self.path, self.body = pad(self.path), pad(self.body)
@@ -62,12 +66,13 @@ class Request:
     def compare(self, envoy, nuncio):
         """Complaints about differences that aren't meant, and about meant ones that aren't."""
         complaints = []
-        for place in sorted(envoy.keys() | nuncio.keys()):
+        for place in sorted((envoy.keys() | nuncio.keys()) - set(self.ignore)):
             theirs, ours = envoy.get(place, "none"), nuncio.get(place, "none")
             same = self._is_same(theirs, ours)
             meant = self.differs.get(place) or self._wholly(place)
-            if meant is None and not same and not is_known(place, theirs, ours):
-                complaints.append(f"{self.name}\n  {place}\n    envoy  {theirs}\n    nuncio {ours}")
+            if meant is None and not same and not is_known(self.known, place, theirs, ours):
+                said = f"    envoy  {brief(theirs)}\n    nuncio {brief(ours)}"
+                complaints.append(f"{self.name}\n  {place}\n{said}")
             if place in self.differs and same:
                 complaints.append(f"{self.name}\n  {place}: no difference any more ({theirs})")
         for place in self.differs.keys() - (envoy.keys() | nuncio.keys() | {"all"}):
@@ -89,6 +94,11 @@ class Request:
         return self.differs.get("all") if place not in self.differs else None
 
 
+def brief(value):
+    """A value as it fits on a line."""
+    return str(value)[:300]
+
+
 def pad(text):
     """`text` with each `@pad(N)` replaced by N letters."""
     return re.sub(r"@pad\((\d+)\)", lambda match: "p" * int(match.group(1)), text)
@@ -108,6 +118,11 @@ class Case:
         """Whether no `x-envoy-*` header is wanted."""
         return "suppress_envoy_headers: true" in self.objects
 
+    @property
+    def is_edge(self):
+        """Whether the connection tells who the client is."""
+        return "use_remote_address: false" not in self.objects
+
 
 def read_cases(wanted):
     """The cases whose names hold one of `wanted`; all without any."""
@@ -120,12 +135,11 @@ def read_case(folder):
     """Reads nuncio.yaml, requests.toml, and the envoy-*.yaml that are there."""
     with open(folder / "requests.toml", "rb") as file:
         written = tomllib.load(file)
-    common = written.get("differs", {})
+    known = [*read_known(), *written.get("known", [])]
     requests = []
     for entry in written["request"]:
         method, path = entry.pop("send").split(" ", 1)
-        differs = {**common, **entry.pop("differs", {})}
-        requests.append(Request(folder.name, method, path, differs=differs, **entry))
+        requests.append(Request(folder.name, method, path, known=known, **entry))
     return Case(
         name=folder.name,
         objects=(folder / "nuncio.yaml").read_text(encoding="utf-8"),

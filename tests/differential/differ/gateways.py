@@ -44,6 +44,7 @@ class Envoy:
             "filters": textwrap.indent(case.envoy.get("filters", ""), " " * 10),
             "routes": textwrap.indent(case.envoy["routes"], " " * 14),
             # A field of the router, where Emissary puts it.
+            "edge": str(case.is_edge).lower(),
             "router": "\n              suppress_envoy_headers: true" if case.is_quiet else "",
         }
         return fill(fill(text, values), values)

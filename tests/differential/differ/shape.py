@@ -112,6 +112,9 @@ def clean(name, value, port):
     value = VOLATILE.get(name, value)
     if name in ("x-forwarded-for", "x-envoy-external-address"):
         value = OWN_ADDRESS.sub(r"\g<1>127.0.0.1", value)
+    if name == "vary":
+        names = re.split(r"[, |]+", value.lower())
+        value = ", ".join(sorted(set(names)))
     if name == "set-cookie":
         value = OPAQUE.sub("<hash>", value)
     if name == "x-forwarded-client-cert":

@@ -6,11 +6,21 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 sys.path.insert(0, str(ROOT / "bench"))
 
-from harness import tools  # noqa: E402
-from harness.peer import free_port  # noqa: E402
+from harness import peer, tools  # noqa: E402
 from harness.template import fill  # noqa: E402
 
 __all__ = ["ROOT", "fill", "find_envoy", "free_port"]
+
+
+GIVEN = set()
+
+
+def free_port():
+    """A port that nobody has, and that wasn't given before: it is opened only later."""
+    while (port := peer.free_port()) in GIVEN:
+        pass
+    GIVEN.add(port)
+    return port
 
 
 def find_envoy():

@@ -88,10 +88,14 @@ class Echo(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = "upstream"
     sys_version = ""
+    # Head and body in one write, and at once.
+    wbufsize = -1
+    disable_nagle_algorithm = True
 
     def _answer(self):
         key = self.headers.get("x-try", "")
-        attempt = self.upstreams.count(key)
+        # The copy of a request is no try of it.
+        attempt = self.upstreams.count(f"copy-{key}" if self.name == "c" else key)
         length = int(self.headers.get("content-length", 0))
         body = self.rfile.read(length) if length else self._read_chunks()
         told = {
@@ -126,6 +130,7 @@ class Echo(BaseHTTPRequestHandler):
         # Who asked may have given up, which some cases are about.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.wfile.write(answer)
+            self.wfile.flush()
 
     def _send_asked(self):
         for header in self.headers.get_all("x-answer-header", []):
@@ -139,6 +144,7 @@ class Echo(BaseHTTPRequestHandler):
         self.send_header("upgrade", self.headers["upgrade"])
         self.end_headers()
         self.wfile.write(json.dumps(told).encode() + b"\n")
+        self.wfile.flush()
         self.wfile.write(self.rfile.readline())
         self.close_connection = True
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import re
 import socket
 import ssl
 import threading
@@ -25,7 +26,8 @@ def wait_open(port, process, log_path):
             return
         except OSError:
             time.sleep(0.02)
-    raise RuntimeError(log_path.read_text(encoding="utf-8", errors="replace")[-3000:])
+    said = log_path.read_text(encoding="utf-8", errors="replace")
+    raise RuntimeError("\n".join(line[:1000] for line in said.splitlines()[-20:]))
 
 
 class Client:
@@ -144,9 +146,18 @@ def exchange(stream, request, headers):
             if asked and came.startswith(b"HTTP/1.1 101") and b"\r\n\r\n" in came:
                 stream.sendall(request.then.encode("latin-1"))
                 asked = False
+            elif is_whole(came):
+                break
     except (TimeoutError, ConnectionResetError, BrokenPipeError):
         pass
     return read(came)
+
+
+def is_whole(came):
+    """Whether an answer has come as far as its length says, so that nobody needs to close."""
+    head, _, body = came.partition(b"\r\n\r\n")
+    length = re.search(rb"\r\ncontent-length: *(\d+)", head.lower())
+    return bool(length) and b" 100 " not in head[:14] and len(body) >= int(length.group(1))
 
 
 def read(came):
