@@ -50,6 +50,14 @@ def find_python(file, packages):
     return str(next(path for pattern in patterns for path in VENV.glob(pattern)))
 
 
+def build_go(folder, name):
+    """A program of ours in Go, built anew from its folder."""
+    program = CACHE / name
+    CACHE.mkdir(exist_ok=True)
+    subprocess.run(["go", "build", "-o", str(program), "."], cwd=folder, check=True)
+    return str(program)
+
+
 def find_nuncio():
     """$NUNCIO, or a release build of this repository."""
     if given := os.environ.get("NUNCIO"):

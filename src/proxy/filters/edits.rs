@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use http::{HeaderMap, HeaderValue};
 
 use crate::model::route::HeaderEdits;
-use crate::model::template::{Operator, Values};
+use crate::model::template::{Field, Operator, Values};
 use crate::proxy::exchange::Exchange;
 use crate::proxy::log_format::write_field;
 
