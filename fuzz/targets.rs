@@ -184,7 +184,7 @@ pub(crate) fn service(bytes: &[u8]) {
 
 /// The Module's keys with any value: `key: value`, the value as JSON where it is that, else as text.
 /// Nothing of it stops a build, what isn't understood is told, and rules of addresses that can't be
-/// read are closed.
+/// read open nothing.
 pub(crate) fn module(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let Some((key, value)) = text.split_once(": ") else { return };
@@ -203,10 +203,11 @@ pub(crate) fn module(bytes: &[u8]) {
     assert!(!rejected || !object.problems.is_empty(), "a rejection without a reason");
     let http = Arc::clone(&build_statement(statement).config.http);
     if is_rule {
+        // What is left out of those who may ask closes the door further.
         let rules = http.addresses.as_ref().expect("a rule that is written counts");
         let anybody = std::net::Ipv4Addr::LOCALHOST.into();
-        let refuses = !rules.admit(anybody, anybody);
-        assert!(object.problems.is_empty() || refuses, "{text:?} is broken and open");
+        let closed = if key == "ip_allow" { rules.allow } else { !rules.admit(anybody, anybody) };
+        assert!(object.problems.is_empty() || closed, "{text:?} is broken and open");
     }
 }
 
