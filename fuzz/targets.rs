@@ -190,6 +190,7 @@ pub(crate) fn module(bytes: &[u8]) {
     let Some((key, value)) = text.split_once(": ") else { return };
     let value = serde_json::from_str(value).unwrap_or_else(|_| serde_json::json!(value));
     let is_rule = matches!(key, "ip_allow" | "ip_deny") && !value.is_null();
+    let nobody = value.as_array().is_some_and(Vec::is_empty) && key == "ip_deny";
     let module = serde_json::json!({
         "apiVersion": "getambassador.io/v3alpha1",
         "kind": "Module",
@@ -202,7 +203,8 @@ pub(crate) fn module(bytes: &[u8]) {
     let rejected = matches!(object.content, Content::Rejected);
     assert!(!rejected || !object.problems.is_empty(), "a rejection without a reason");
     let http = Arc::clone(&build_statement(statement).config.http);
-    if is_rule {
+    // A text that YAML can't hold says nothing of what it is about.
+    if is_rule && !nobody && !rejected {
         // What is left out of those who may ask closes the door further.
         let rules = http.addresses.as_ref().expect("a rule that is written counts");
         let anybody = std::net::Ipv4Addr::LOCALHOST.into();

@@ -232,11 +232,12 @@ fn quality(text: &[u8]) -> u16 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    #[test]
-    fn clients_choose() {
-        let policy = |brotli, zstd| Compression {
+    fn policy(brotli: bool, zstd: bool) -> Compression {
+        Compression {
             min_length: 0,
             level: None,
             content_types: vec![],
@@ -245,7 +246,47 @@ mod tests {
             brotli,
             zstd,
             window_bits: 12,
-        };
+        }
+    }
+
+    proptest! {
+        /// Against the plain reading: every coding named once, with its weight.
+        #[test]
+        fn the_heaviest_is_chosen(
+            weights in prop::collection::btree_map("gzip|br|zstd|identity|[*]|deflate", 0_u16..=1000, 0..5),
+            brotli in any::<bool>(),
+            zstd in any::<bool>(),
+        ) {
+            let members = weights.iter().map(|(name, q)| match q {
+                1000 => name.clone(),
+                _ => format!("{name} ;q=0.{q:03}"),
+            });
+            let mut headers = HeaderMap::new();
+            let value = members.collect::<Vec<_>>().join(" , ");
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::try_from(value).unwrap());
+            let named = |name: &str| weights.get(name).copied();
+            let mut offered = vec![(named("gzip").or(named("*")), Coding::Gzip)];
+            offered.extend(brotli.then_some((named("br"), Coding::Brotli)));
+            offered.extend(zstd.then_some((named("zstd"), Coding::Zstd)));
+            let heaviest = offered.iter().filter_map(|(weight, _)| *weight).max().unwrap_or(0);
+            let plain = named("identity").unwrap_or(0);
+            let expected = offered.iter().rev().find(|(weight, _)| *weight == Some(heaviest));
+            let expected = expected.map(|(_, coding)| *coding);
+            let expected = expected.filter(|_| heaviest > 0 && heaviest >= plain);
+            prop_assert_eq!(choose(&headers, &policy(brotli, zstd)), expected);
+        }
+
+        #[test]
+        fn whatever_is_asked_for_costs_nothing(value in "[ -~]{0,60}") {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::try_from(value).unwrap());
+            let chosen = choose(&headers, &policy(false, false));
+            prop_assert!(chosen.is_none_or(|coding| coding == Coding::Gzip));
+        }
+    }
+
+    #[test]
+    fn clients_choose() {
         for (accepts, brotli, zstd, expected) in [
             ("gzip", false, false, Some(Coding::Gzip)),
             ("GZIP", false, false, Some(Coding::Gzip)),
