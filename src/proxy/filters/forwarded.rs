@@ -203,9 +203,7 @@ mod tests {
         #[test]
         fn hops_count_from_the_end(
             list in prop::collection::vec(any::<[u8; 4]>(), 1..8),
-            cuts in prop::collection::vec(any::<bool>(), 8),
-            hops in 0_u32..10,
-            edge in any::<bool>(),
+            (cuts, edge) in (prop::collection::vec(any::<bool>(), 8), any::<bool>()), hops in 0_u32..10,
         ) {
             let mut values = vec![String::new()];
             for (address, cut) in list.iter().zip(cuts) {
@@ -217,12 +215,10 @@ mod tests {
                 }
             }
             let mut headers = HeaderMap::new();
-            for value in values {
-                headers.append(FORWARDED_FOR, HeaderValue::try_from(value).unwrap());
-            }
+            for value in values { headers.append(FORWARDED_FOR, value.try_into().unwrap()); }
             let skip = hops.checked_sub(u32::from(edge));
-            let expected = skip.and_then(|skip| list.iter().rev().nth(skip as usize));
-            prop_assert_eq!(named_client(&headers, edge, hops), expected.map(|a| IpAddr::from(*a)));
+            let expected = skip.and_then(|skip| list.iter().rev().nth(skip as usize).copied());
+            prop_assert_eq!(named_client(&headers, edge, hops), expected.map(IpAddr::from));
         }
     }
 
