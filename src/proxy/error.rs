@@ -149,9 +149,12 @@ pub(crate) enum Failure {
     /// The route's time is over.
     #[error("upstream request timeout")]
     Timeout,
-    /// Nothing moved for too long.
+    /// Nothing moved for too long, while the request was on its way.
     #[error("stream timeout")]
     StreamIdle,
+    /// Nothing moved for too long, after the whole request had come.
+    #[error("stream timeout")]
+    AnswerIdle,
 }
 
 impl Failure {
@@ -182,7 +185,7 @@ impl Failure {
             Self::UpstreamProtocol | Self::NoTunnel | Self::AnswerTooLarge => {
                 StatusCode::BAD_GATEWAY
             }
-            Self::Timeout | Self::PerTryTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::Timeout | Self::PerTryTimeout | Self::AnswerIdle => StatusCode::GATEWAY_TIMEOUT,
             Self::StreamIdle => StatusCode::REQUEST_TIMEOUT,
         }
     }
@@ -212,7 +215,7 @@ impl Failure {
                 Flag::UpstreamProtocol
             }
             Self::Timeout | Self::PerTryTimeout => Flag::Timeout,
-            Self::StreamIdle => Flag::StreamIdle,
+            Self::StreamIdle | Self::AnswerIdle => Flag::StreamIdle,
         })
     }
 
@@ -250,7 +253,7 @@ impl Failure {
             }
             Self::PerTryTimeout => "upstream_per_try_timeout",
             Self::Timeout => "response_timeout",
-            Self::StreamIdle => "stream_idle_timeout",
+            Self::StreamIdle | Self::AnswerIdle => "stream_idle_timeout",
         }
     }
 
