@@ -8,6 +8,7 @@ use crate::model::cluster::ServiceRef;
 use crate::model::date::utc;
 use crate::model::key::{ObjectKey, ServiceKey};
 use crate::model::object::{Object, Problem, Severity};
+use crate::model::tls::TlsFault;
 use crate::model::written::PemSource;
 
 /// The verdict on one object.
@@ -80,6 +81,8 @@ pub enum Missing {
     OneCertificate(PemSource, PemSource),
     /// Clients' certificates are asked for, but nobody says who may have signed them.
     Authorities,
+    /// Its settings of TLS leave nothing that could be spoken.
+    Unspoken(TlsFault),
     /// A TCPMapping's host has no certificate.
     Termination,
 }
