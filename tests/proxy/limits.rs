@@ -201,7 +201,7 @@ fn a_tunnel_keeps_its_place_until_it_ends() {
     });
     let breaker = CircuitBreaker { max_connections: 1, ..CircuitBreaker::of(Priority::Default) };
     let mut route = limited(&backend, breaker);
-    route.policy.upgrades = Some([Arc::from("websocket")].into());
+    Arc::make_mut(&mut route.policy).upgrades = Some([Arc::from("websocket")].into());
     let gateway = Gateway::start(vec![route]);
     let value = |name: &str| metric(&gateway.proxy.metrics().render(), name);
     let mut tunnel = connect(gateway.address());

@@ -182,8 +182,8 @@ fn an_answer_that_never_comes_is_504_when_nothing_moves() {
         let _ = stream.read(&mut [0; 1]);
     });
     let mut slow = route("/", Upstream::Address(backend.address));
-    slow.policy.timeout = Some(Limit::Unlimited);
-    slow.policy.idle_timeout = Some(Limit::After(Duration::from_millis(200)));
+    Arc::make_mut(&mut slow.policy).timeout = Some(Limit::Unlimited);
+    Arc::make_mut(&mut slow.policy).idle_timeout = Some(Limit::After(Duration::from_millis(200)));
     let gateway = Gateway::start(vec![slow]);
     let answer = gateway.get("/");
     assert_eq!(status(&answer), "504", "{answer}");

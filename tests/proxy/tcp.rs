@@ -187,7 +187,8 @@ fn no_more_connections_than_allowed_until_one_ends() {
     let mut one = leg("one", Share::ALL, backend.address, Limit::Unlimited);
     let breaker = CircuitBreaker { max_connections: 2, ..CircuitBreaker::of(Priority::Default) };
     let mutable = Arc::get_mut(&mut one).unwrap();
-    Arc::make_mut(&mut mutable.cluster).policy.circuit_breakers = Some([breaker].into());
+    let cluster = Arc::make_mut(&mut mutable.cluster);
+    Arc::make_mut(&mut cluster.policy).circuit_breakers = Some([breaker].into());
     let mut options = options();
     options.workers = 2;
     let listener = tcp(false, vec![group(None, None, vec![one])]);
