@@ -8,13 +8,16 @@ use serde_json::{Value, json};
 pub(crate) mod account;
 pub(crate) mod artifacts;
 pub(crate) mod backends;
+pub(crate) mod certificate;
 pub(crate) mod client;
 pub(crate) mod gateway;
 pub(crate) mod kubectl;
 pub(crate) mod load;
 pub(crate) mod lone;
 pub(crate) mod process;
+pub(crate) mod release;
 pub(crate) mod status;
+pub(crate) mod traffic;
 
 use kubectl::kubectl;
 

@@ -26,15 +26,17 @@ type account struct {
 }
 
 func main() {
-	addr := flag.String("addr", ":8080", "address to listen on")
+	var options server.Options
+	flag.StringVar(&options.Addr, "addr", ":8080", "address to listen on")
 	version := flag.String("version", "", "reported with each request")
-	drain := flag.Duration("drain", 5*time.Second, "how long to serve on after SIGTERM")
+	flag.DurationVar(&options.Drain, "drain", 5*time.Second, "how long to serve on after SIGTERM")
+	flag.StringVar(&options.TLS, "tls", "", "serve TLS with tls.crt and tls.key of this `directory`")
 	flag.Parse()
 	pod, err := os.Hostname()
 	if err != nil {
 		panic(err)
 	}
-	server.Run(*addr, *drain, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server.Run(options, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		read, err := io.Copy(io.Discard, r.Body)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// http2 is one HTTP/2 connection, with prior knowledge, that several share. After a
+// http2 is one HTTP/2 connection that several share: over TLS, or with prior knowledge. After a
 // GOAWAY what is on its way finishes there, and the next request opens another.
 type http2 struct {
 	options   *options
@@ -20,8 +20,10 @@ type http2 struct {
 
 func newHTTP2(options *options) *http2 {
 	protocols := new(http.Protocols)
-	protocols.SetUnencryptedHTTP2(true)
-	return &http2{options: options, transport: &http.Transport{Protocols: protocols}}
+	protocols.SetHTTP2(options.protocol == "h2")
+	protocols.SetUnencryptedHTTP2(options.protocol == "h2c")
+	transport := &http.Transport{Protocols: protocols, TLSClientConfig: tlsConfig(options)}
+	return &http2{options: options, transport: transport}
 }
 
 func (c *http2) exchange(deadline time.Time) (answer, error) {

@@ -16,10 +16,11 @@ import (
 const predictPath = "/model/test/:predict"
 
 func main() {
-	addr := flag.String("addr", ":8000", "address to listen on")
-	drain := flag.Duration("drain", 5*time.Second, "how long to serve on after SIGTERM")
+	var options server.Options
+	flag.StringVar(&options.Addr, "addr", ":8000", "address to listen on")
+	flag.DurationVar(&options.Drain, "drain", 5*time.Second, "how long to serve on after SIGTERM")
 	flag.Parse()
-	server.Run(*addr, *drain, http.HandlerFunc(handle))
+	server.Run(options, http.HandlerFunc(handle))
 }
 
 func handle(w http.ResponseWriter, r *http.Request) {

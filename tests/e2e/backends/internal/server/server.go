@@ -7,6 +7,7 @@ import (
 	"log"
 	"net/http"
 	"os/signal"
+	"path/filepath"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -18,19 +19,29 @@ const HealthAddr = ":8081"
 // What requests may still take once nothing new is accepted.
 const finish = 15 * time.Second
 
+// Options say how a backend serves.
+type Options struct {
+	Addr string
+	// How long to serve on after SIGTERM.
+	Drain time.Duration
+	// A directory with tls.crt and tls.key, as of a Secret. Without it: cleartext.
+	TLS string
+}
+
 // Run serves until SIGTERM. From then on it reports itself as not ready, goes on
 // serving for the time of drain, while others learn that its endpoint is gone,
 // and at last finishes what is in flight.
-func Run(addr string, drain time.Duration, handler http.Handler) {
+func Run(options Options, handler http.Handler) {
 	stop, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer cancel()
 	var draining atomic.Bool
 
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
 	server := &http.Server{
-		Addr:      addr,
+		Addr:      options.Addr,
 		Protocols: protocols,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if draining.Load() {
@@ -48,9 +59,14 @@ func Run(addr string, drain time.Duration, handler http.Handler) {
 			}
 		}),
 	}
-	for _, s := range []*http.Server{server, health} {
+	serve := server.ListenAndServe
+	if options.TLS != "" {
+		certificate, key := filepath.Join(options.TLS, "tls.crt"), filepath.Join(options.TLS, "tls.key")
+		serve = func() error { return server.ListenAndServeTLS(certificate, key) }
+	}
+	for _, serve := range []func() error{serve, health.ListenAndServe} {
 		go func() {
-			if err := s.ListenAndServe(); err != http.ErrServerClosed {
+			if err := serve(); err != http.ErrServerClosed {
 				log.Fatal(err)
 			}
 		}()
@@ -58,7 +74,7 @@ func Run(addr string, drain time.Duration, handler http.Handler) {
 
 	<-stop.Done()
 	draining.Store(true)
-	time.Sleep(drain)
+	time.Sleep(options.Drain)
 	deadline, cancel := context.WithTimeout(context.Background(), finish)
 	defer cancel()
 	if err := server.Shutdown(deadline); err != nil {

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::client::Client;
-use crate::support::kubectl::{kubectl, run};
-use crate::support::{Namespace, PATIENCE, wait_until};
+use super::client::Client;
+use super::kubectl::{kubectl, run};
+use super::{Namespace, PATIENCE, wait_until};
 
 /// The release's name.
 const NAME: &str = "edge";
@@ -24,7 +24,7 @@ const ROLLOUT: Duration = Duration::from_secs(300);
 
 /// Which gateway, with which chart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Version {
+pub(crate) enum Version {
     /// What was released before; see previous/.
     Previous,
     /// What is here.
@@ -33,13 +33,13 @@ pub(super) enum Version {
 
 /// The release.
 #[derive(Debug)]
-pub(super) struct Release<'a> {
+pub(crate) struct Release<'a> {
     namespace: &'a Namespace,
 }
 
 impl<'a> Release<'a> {
     /// Installs it, with three replicas if no value says otherwise, and waits until they are ready.
-    pub(super) fn install(namespace: &'a Namespace, version: Version, values: &[&str]) -> Self {
+    pub(crate) fn install(namespace: &'a Namespace, version: Version, values: &[&str]) -> Self {
         let release = Self { namespace };
         let outcome = run(&mut release.upgrade(version, values), "");
         if !outcome.ok {
@@ -61,7 +61,7 @@ impl<'a> Release<'a> {
     }
 
     /// `helm upgrade --install` to a version, with more values; ready to be started.
-    pub(super) fn upgrade(&self, version: Version, values: &[&str]) -> Command {
+    pub(crate) fn upgrade(&self, version: Version, values: &[&str]) -> Command {
         let mut helm = self.helm(&["upgrade", "--install", NAME]);
         helm.arg(version.chart()).args(["--wait", "--timeout", "300s"]);
         let image = version.image();
@@ -81,7 +81,7 @@ impl<'a> Release<'a> {
     }
 
     /// `helm rollback` to the revision before; ready to be started.
-    pub(super) fn rollback(&self) -> Command {
+    pub(crate) fn rollback(&self) -> Command {
         self.helm(&["rollback", NAME, "--wait", "--timeout", "300s"])
     }
 
@@ -92,14 +92,38 @@ impl<'a> Release<'a> {
     }
 
     /// Where its Service takes requests.
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         let service = self.namespace.get(&format!("service/{OBJECT}")).expect("it is installed");
         let ip = service["spec"]["clusterIP"].as_str().expect("it has an address");
         SocketAddr::new(ip.parse::<IpAddr>().expect("an address"), 80)
     }
 
+    /// An object of one of our kinds for this gateway alone.
+    pub(crate) fn object(&self, kind: &str, name: &str, spec: &Value) -> Value {
+        let mut spec = spec.clone();
+        spec["ambassador_id"] = json!([self.namespace.name]);
+        json!({
+            "apiVersion": "getambassador.io/v3alpha1", "kind": kind,
+            "metadata": {"name": name}, "spec": spec,
+        })
+    }
+
+    /// The addresses of its pods that have not been told to end.
+    pub(crate) fn pod_addresses(&self) -> Vec<IpAddr> {
+        let pods = self.pods();
+        let staying = pods.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+        let ip = |pod: &Value| pod["status"]["podIP"].as_str().and_then(|ip| ip.parse().ok());
+        staying.map(|pod| ip(pod).expect("a running pod")).collect()
+    }
+
+    /// All that its pods have logged.
+    pub(crate) fn log(&self) -> String {
+        let arguments = ["logs", "-l", SELECTOR, "--tail=-1", "--ignore-errors"];
+        self.namespace.try_kubectl(&arguments).text()
+    }
+
     /// Its pods, also those that are about to end.
-    pub(super) fn pods(&self) -> Vec<Value> {
+    pub(crate) fn pods(&self) -> Vec<Value> {
         let arguments = ["get", "pods", "-l", SELECTOR, "-o", "json"];
         let list = self.namespace.try_kubectl(&arguments).json().expect("pods");
         list["items"].as_array().expect("a list").clone()
@@ -108,7 +132,7 @@ impl<'a> Release<'a> {
     /// Waits until each of its pods answers these paths with 200: a status tells only of the pod
     /// that writes it, in the version before.
     #[track_caller]
-    pub(super) fn serves(&self, paths: &[&str]) {
+    pub(crate) fn serves(&self, paths: &[&str]) {
         for pod in self.pods() {
             let ip: IpAddr =
                 pod["status"]["podIP"].as_str().and_then(|ip| ip.parse().ok()).expect("it runs");
@@ -131,7 +155,7 @@ impl<'a> Release<'a> {
     }
 
     /// Its Deployment or DaemonSet, as kubectl takes it.
-    pub(super) fn workload(&self) -> String {
+    pub(crate) fn workload(&self) -> String {
         let deployment = format!("deployment/{OBJECT}");
         if self.namespace.get(&deployment).is_ok() {
             deployment
@@ -142,7 +166,7 @@ impl<'a> Release<'a> {
 
     /// Waits until all replicas are ready and those before them are gone.
     #[track_caller]
-    pub(super) fn settle(&self) {
+    pub(crate) fn settle(&self) {
         let limit = format!("--timeout={}s", ROLLOUT.as_secs());
         let workload = self.workload();
         self.namespace.kubectl(&["rollout", "status", &workload, &limit]);
@@ -183,12 +207,12 @@ impl Version {
     /// Whether its pods tell a client that is idle before they go. Those of 0.1.0 close its
     /// connection half a second after the drain delay, in which a request can be lost. This goes
     /// when 0.1.0 is no longer the version before.
-    pub(super) fn tells_idle_clients(self) -> bool {
+    pub(crate) fn tells_idle_clients(self) -> bool {
         self != Self::Previous
     }
 
     /// Puts the definitions of this version in place, for everybody.
-    pub(super) fn define(self) {
+    pub(crate) fn define(self) {
         let crds = match self {
             Self::Previous => root().join("tests/e2e/previous/crds"),
             Self::Present => root().join("crds"),
