@@ -17,15 +17,13 @@ use crate::support::backends::{app_service, echo_deployment, echo_of};
 use crate::support::certificate::Certificate;
 use crate::support::gateway;
 use crate::support::load::Hold;
-use crate::support::release::{Release, Version};
+use crate::support::release::{ALONE, Release, Version};
 use crate::support::traffic::Traffic;
 use crate::support::{Namespace, scenario};
 use steps::Cast;
 
-/// Values of the release.
-const VALUES: [&str; 5] = [
-    "replicaCount=1",
-    "drain.delaySeconds=0",
+/// A port of the gateway's Service for bytes.
+const PORT: [&str; 3] = [
     "service.portsRaw[0].name=tcp",
     "service.portsRaw[0].port=9000",
     "service.portsRaw[0].targetPort=9000",
@@ -40,7 +38,7 @@ fn each_kind_changes_twenty_times_a_second() {
     scenario("changes", |namespace| {
         // It is about what the gateway follows: without the webhooks more changes can be made.
         namespace.leave_admission();
-        let release = Release::install(namespace, Version::Present, &VALUES);
+        let release = Release::install(namespace, Version::Present, &[&ALONE[..], &PORT].concat());
         let certificates: Vec<Certificate> = (0..steps::CERTIFICATES)
             .map(|index| Certificate::new(&format!("changes-{index}"), &["*.example"]))
             .collect();

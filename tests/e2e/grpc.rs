@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::backends::app_service;
 use crate::support::certificate::Certificate;
 use crate::support::kubectl::run;
-use crate::support::release::{Release, Version};
+use crate::support::release::{ALONE, Release, Version};
 use crate::support::{Namespace, scenario};
 
 /// All four kinds of calls, deadlines, cancelling, statuses, metadata, and many in a row.
@@ -37,9 +37,6 @@ const CASES: [&str; 16] = [
 /// The name that the certificate is for.
 const NAME: &str = "interop.example";
 
-/// Values of the release.
-const VALUES: [&str; 3] = ["replicaCount=1", "drain.delaySeconds=0", "createDefaultListeners=true"];
-
 #[test]
 fn the_interop_client_meets_the_interop_server() {
     let Some(programs) = std::env::var_os("NUNCIO_E2E_GRPC").map(PathBuf::from) else {
@@ -47,7 +44,8 @@ fn the_interop_client_meets_the_interop_server() {
         return;
     };
     scenario("grpc", |namespace| {
-        let release = Release::install(namespace, Version::Present, &VALUES);
+        let values = [&ALONE[..], &["createDefaultListeners=true"]].concat();
+        let release = Release::install(namespace, Version::Present, &values);
         let certificate = Certificate::new("grpc", &[NAME]);
         prepare(namespace, &release, &certificate);
         let http = release.address();

@@ -18,8 +18,8 @@ use sessions::{Key, Sessions};
 /// Sessions of each policy.
 const SESSIONS: u16 = 100;
 
-/// Maglev moves a few more than it has to: so many of the sessions, at most.
-const DISTURBED: usize = 10;
+/// Maglev moves a few more than it has to, two in a thousand: so many of the sessions, at most.
+const DISTURBED: usize = 3;
 
 /// A policy of load_balancer, and what a session is known by.
 struct Policy {

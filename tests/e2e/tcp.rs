@@ -11,7 +11,7 @@ use crate::support::certificate::Certificate;
 use crate::support::client::Client;
 use crate::support::gateway;
 use crate::support::load::Hold;
-use crate::support::release::{Release, Version};
+use crate::support::release::{ALONE, Release, Version};
 use crate::support::traffic::Traffic;
 use crate::support::{Namespace, PATIENCE, scenario, wait_until};
 
@@ -66,7 +66,7 @@ fn certificates() -> [Certificate; 3] {
 }
 
 fn install(namespace: &Namespace) -> Release<'_> {
-    let mut values = vec!["replicaCount=1".to_owned(), "drain.delaySeconds=0".to_owned()];
+    let mut values = ALONE.map(str::to_owned).to_vec();
     for (index, port) in [PLAIN, TLS, BRIEF].into_iter().enumerate() {
         values.push(format!("service.portsRaw[{index}].name=tcp-{port}"));
         values.push(format!("service.portsRaw[{index}].port={port}"));

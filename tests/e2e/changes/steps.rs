@@ -17,13 +17,14 @@ const PERIOD: Duration = Duration::from_millis(50);
 /// Certificates that take turns.
 pub(super) const CERTIFICATES: usize = 8;
 
-/// A neighbour comes, is changed, and another goes, and the loaded object is changed: so many steps.
+/// A neighbour comes, another goes, the loaded object is changed, and the new neighbour: so many
+/// steps.
 const ROUND: usize = 4;
+/// Steps of a kind that may be under way: those of one object are at least so many apart.
+const AT_A_TIME: usize = 3;
 /// Neighbours that are there at any time.
 const ROUTES: usize = 8;
 const HOSTS: usize = 4;
-/// The same of ports, of which none is under load, so that a round has a step less.
-const PORT_ROUND: usize = 3;
 const PORTS: usize = 2;
 
 /// Pods of the scaled backend, in turns.
@@ -52,6 +53,8 @@ pub(super) struct Kind<'a> {
     pub(super) name: &'static str,
     pub(super) changes: usize,
     pub(super) period: Duration,
+    /// Steps that may be under way.
+    pub(super) at_a_time: usize,
     pub(super) step: Box<dyn Fn(usize) -> Step + 'a>,
 }
 
@@ -79,17 +82,24 @@ impl<'a> Cast<'a> {
 
     /// All that is changed.
     pub(super) fn kinds(&self) -> Vec<Kind<'_>> {
-        let often = |name, step| Kind { name, changes: CHANGES, period: PERIOD, step };
+        let often = |name, at_a_time, step| Kind {
+            name,
+            changes: CHANGES,
+            period: PERIOD,
+            at_a_time,
+            step,
+        };
         vec![
-            often("Mapping", Box::new(|step| self.change_route(step))),
-            often("Host", Box::new(|step| self.change_host(step))),
-            often("Listener", Box::new(|step| self.change_port(step))),
-            often("Secret and TLSContext", Box::new(|step| self.change_tls(step))),
-            often("EndpointSlice", Box::new(|step| change(slice(&self.pods, step + 1)))),
+            often("Mapping", AT_A_TIME, Box::new(|step| self.change_route(step))),
+            often("Host", AT_A_TIME, Box::new(|step| self.change_host(step))),
+            often("Listener", AT_A_TIME, Box::new(|step| self.change_port(step))),
+            often("Secret and TLSContext", 2, Box::new(|step| self.change_tls(step))),
+            often("EndpointSlice", 1, Box::new(|step| change(slice(&self.pods, step + 1)))),
             Kind {
                 name: "replicas of a Deployment",
                 changes: REPLICAS.len(),
                 period: SCALED,
+                at_a_time: 1,
                 step: Box::new(|step| change(scaled(REPLICAS[step]))),
             },
         ]
@@ -107,13 +117,13 @@ impl<'a> Cast<'a> {
         let round = step / ROUND;
         match step % ROUND {
             0 => create(self.route(round + ROUTES, "v1")),
-            1 => change(self.route(round + ROUTES, "v2")),
-            2 => delete(self.route(round, "v2")),
-            _ => {
+            1 => delete(self.route(round, "v2")),
+            2 => {
                 let version = if round.is_multiple_of(2) { "v2" } else { "v1" };
                 let service = self.backend(version);
                 change(self.release.object("Mapping", "loaded", &json!({"service": service})))
             }
+            _ => change(self.route(round + ROUTES, "v2")),
         }
     }
 
@@ -121,18 +131,22 @@ impl<'a> Cast<'a> {
         let round = step / ROUND;
         match step % ROUND {
             0 => create(self.host(round + HOSTS, "Reject")),
-            1 => change(self.host(round + HOSTS, "Route")),
-            2 => delete(self.host(round, "Route")),
-            _ => change(self.release.object("Host", "loaded", &json!({"tls": least(round)}))),
+            1 => delete(self.host(round, "Route")),
+            2 => change(self.release.object("Host", "loaded", &json!({"tls": least(round)}))),
+            _ => change(self.host(round + HOSTS, "Route")),
         }
     }
 
     fn change_port(&self, step: usize) -> Step {
-        let round = step / PORT_ROUND;
-        match step % PORT_ROUND {
+        let round = step / ROUND;
+        match step % ROUND {
             0 => create(self.port(round + PORTS, 0)),
-            1 => change(self.port(round + PORTS, 1)),
-            _ => delete(self.port(round, 1)),
+            1 => delete(self.port(round, 1)),
+            2 => {
+                let streams = json!({"http2MaxConcurrentStreams": 100 + round % 2});
+                change(self.release.object("Listener", "port-8080", &streams))
+            }
+            _ => change(self.port(round + PORTS, 1)),
         }
     }
 
@@ -180,24 +194,24 @@ impl<'a> Cast<'a> {
 }
 
 /// Whether a neighbour is there in the end, for each that ever was.
-fn fate(round: usize, kept: usize) -> impl Iterator<Item = (usize, bool)> {
-    let rounds = CHANGES / round;
+fn fate(kept: usize) -> impl Iterator<Item = (usize, bool)> {
+    let rounds = CHANGES / ROUND;
     (0..rounds + kept).map(move |index| (index, index >= rounds))
 }
 
 /// The paths of all routes that ever were, and whether they are served in the end.
 pub(super) fn routes() -> impl Iterator<Item = (String, bool)> {
-    fate(ROUND, ROUTES).map(|(index, stays)| (route_path(index), stays))
+    fate(ROUTES).map(|(index, stays)| (route_path(index), stays))
 }
 
 /// The same of Hosts, by name.
 pub(super) fn hosts() -> impl Iterator<Item = (String, bool)> {
-    fate(ROUND, HOSTS).map(|(index, stays)| (host_name(index), stays))
+    fate(HOSTS).map(|(index, stays)| (host_name(index), stays))
 }
 
 /// The ports that take turns, and whether they are open in the end.
 pub(super) fn ports() -> BTreeMap<u16, bool> {
-    fate(PORT_ROUND, PORTS).map(|(index, stays)| (port_number(index), stays)).collect()
+    fate(PORTS).map(|(index, stays)| (port_number(index), stays)).collect()
 }
 
 /// The version of the backend that the loaded route has in the end.

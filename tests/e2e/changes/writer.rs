@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt;
 use futures_util::future::join_all;
+use futures_util::stream;
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
 use serde_json::Value;
@@ -36,19 +38,21 @@ impl Writer<'_> {
     /// How long all of them took, and the slowest. One that comes late doesn't delay the others.
     async fn make_all(&self, kind: &Kind<'_>) -> (Duration, Duration) {
         let start = Instant::now();
-        let mut slowest = Duration::ZERO;
-        let mut schedule = interval(kind.period);
-        for step in 0..kind.changes {
+        let schedule = stream::unfold(interval(kind.period), |mut schedule| async move {
             schedule.tick().await;
+            Some(((), schedule))
+        });
+        let changes = schedule.take(kind.changes).enumerate().map(|(step, ())| async move {
             let asked = Instant::now();
             let step = (kind.step)(step);
             if let Err(error) = self.make(&step).await {
                 panic!("{:?} {}: {error}", step.verb, step.object);
             }
-            slowest = slowest.max(asked.elapsed());
-        }
-        schedule.tick().await; // the last one has its time, too
-        (start.elapsed(), slowest)
+            asked.elapsed()
+        });
+        // In order: one begins only when that many steps before it have ended.
+        let took: Vec<Duration> = changes.buffered(kind.at_a_time).collect().await;
+        (start.elapsed(), took.into_iter().max().unwrap_or_default())
     }
 
     async fn make(&self, step: &Step) -> kube::Result<()> {

@@ -22,6 +22,17 @@ const SELECTOR: &str = "app.kubernetes.io/instance=edge";
 /// A rollout of several pods, each with its drain, on a machine that has other work.
 const ROLLOUT: Duration = Duration::from_secs(300);
 
+/// Values for one pod that goes at once, and that a busy machine doesn't take away: without it
+/// there is no gateway at all.
+pub(crate) const ALONE: [&str; 6] = [
+    "replicaCount=1",
+    "drain.delaySeconds=0",
+    "readinessProbe.timeoutSeconds=10",
+    "readinessProbe.failureThreshold=10",
+    "livenessProbe.timeoutSeconds=10",
+    "livenessProbe.failureThreshold=10",
+];
+
 /// Which gateway, with which chart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Version {
