@@ -75,7 +75,7 @@ impl<'a> Cast<'a> {
         Self { namespace, release, certificates, pods: backend_pods(namespace) }
     }
 
-    /// What the loaded routes go to: `v1`, `v2`, or another Service.
+    /// The Service of a version of the backend.
     fn backend(&self, name: &str) -> String {
         format!("{name}.{}", self.namespace.name)
     }
