@@ -53,6 +53,7 @@ fn the_interop_client_meets_the_interop_server() {
         let trusted = trusted.to_str().expect("a path in UTF-8");
         let tls = ["-use_tls", "-use_test_ca", "-ca_file", trusted, "-server_host_override", NAME];
 
+        println!();
         let client = programs.join("grpc-client");
         let mut failed = run_all(&client, "h2c", http, &[]);
         failed.extend(run_all(&client, "TLS", SocketAddr::new(http.ip(), 443), &tls));

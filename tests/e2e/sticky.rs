@@ -76,6 +76,7 @@ fn sessions_stay_while_replicas_come_and_go() {
             .map(|policy| Sessions::begin(policy.name, policy.key, SESSIONS, &gateways))
             .collect();
         settle(namespace, &mut all, 3);
+        println!();
         for replicas in [5, 2, 4] {
             let before: Vec<_> = all.iter_mut().map(Sessions::places).collect();
             namespace.kubectl(&["scale", "deployment/echo", &format!("--replicas={replicas}")]);

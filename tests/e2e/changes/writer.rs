@@ -22,6 +22,7 @@ pub(super) fn drive(namespace: &str, kinds: &[Kind<'_>]) {
         let writer = Writer { client, namespace };
         join_all(kinds.iter().map(|kind| writer.make_all(kind))).await
     });
+    println!();
     for (kind, (took, slowest)) in kinds.iter().zip(rows) {
         let rate = kind.changes as f64 / took.as_secs_f64();
         let (name, changes, slowest) = (kind.name, kind.changes, slowest.as_millis());

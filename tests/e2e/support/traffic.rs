@@ -19,6 +19,7 @@ impl Traffic {
     #[track_caller]
     pub(crate) fn stop(self, during: &str) -> Vec<(String, Tally)> {
         self.clients.iter().for_each(Hold::interrupt);
+        println!();
         let mut tallies = Vec::new();
         let (mut requests, mut meanwhile, mut failed, mut slowest) = (0, 0, 0, 0);
         for client in self.clients {
