@@ -76,6 +76,8 @@ pub(super) enum Phase {
     New,
     /// The end of what comes before HTTP: the PROXY protocol's header, the TLS handshake.
     Handshake,
+    /// Its end, after it was refused.
+    Parting,
     /// The rest of a head.
     Head,
     /// The end of a request.
@@ -151,7 +153,7 @@ impl Conn {
         match self.phase.get() {
             Phase::Handshake => self.port.stats.refused(Refusal::Timeout),
             Phase::Tunnel => self.idled.set(true),
-            Phase::New | Phase::Head | Phase::Busy | Phase::Idle => {}
+            Phase::New | Phase::Parting | Phase::Head | Phase::Busy | Phase::Idle => {}
         }
         self.cut();
     }
@@ -241,7 +243,7 @@ impl Conn {
     pub(super) fn overdue(&self, now: u64, limits: &Limits, idle: Option<Duration>) -> bool {
         let limit = match self.phase.get() {
             Phase::New => Some(limits.first_byte_timeout.min(idle.unwrap_or(Duration::MAX))),
-            Phase::Handshake => Some(limits.handshake_timeout),
+            Phase::Handshake | Phase::Parting => Some(limits.handshake_timeout),
             Phase::Head => Some(limits.header_timeout),
             Phase::Idle => idle,
             Phase::Tunnel => self.idle.get(),

@@ -17,17 +17,10 @@ use crate::support::backends::{app_service, echo_deployment, echo_of};
 use crate::support::certificate::Certificate;
 use crate::support::gateway;
 use crate::support::load::Hold;
-use crate::support::release::{ALONE, Release, Version};
+use crate::support::release::Release;
 use crate::support::traffic::Traffic;
 use crate::support::{Namespace, scenario};
 use steps::Cast;
-
-/// A port of the gateway's Service for bytes.
-const PORT: [&str; 3] = [
-    "service.portsRaw[0].name=tcp",
-    "service.portsRaw[0].port=9000",
-    "service.portsRaw[0].targetPort=9000",
-];
 
 #[test]
 fn each_kind_changes_twenty_times_a_second() {
@@ -38,7 +31,8 @@ fn each_kind_changes_twenty_times_a_second() {
     scenario("changes", |namespace| {
         // It is about what the gateway follows: without the webhooks more changes can be made.
         namespace.leave_admission();
-        let release = Release::install(namespace, Version::Present, &[&ALONE[..], &PORT].concat());
+        let port = json!({"name": "tcp", "port": 9000, "targetPort": 9000});
+        let release = Release::install_alone(namespace, &json!({"service": {"portsRaw": [port]}}));
         // curl takes no wildcard so short, for which the neighbours are.
         let names = ["loaded.example", "context.example", "*.example"];
         let certificates: Vec<Certificate> = (0..steps::CERTIFICATES)
@@ -49,7 +43,7 @@ fn each_kind_changes_twenty_times_a_second() {
         namespace.apply(&cast.neighbours());
         end::wait_all_ready(namespace);
 
-        let traffic = start(release.address().ip());
+        let traffic = start(release.address());
         writer::drive(&namespace.name, &cast.kinds());
         let tallies = traffic.stop("every kind changed");
         for (client, (name, tally)) in CLIENTS.iter().zip(&tallies) {
@@ -83,21 +77,21 @@ fn prepare(namespace: &Namespace, release: &Release<'_>, certificate: &Certifica
             "port": port, "protocol": protocol, "securityModel": "XFP",
             "hostBinding": {"namespace": {"from": "SELF"}},
         });
-        release.object("Listener", &format!("port-{port}"), &spec)
+        release.object("Listener", &format!("port-{port}"), spec)
     };
     let host = |name: &str, field: &str, value: Value| {
         let spec = json!({
             "hostname": format!("{name}.example"), "tlsSecret": {"name": "loaded"},
             "requestPolicy": {"insecure": {"action": "Route"}}, field: value,
         });
-        release.object("Host", name, &spec)
+        release.object("Host", name, spec)
     };
     let route = |name: &str, to: &str| {
         let spec = json!({
             "hostname": "*", "prefix": format!("/{name}/"), "service": service(to),
             "resolver": "endpoint", "timeout_ms": 60_000,
         });
-        release.object("Mapping", name, &spec)
+        release.object("Mapping", name, spec)
     };
     namespace.apply(&[
         // Its endpoints are written by hand.
@@ -112,11 +106,11 @@ fn prepare(namespace: &Namespace, release: &Release<'_>, certificate: &Certifica
         listener(9000, "TCP"),
         host("loaded", "tls", json!({"min_tls_version": "v1.2"})),
         host("context", "tlsContext", json!({"name": "context"})),
-        release.object("TLSContext", "context", &json!({"min_tls_version": "v1.2"})),
+        release.object("TLSContext", "context", json!({"min_tls_version": "v1.2"})),
         route("loaded", "v1"),
         route("direct", "direct"),
         route("pods", "echo"),
-        release.object("TCPMapping", "tcp", &json!({"port": 9000, "service": service("v1")})),
+        release.object("TCPMapping", "tcp", json!({"port": 9000, "service": service("v1")})),
     ]);
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::backends::app_service;
 use crate::support::certificate::Certificate;
 use crate::support::kubectl::run;
-use crate::support::release::{ALONE, Release, Version};
+use crate::support::release::Release;
 use crate::support::{Namespace, scenario};
 
 /// All four kinds of calls, deadlines, cancelling, statuses, metadata, and many in a row.
@@ -44,11 +44,10 @@ fn the_interop_client_meets_the_interop_server() {
         return;
     };
     scenario("grpc", |namespace| {
-        let values = [&ALONE[..], &["createDefaultListeners=true"]].concat();
-        let release = Release::install(namespace, Version::Present, &values);
+        let release = Release::install_alone(namespace, &json!({"createDefaultListeners": true}));
         let certificate = Certificate::new("grpc", &[NAME]);
         prepare(namespace, &release, &certificate);
-        let http = release.address();
+        let http = SocketAddr::new(release.address(), 80);
         let trusted = certificate.path();
         let trusted = trusted.to_str().expect("a path in UTF-8");
         let tls = ["-use_tls", "-use_test_ca", "-ca_file", trusted, "-server_host_override", NAME];
@@ -82,8 +81,8 @@ fn prepare(namespace: &Namespace, release: &Release<'_>, certificate: &Certifica
         server(),
         app_service("interop"),
         certificate.secret("interop"),
-        release.object("Host", "interop", &host),
-        release.object("Mapping", "interop", &route),
+        release.object("Host", "interop", host),
+        release.object("Mapping", "interop", route),
     ]);
     namespace.kubectl(&["rollout", "status", "deployment/interop", "--timeout=120s"]);
     namespace.wait_ready("host/interop");

@@ -11,7 +11,7 @@ use crate::support::certificate::Certificate;
 use crate::support::client::Client;
 use crate::support::gateway;
 use crate::support::load::Hold;
-use crate::support::release::{ALONE, Release, Version};
+use crate::support::release::Release;
 use crate::support::traffic::Traffic;
 use crate::support::{Namespace, PATIENCE, scenario, wait_until};
 
@@ -40,7 +40,7 @@ fn streams_are_served_by_port_and_by_name() {
         let release = install(namespace);
         let [ended, renewed, passed] = certificates();
         prepare(namespace, &release, [&ended, &passed]);
-        let at = |port| SocketAddr::new(release.address().ip(), port);
+        let at = |port| SocketAddr::new(release.address(), port);
         assert_served(at, [&ended, &passed]);
 
         let streams = start(at);
@@ -66,14 +66,11 @@ fn certificates() -> [Certificate; 3] {
 }
 
 fn install(namespace: &Namespace) -> Release<'_> {
-    let mut values = ALONE.map(str::to_owned).to_vec();
-    for (index, port) in [PLAIN, TLS, BRIEF].into_iter().enumerate() {
-        values.push(format!("service.portsRaw[{index}].name=tcp-{port}"));
-        values.push(format!("service.portsRaw[{index}].port={port}"));
-        values.push(format!("service.portsRaw[{index}].targetPort={port}"));
-    }
-    let values: Vec<&str> = values.iter().map(String::as_str).collect();
-    Release::install(namespace, Version::Present, &values)
+    let port = |port: u16| json!({"name": format!("tcp-{port}"), "port": port, "targetPort": port});
+    Release::install_alone(
+        namespace,
+        &json!({"service": {"portsRaw": [port(PLAIN), port(TLS), port(BRIEF)]}}),
+    )
 }
 
 /// The routes, and a backend that speaks TLS itself.
@@ -83,10 +80,10 @@ fn prepare(namespace: &Namespace, release: &Release<'_>, [ended, passed]: [&Cert
             "port": port, "protocol": protocol, "securityModel": "XFP",
             "hostBinding": {"namespace": {"from": "SELF"}},
         });
-        release.object("Listener", &format!("port-{port}"), &spec)
+        release.object("Listener", &format!("port-{port}"), spec)
     };
     let own = |name: &str| format!("{name}.{}", namespace.name);
-    let route = |name: &str, spec: Value| release.object("TCPMapping", name, &spec);
+    let route = |name: &str, spec: Value| release.object("TCPMapping", name, spec);
     namespace.apply(&[
         ended.secret("ended"),
         passed.secret("passed"),
@@ -94,7 +91,7 @@ fn prepare(namespace: &Namespace, release: &Release<'_>, [ended, passed]: [&Cert
         app_service("secure"),
         listener(PLAIN, "TCP"),
         listener(TLS, "TLS"),
-        release.object("TLSContext", "ended", &json!({"hosts": [ENDED], "secret": "ended"})),
+        release.object("TLSContext", "ended", json!({"hosts": [ENDED], "secret": "ended"})),
         route("plain", json!({"port": PLAIN, "service": "echo-v1.backends"})),
         route("ended", json!({"port": TLS, "host": ENDED, "service": "echo-v1.backends"})),
         route(
@@ -161,7 +158,7 @@ fn change_others(
     round: usize,
     certificate: &Certificate,
 ) {
-    let at = SocketAddr::new(release.address().ip(), BRIEF);
+    let at = SocketAddr::new(release.address(), BRIEF);
     namespace.apply(&[certificate.secret("ended")]);
     if round.is_multiple_of(2) {
         let route = json!({"hostname": "*", "prefix": "/a/", "service": "echo-v1.backends"});
@@ -171,9 +168,9 @@ fn change_others(
         });
         let brief = json!({"port": BRIEF, "service": "echo-v2.backends"});
         namespace.apply(&[
-            release.object("Mapping", "other", &route),
-            release.object("Listener", "other", &listener),
-            release.object("TCPMapping", "brief", &brief),
+            release.object("Mapping", "other", route),
+            release.object("Listener", "other", listener),
+            release.object("TCPMapping", "brief", brief),
         ]);
         wait_until("the new port is served", PATIENCE, || {
             Client::to(at).try_get("/")?.expect_of("v2")

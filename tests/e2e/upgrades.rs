@@ -3,6 +3,7 @@
 //!
 //! One line of the table that is printed is one kind of client during one change.
 
+mod release;
 mod routes;
 mod traffic;
 
@@ -16,9 +17,9 @@ use serde_json::Value;
 use crate::support::client::Client;
 use crate::support::gateway;
 use crate::support::kubectl::run;
-use crate::support::release::{Release, Version};
 use crate::support::status::is_ready as is_told_ready;
 use crate::support::{Namespace, scenario, wait_until};
+use release::{Release, Version};
 use routes::{ENDLESS_BYTES, flip, prepare};
 use traffic::Traffic;
 

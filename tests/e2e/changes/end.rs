@@ -34,7 +34,7 @@ pub(super) fn assert_served(
     certificates: &[Certificate],
 ) {
     wait_all_ready(namespace);
-    let mut client = Client::to(release.address());
+    let mut client = Client::to(SocketAddr::new(release.address(), 80));
     for (path, stays) in steps::routes() {
         let answer = get(&mut client, "loaded.example", &path);
         let is_right = if stays { answer.is_of("v2") } else { answer.status == 404 };
@@ -47,8 +47,8 @@ pub(super) fn assert_served(
     }
     let answer = get(&mut client, "loaded.example", "/loaded/");
     assert!(answer.is_of(steps::last_version()), "{}", answer.shown());
-    for address in release.pod_addresses() {
-        assert_ports(address);
+    for (_, address) in release.pods(8080) {
+        assert_ports(address.ip());
     }
     assert_certificate(release, certificates);
     assert_endpoints(namespace, &mut client);
@@ -63,7 +63,7 @@ fn assert_ports(pod: IpAddr) {
 
 /// Clients that trust the last one alone are served, by Hosts with and without a TLSContext.
 fn assert_certificate(release: &Release<'_>, certificates: &[Certificate]) {
-    let https = SocketAddr::new(release.address().ip(), 443);
+    let https = SocketAddr::new(release.address(), 443);
     let last = steps::last_certificate(certificates);
     for name in ["loaded.example", "context.example"] {
         let answer = last.get(name, https, "/loaded/").expect("the last certificate");

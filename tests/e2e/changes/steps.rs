@@ -121,7 +121,7 @@ impl<'a> Cast<'a> {
             2 => {
                 let version = if round.is_multiple_of(2) { "v2" } else { "v1" };
                 let service = self.backend(version);
-                change(self.release.object("Mapping", "loaded", &json!({"service": service})))
+                change(self.release.object("Mapping", "loaded", json!({"service": service})))
             }
             _ => change(self.route(round + ROUTES, "v2")),
         }
@@ -132,7 +132,7 @@ impl<'a> Cast<'a> {
         match step % ROUND {
             0 => create(self.host(round + HOSTS, "Reject")),
             1 => delete(self.host(round, "Route")),
-            2 => change(self.release.object("Host", "loaded", &json!({"tls": least(round)}))),
+            2 => change(self.release.object("Host", "loaded", json!({"tls": least(round)}))),
             _ => change(self.host(round + HOSTS, "Route")),
         }
     }
@@ -144,7 +144,7 @@ impl<'a> Cast<'a> {
             1 => delete(self.port(round, 1)),
             2 => {
                 let streams = json!({"http2MaxConcurrentStreams": 100 + round % 2});
-                change(self.release.object("Listener", "port-8080", &streams))
+                change(self.release.object("Listener", "port-8080", streams))
             }
             _ => change(self.port(round + PORTS, 1)),
         }
@@ -156,14 +156,14 @@ impl<'a> Cast<'a> {
         if step.is_multiple_of(2) {
             return change(self.certificates[turn % CERTIFICATES].secret("loaded"));
         }
-        change(self.release.object("TLSContext", "context", &least(turn)))
+        change(self.release.object("TLSContext", "context", least(turn)))
     }
 
     fn route(&self, index: usize, version: &str) -> Value {
         self.release.object(
             "Mapping",
             &format!("route-{index}"),
-            &json!({
+            json!({
                 "hostname": "*", "prefix": route_path(index),
                 "service": self.backend(version),
             }),
@@ -174,7 +174,7 @@ impl<'a> Cast<'a> {
         self.release.object(
             "Host",
             &format!("host-{index}"),
-            &json!({
+            json!({
                 "hostname": host_name(index), "tlsSecret": {"name": "loaded"},
                 "requestPolicy": {"insecure": {"action": action}},
             }),
@@ -185,7 +185,7 @@ impl<'a> Cast<'a> {
         self.release.object(
             "Listener",
             &format!("brief-{index}"),
-            &json!({
+            json!({
                 "port": port_number(index), "protocol": "HTTP", "securityModel": "XFP",
                 "l7Depth": depth, "hostBinding": {"namespace": {"from": "SELF"}},
             }),

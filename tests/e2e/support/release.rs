@@ -1,120 +1,73 @@
-//! A release of its own, installed by Helm as people do it: the gateway of the other tests is
-//! not touched. Its objects are called `edge-nuncio`. Its AMBASSADOR_ID is its namespace's name, so
-//! that it doesn't serve what is left of an earlier test.
+//! A gateway of a test's own, installed by the chart beside the one that all share.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::client::Client;
-use super::kubectl::{kubectl, run};
-use super::{Namespace, PATIENCE, wait_until};
+use super::kubectl::{Outcome, run};
+use super::{Namespace, PATIENCE, gateway, wait_until};
 
-/// The release's name.
-const NAME: &str = "edge";
-/// Its workload and its Service.
-const OBJECT: &str = "edge-nuncio";
-const SELECTOR: &str = "app.kubernetes.io/instance=edge";
+const RELEASE: &str = "nuncio";
 
-/// A rollout of several pods, each with its drain, on a machine that has other work.
-const ROLLOUT: Duration = Duration::from_secs(300);
-
-/// Values for one pod that goes at once, and that a busy machine doesn't take away: without it
-/// there is no gateway at all.
-pub(crate) const ALONE: [&str; 6] = [
-    "replicaCount=1",
-    "drain.delaySeconds=0",
-    "readinessProbe.timeoutSeconds=10",
-    "readinessProbe.failureThreshold=10",
-    "livenessProbe.timeoutSeconds=10",
-    "livenessProbe.failureThreshold=10",
-];
-
-/// Which gateway, with which chart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Version {
-    /// What was released before; see previous/.
-    Previous,
-    /// What is here.
-    Present,
-    /// What is here under the name of the version before. Its chart is that of the present: a
-    /// pod that may not read what its version reads is never ready.
-    PresentAsPrevious,
-}
-
-/// The release.
+/// The release `nuncio` in a namespace, until it is dropped. It serves the objects of all
+/// namespaces that are for its `ambassador_id`, which is the namespace's name.
 #[derive(Debug)]
 pub(crate) struct Release<'a> {
-    namespace: &'a Namespace,
+    pub(crate) namespace: &'a Namespace,
 }
 
 impl<'a> Release<'a> {
-    /// Installs it, with three replicas if no value says otherwise, and waits until they are ready.
-    pub(crate) fn install(namespace: &'a Namespace, version: Version, values: &[&str]) -> Self {
+    /// Installs it and waits until it is ready. `values` are more of the chart's, in JSON.
+    pub(crate) fn install(namespace: &'a Namespace, values: &Value) -> Self {
         let release = Self { namespace };
-        let outcome = run(&mut release.upgrade(version, values), "");
-        if !outcome.ok {
-            // It is uninstalled with this value, and what its pods said goes with it.
-            release.describe();
-        }
-        outcome.succeed();
-        release.settle();
+        let (repository, tag) = gateway::image();
+        let mut all = json!({
+            "image": {"repository": repository, "tag": tag},
+            "env": {"AMBASSADOR_ID": namespace.name, "NUNCIO_ACCESS_LOG": "json"},
+            "admission": {"enabled": false},
+            "resources": {"requests": {"cpu": "20m"}},
+            "drain": {"delaySeconds": 1},
+            "minReadySeconds": 0,
+        });
+        let object = all.as_object_mut().expect("it is one");
+        object.extend(values.as_object().expect("an object").clone());
+        let install = ["install", RELEASE, "charts/nuncio", "--wait", "--values", "-"];
+        release.helm(&install, &all.to_string()).succeed();
         release
     }
 
-    fn describe(&self) {
-        for arguments in [
-            ["describe", "pods", "-l", SELECTOR].as_slice(),
-            &["logs", "-l", SELECTOR, "--prefix", "--tail=40"],
-        ] {
-            println!("{}", self.namespace.try_kubectl(arguments).text());
-        }
+    /// One pod that goes at once, that a busy machine doesn't take away (without it there is no
+    /// gateway at all), and that keeps no access log, which load would fill.
+    pub(crate) fn install_alone(namespace: &'a Namespace, values: &Value) -> Self {
+        let probe = json!({"periodSeconds": 1, "timeoutSeconds": 10, "failureThreshold": 10});
+        let mut all = json!({
+            "replicaCount": 1, "drain": {"delaySeconds": 0},
+            "env": {"AMBASSADOR_ID": namespace.name, "NUNCIO_ACCESS_LOG": "off"},
+            "readinessProbe": probe, "livenessProbe": probe,
+        });
+        let object = all.as_object_mut().expect("it is one");
+        object.extend(values.as_object().expect("an object").clone());
+        Self::install(namespace, &all)
     }
 
-    /// `helm upgrade --install` to a version, with more values; ready to be started.
-    pub(crate) fn upgrade(&self, version: Version, values: &[&str]) -> Command {
-        let mut helm = self.helm(&["upgrade", "--install", NAME]);
-        helm.arg(version.chart()).args(["--wait", "--timeout", "300s"]);
-        let image = version.image();
-        let (repository, tag) = image.rsplit_once(':').expect("an image has a tag");
-        let all = [
-            format!("image.repository={repository}"),
-            format!("image.tag={tag}"),
-            format!("env.AMBASSADOR_ID={}", self.namespace.name),
-            "env.NUNCIO_ACCESS_LOG=off".to_owned(),
-            "service.type=ClusterIP".to_owned(),
-            "replicaCount=3".to_owned(),
-        ];
-        for value in all.iter().map(String::as_str).chain(values.iter().copied()) {
-            helm.args(["--set", value]);
-        }
-        helm
+    /// Changes values, in JSON, and waits until they are in force in every pod.
+    pub(crate) fn upgrade(&self, values: &Value) {
+        let upgrade = ["upgrade", RELEASE, "charts/nuncio", "--wait", "--values", "-"];
+        self.helm(&[&upgrade[..], &["--reset-then-reuse-values"]].concat(), &values.to_string())
+            .succeed();
+        let status = ["rollout", "status", "deployment/nuncio", "--timeout=120s"];
+        self.namespace.kubectl(&status);
     }
 
-    /// `helm rollback` to the revision before; ready to be started.
-    pub(crate) fn rollback(&self) -> Command {
-        self.helm(&["rollback", NAME, "--wait", "--timeout", "300s"])
+    fn helm(&self, arguments: &[&str], input: &str) -> Outcome {
+        let mut command = Command::new("helm");
+        command.current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments);
+        run(command.args(["--namespace", &self.namespace.name, "--timeout", "120s"]), input)
     }
 
-    fn helm(&self, arguments: &[&str]) -> Command {
-        let mut helm = Command::new("helm");
-        helm.args(arguments).args(["--namespace", &self.namespace.name]);
-        helm
-    }
-
-    /// Where its Service takes requests.
-    pub(crate) fn address(&self) -> SocketAddr {
-        let service = self.namespace.get(&format!("service/{OBJECT}")).expect("it is installed");
-        let ip = service["spec"]["clusterIP"].as_str().expect("it has an address");
-        SocketAddr::new(ip.parse::<IpAddr>().expect("an address"), 80)
-    }
-
-    /// An object of one of our kinds for this gateway alone.
-    pub(crate) fn object(&self, kind: &str, name: &str, spec: &Value) -> Value {
-        let mut spec = spec.clone();
+    /// An object for this gateway.
+    pub(crate) fn object(&self, kind: &str, name: &str, mut spec: Value) -> Value {
         spec["ambassador_id"] = json!([self.namespace.name]);
         json!({
             "apiVersion": "getambassador.io/v3alpha1", "kind": kind,
@@ -122,130 +75,56 @@ impl<'a> Release<'a> {
         })
     }
 
-    /// The addresses of its pods that have not been told to end.
-    pub(crate) fn pod_addresses(&self) -> Vec<IpAddr> {
-        let pods = self.pods();
-        let staying = pods.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
-        let ip = |pod: &Value| pod["status"]["podIP"].as_str().and_then(|ip| ip.parse().ok());
-        staying.map(|pod| ip(pod).expect("a running pod")).collect()
+    /// Its Service's address.
+    pub(crate) fn address(&self) -> IpAddr {
+        wait_until("its Service has an address", PATIENCE, || {
+            let service = self.namespace.get("service/nuncio")?;
+            let given = &service["status"]["loadBalancer"]["ingress"][0]["ip"];
+            given.as_str().and_then(|ip| ip.parse().ok()).ok_or_else(|| service.to_string())
+        })
+    }
+
+    /// Its pods: the name of each, and its own address with this port.
+    pub(crate) fn pods(&self, port: u16) -> Vec<(String, SocketAddr)> {
+        let selector = "app.kubernetes.io/name=nuncio";
+        let outcome = self.namespace.try_kubectl(&["get", "pods", "-l", selector, "-o", "json"]);
+        let list = outcome.json().expect("pods");
+        let of = |pod: &Value| {
+            let name = pod["metadata"]["name"].as_str()?.to_owned();
+            let ip: IpAddr = pod["status"]["podIP"].as_str()?.parse().ok()?;
+            Some((name, SocketAddr::new(ip, port)))
+        };
+        let pods = list["items"].as_array().expect("a list").iter();
+        pods.filter(|pod| pod["metadata"]["deletionTimestamp"].is_null()).filter_map(of).collect()
+    }
+
+    /// What the access log says of requests for a path, oldest first for each pod.
+    pub(crate) fn access(&self, path: &str) -> Vec<Value> {
+        let logs = self.try_logs().succeed();
+        let lines = logs.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.filter(|line| line["path"] == *path).collect()
     }
 
     /// All that its pods have logged.
     pub(crate) fn log(&self) -> String {
-        let arguments = ["logs", "-l", SELECTOR, "--tail=-1", "--ignore-errors"];
-        self.namespace.try_kubectl(&arguments).text()
+        self.try_logs().text()
     }
 
-    /// Its pods, also those that are about to end.
-    pub(crate) fn pods(&self) -> Vec<Value> {
-        let arguments = ["get", "pods", "-l", SELECTOR, "-o", "json"];
-        let list = self.namespace.try_kubectl(&arguments).json().expect("pods");
-        list["items"].as_array().expect("a list").clone()
-    }
-
-    /// Waits until each of its pods answers these paths with 200: a status tells only of the pod
-    /// that writes it, in the version before.
-    #[track_caller]
-    pub(crate) fn serves(&self, paths: &[&str]) {
-        for pod in self.pods() {
-            let ip: IpAddr =
-                pod["status"]["podIP"].as_str().and_then(|ip| ip.parse().ok()).expect("it runs");
-            for path in paths {
-                let what = format!("{} answers {path}", pod["metadata"]["name"]);
-                let mut late = None;
-                wait_until(&what, PATIENCE, || {
-                    let answer = Client::to(SocketAddr::new(ip, 8080)).try_get(path)?;
-                    if answer.status == 200 {
-                        return Ok(());
-                    }
-                    late = Some(answer.shown());
-                    Err(answer.shown())
-                });
-                if let Some(answer) = late {
-                    println!("{what}, but late: {answer}");
-                }
-            }
-        }
-    }
-
-    /// Its Deployment or DaemonSet, as kubectl takes it.
-    pub(crate) fn workload(&self) -> String {
-        let deployment = format!("deployment/{OBJECT}");
-        if self.namespace.get(&deployment).is_ok() {
-            deployment
-        } else {
-            format!("daemonset/{OBJECT}")
-        }
-    }
-
-    /// Waits until all replicas are ready and those before them are gone.
-    #[track_caller]
-    pub(crate) fn settle(&self) {
-        let limit = format!("--timeout={}s", ROLLOUT.as_secs());
-        let workload = self.workload();
-        self.namespace.kubectl(&["rollout", "status", &workload, &limit]);
-        let object = self.namespace.get(&workload).expect("it is installed");
-        let wanted = object["spec"]["replicas"]
-            .as_u64()
-            .or_else(|| object["status"]["desiredNumberScheduled"].as_u64());
-        wait_until("the old pods are gone", ROLLOUT, || {
-            let left = self.pods().len() as u64;
-            if Some(left) == wanted { Ok(()) } else { Err(format!("{left} of {wanted:?}")) }
-        });
+    fn try_logs(&self) -> Outcome {
+        let selector = "app.kubernetes.io/name=nuncio";
+        self.namespace.try_kubectl(&["logs", "-l", selector, "--tail=-1"])
     }
 }
 
 impl Drop for Release<'_> {
-    /// What isn't in the namespace would stay.
+    /// Parts of it belong to the whole cluster.
     fn drop(&mut self) {
-        run(&mut self.helm(&["uninstall", NAME, "--ignore-not-found", "--wait"]), "");
-    }
-}
-
-impl Version {
-    /// What upgrades begin with.
-    pub(crate) fn before() -> Self {
-        if std::env::var_os("NUNCIO_E2E_PREVIOUS_IS_THIS").is_none() {
-            return Self::Previous;
+        if std::thread::panicking() {
+            let logs = self.try_logs().text();
+            let own: Vec<&str> = logs.lines().filter(|line| !line.starts_with('{')).collect();
+            let last = &own[own.len().saturating_sub(60)..];
+            println!("--- what the gateway logged\n{}\n--- end", last.join("\n"));
         }
-        println!("not run: an upgrade from the version before, whose history isn't here");
-        println!("this version replaces itself instead");
-        Self::PresentAsPrevious
+        self.helm(&["uninstall", RELEASE, "--wait", "--ignore-not-found"], "");
     }
-
-    fn chart(self) -> PathBuf {
-        match self {
-            Self::Previous => root().join("tests/e2e/previous/chart"),
-            Self::Present | Self::PresentAsPrevious => root().join("charts/nuncio"),
-        }
-    }
-
-    fn image(self) -> String {
-        let variable = match self {
-            Self::Previous | Self::PresentAsPrevious => "NUNCIO_E2E_PREVIOUS",
-            Self::Present => "NUNCIO_IMAGE",
-        };
-        std::env::var(variable).unwrap_or_else(|_| panic!("tests/e2e/run sets {variable}"))
-    }
-
-    /// Whether its pods tell a client that is idle before they go. Those of 0.1.0 close its
-    /// connection half a second after the drain delay, in which a request can be lost. This goes
-    /// when 0.1.0 is no longer the version before.
-    pub(crate) fn tells_idle_clients(self) -> bool {
-        self != Self::Previous
-    }
-
-    /// Puts the definitions of this version in place, for everybody.
-    pub(crate) fn define(self) {
-        let crds = match self {
-            Self::Previous => root().join("tests/e2e/previous/crds"),
-            Self::Present | Self::PresentAsPrevious => root().join("crds"),
-        };
-        let crds = crds.to_str().expect("a path in UTF-8");
-        kubectl(&["apply", "--server-side", "--force-conflicts", "-f", crds]).succeed();
-    }
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
 }

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::release::Release;
 use crate::support::backends::{app_service, echo_deployment};
-use crate::support::release::Release;
 use crate::support::{Namespace, mapping_of};
 
 /// What a response that no drain waits for has, one byte every 0.2 s.

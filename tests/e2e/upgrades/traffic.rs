@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
+use super::release::Version;
 use crate::support::load::Hold;
-use crate::support::release::Version;
 use crate::support::traffic;
 
 /// The requests of one experiment are at least so many, however soon it is over; fewer with

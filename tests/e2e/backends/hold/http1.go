@@ -101,7 +101,7 @@ func (c *http1) connect(deadline time.Time) error {
 	return nil
 }
 
-// tlsConfig names whom it wants. Whom it talks to is not what it measures.
+// tlsConfig verifies nothing: whom it talks to is not what it measures.
 func tlsConfig(options *options) *tls.Config {
 	name := options.url.Hostname()
 	if options.host != "" {

@@ -16,11 +16,10 @@ import (
 const predictPath = "/model/test/:predict"
 
 func main() {
-	var options server.Options
-	flag.StringVar(&options.Addr, "addr", ":8000", "address to listen on")
-	flag.DurationVar(&options.Drain, "drain", 5*time.Second, "how long to serve on after SIGTERM")
+	addr := flag.String("addr", ":8000", "address to listen on")
+	drain := flag.Duration("drain", 5*time.Second, "how long to serve on after SIGTERM")
 	flag.Parse()
-	server.Run(options, http.HandlerFunc(handle))
+	server.Run(*addr, *drain, nil, http.HandlerFunc(handle))
 }
 
 func handle(w http.ResponseWriter, r *http.Request) {

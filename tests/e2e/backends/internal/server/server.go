@@ -4,10 +4,10 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"log"
 	"net/http"
 	"os/signal"
-	"path/filepath"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -19,19 +19,11 @@ const HealthAddr = ":8081"
 // What requests may still take once nothing new is accepted.
 const finish = 15 * time.Second
 
-// Options say how a backend serves.
-type Options struct {
-	Addr string
-	// How long to serve on after SIGTERM.
-	Drain time.Duration
-	// A directory with tls.crt and tls.key, as of a Secret. Without it: cleartext.
-	TLS string
-}
-
 // Run serves until SIGTERM. From then on it reports itself as not ready, goes on
 // serving for the time of drain, while others learn that its endpoint is gone,
-// and at last finishes what is in flight.
-func Run(options Options, handler http.Handler) {
+// and at last finishes what is in flight. With secure it speaks TLS and nothing else
+// on addr.
+func Run(addr string, drain time.Duration, secure *tls.Config, handler http.Handler) {
 	stop, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer cancel()
 	var draining atomic.Bool
@@ -41,8 +33,9 @@ func Run(options Options, handler http.Handler) {
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
 	server := &http.Server{
-		Addr:      options.Addr,
+		Addr:      addr,
 		Protocols: protocols,
+		TLSConfig: secure,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if draining.Load() {
 				// Busy connections end here, between two requests, and not under one.
@@ -60,9 +53,8 @@ func Run(options Options, handler http.Handler) {
 		}),
 	}
 	serve := server.ListenAndServe
-	if options.TLS != "" {
-		certificate, key := filepath.Join(options.TLS, "tls.crt"), filepath.Join(options.TLS, "tls.key")
-		serve = func() error { return server.ListenAndServeTLS(certificate, key) }
+	if secure != nil {
+		serve = func() error { return server.ListenAndServeTLS("", "") }
 	}
 	for _, serve := range []func() error{serve, health.ListenAndServe} {
 		go func() {
@@ -74,7 +66,7 @@ func Run(options Options, handler http.Handler) {
 
 	<-stop.Done()
 	draining.Store(true)
-	time.Sleep(options.Drain)
+	time.Sleep(drain)
 	deadline, cancel := context.WithTimeout(context.Background(), finish)
 	defer cancel()
 	if err := server.Shutdown(deadline); err != nil {
