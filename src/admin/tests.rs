@@ -40,6 +40,7 @@ fn port(allow_non_local: bool) -> Port {
         log_level: LogLevel::detached(Level::Info),
         identity: Identity { version: "1.2.3".into(), ..Identity::default() },
         replication: Replication::new("pod_1".to_owned(), served, leader, replicas, stop.clone()),
+        process: values::Process::default(),
         allow_non_local,
     });
     Port { served: served_sender, stop, router: router(Arc::clone(&admin)), built, admin }

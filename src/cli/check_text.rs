@@ -36,7 +36,7 @@ pub(super) struct Summary {
 impl Summary {
     /// Counts.
     pub(super) fn of(reports: &[Arc<Report>], others: usize) -> Self {
-        let with_errors = reports.iter().filter(|report| report.has_errors()).count();
+        let with_errors = reports.iter().filter(|report| is_wrong(report)).count();
         Self { objects: reports.len(), with_errors, others }
     }
 }
@@ -59,10 +59,16 @@ impl fmt::Display for Summary {
     }
 }
 
+/// Whether anything of an object is wrong, the certificates that it names included.
+pub(super) fn is_wrong(report: &Report) -> bool {
+    let [_, references, ..] = report.conditions();
+    report.has_errors() || !references.status
+}
+
 /// One line for an object that is in order, and a paragraph for each problem of one that isn't.
 pub(super) fn format_report(report: &Report, file: Option<File<'_>>, terminal: bool) -> String {
     let key = &report.object.key;
-    if !report.has_errors() && report.object.problems.is_empty() {
+    if !is_wrong(report) && report.object.problems.is_empty() {
         let at = place(file, report.object.location);
         return format!("ok: {key}{at}\n");
     }
@@ -79,6 +85,10 @@ pub(super) fn format_report(report: &Report, file: Option<File<'_>>, terminal: b
     if !matches!(report.verdict, Verdict::Accepted | Verdict::Rejected) {
         let [accepted, ..] = report.conditions();
         add(&Finding { level: Level::ERROR, text: accepted.message, at: report.object.location });
+    }
+    let [_, references, ..] = report.conditions();
+    if report.is_accepted() && !references.status {
+        add(&Finding { level: Level::ERROR, text: references.message, at: report.object.location });
     }
     out
 }
@@ -213,6 +223,16 @@ mod tests {
         let text = format(&report(vec![], Verdict::NotAttached(Detached::Unnamed)));
         assert!(text.starts_with("error: Nothing attaches this object"), "{text}");
         assert!(text.contains("--> a.yaml:1:1"), "{text}");
+    }
+
+    #[test]
+    fn a_certificate_that_clients_refuse_is_told_at_the_object() {
+        let expired =
+            Report { references: References::Expired(0), ..report(vec![], Verdict::Accepted) };
+        let text = format(&expired);
+        assert!(text.starts_with("error: The certificate is served, but clients refuse"), "{text}");
+        assert!(text.contains("it was valid until 1970-01-01"), "{text}");
+        assert_eq!(Summary::of(&[Arc::new(expired)], 0).with_errors, 1);
     }
 
     #[test]
