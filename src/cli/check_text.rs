@@ -114,12 +114,13 @@ impl Finding<'_> {
         let group = Group::with_title(self.level.clone().primary_title(&self.text));
         let group = match (file, self.at) {
             (Some(file), Some(at)) => match span(file.text, at) {
-                Some(span) => {
+                // Its lines would end up in the log of a pipeline.
+                Some(span) if !is_in_secret(file.text, span.start) => {
                     let mark = AnnotationKind::Primary.span(span);
                     let snippet = Snippet::source(file.text).path(file.path).annotation(mark);
                     group.element(snippet)
                 }
-                None => group.element(
+                _ => group.element(
                     Origin::path(file.path).line(at.line as usize).char_column(at.column as usize),
                 ),
             },
@@ -128,6 +129,18 @@ impl Finding<'_> {
         };
         group.element(Level::NOTE.with_name("in").message(object))
     }
+}
+
+/// Whether a place lies in a document that says that it is a Secret. Read as text: one whose YAML is
+/// broken is shown for that very reason.
+fn is_in_secret(text: &str, at: usize) -> bool {
+    let separator = "\n---";
+    let begin = text[..at].rfind(separator).unwrap_or(0);
+    let end = text[at..].find(separator).map_or(text.len(), |length| at + length);
+    let words =
+        text[begin..end].split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let words: Vec<&str> = words.collect();
+    words.windows(2).any(|pair| pair == ["kind", "Secret"])
 }
 
 /// ` at path:line:column`, as far as it is known.
@@ -233,6 +246,18 @@ mod tests {
         assert!(text.starts_with("error: The certificate is served, but clients refuse"), "{text}");
         assert!(text.contains("it was valid until 1970-01-01"), "{text}");
         assert_eq!(Summary::of(&[Arc::new(expired)], 0).with_errors, 1);
+    }
+
+    #[test]
+    fn the_text_of_a_secret_is_not_shown() {
+        let text = "kind: Mapping\n---\nkind: Secret\ndata: {a: hidden, b: [\n---\nkind: Host\n";
+        let at = |word: &str| is_in_secret(text, text.find(word).unwrap());
+        assert_eq!((at("Mapping"), at("hidden"), at("Host")), (false, true, false));
+        let problem = Problem::error("", "this isn't valid YAML");
+        let at = Some(Location { line: 4, column: 7 });
+        let report = report(vec![Problem { location: at, ..problem }], Verdict::Rejected);
+        let shown = format_report(&report, Some(File { path: "a.yaml", text }), false);
+        assert!(shown.contains("--> a.yaml:4:7") && !shown.contains("hidden"), "{shown}");
     }
 
     #[test]

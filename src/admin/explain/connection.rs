@@ -87,7 +87,14 @@ fn of_host(served: &Served<'_>, host: &VirtualHost, found: TlsAnswer) -> TlsAnsw
     };
     let taken_by = format!("{object}, {}", describe::host(&host.name));
     let protocols = values::HTTP_PROTOCOLS;
-    ended(served, (termination, Some(host)), &object, protocols, TlsAnswer { taken_by, ..found })
+    let origin = origin(served, host);
+    ended(
+        served,
+        (termination, origin.as_ref()),
+        &object,
+        protocols,
+        TlsAnswer { taken_by, ..found },
+    )
 }
 
 fn of_group(
@@ -108,22 +115,26 @@ fn of_group(
     };
     let host = listener.spec().hosts.iter().find(same).map(|host| &**host);
     let object = host.and_then(|host| host.key.as_ref()).map_or(taken_by.clone(), describe::object);
-    ended(served, (termination, host), &object, &[], TlsAnswer { taken_by, ..found })
+    let listed = || match &group.sni {
+        Some(HostMatch::Exact(name)) => served.build.tls_of_name(name),
+        _ => None,
+    };
+    let origin = host.map_or_else(listed, |host| origin(served, host));
+    ended(served, (termination, origin.as_ref()), &object, &[], TlsAnswer { taken_by, ..found })
 }
 
 /// The same with what is shown and asked.
 fn ended(
     served: &Served<'_>,
-    (termination, host): (&Termination, Option<&VirtualHost>),
+    (termination, origin): (&Termination, Option<&TlsOrigin<'_>>),
     object: &str,
     protocols: &[&str],
     found: TlsAnswer,
 ) -> TlsAnswer {
-    let origin = host.and_then(|host| origin(served, host));
-    let source = origin.as_ref().and_then(|origin| origin.certificate.as_ref());
+    let source = origin.and_then(|origin| origin.certificate.as_ref());
     let source = source.map(ToString::to_string).unwrap_or_default();
     let facts = certificate::facts(&termination.certificate, source, served.now);
-    let values = values::of_termination(termination, origin.as_ref(), object, protocols);
+    let values = values::of_termination(termination, origin, object, protocols);
     TlsAnswer { certificate: Some(facts), values, ..found }
 }
 

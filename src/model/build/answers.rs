@@ -44,6 +44,17 @@ impl Build {
         Some((format!("{namespace}/{name}"), spec))
     }
 
+    /// Where the TLS of a TCPMapping was written whose name is no Host's: in the TLSContext that
+    /// lists it.
+    pub fn tls_of_name(&self, name: &str) -> Option<TlsOrigin<'_>> {
+        let (context, found) = self.kept.around.environment.context_of_host(name)?;
+        Some(TlsOrigin {
+            certificate: found.spec.certificate.clone(),
+            settings: Some(&found.spec),
+            context: Some(format!("{}/{context}", found.namespace)),
+        })
+    }
+
     /// Where the TLS of a Host was written.
     pub fn tls_of_host<'a>(&'a self, key: &ObjectKey, spec: &'a HostSpec) -> TlsOrigin<'a> {
         let context = spec.context.as_ref().and_then(|name| self.context(name, &key.namespace));
