@@ -209,3 +209,7 @@ fn module(origins: &Origins<'_>) -> Json {
         "values": table(&all),
     })
 }
+
+#[cfg(test)]
+#[path = "inventory_tests.rs"]
+mod tests;

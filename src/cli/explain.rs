@@ -37,7 +37,7 @@ Examples:
 )]
 pub(super) struct Arguments {
     /// The request's method, and its URL or a path alone
-    #[arg(required = true, num_args = 1..=2, value_names = ["METHOD", "URL"])]
+    #[arg(required = true, num_args = 1..=2, value_name = "REQUEST")]
     request: Vec<String>,
     /// A header of the request; repeatable
     #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]

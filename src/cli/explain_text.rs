@@ -27,7 +27,8 @@ pub(super) fn format(explanation: &Explanation, all: bool) -> String {
     }
     if explanation.answers.is_empty() {
         lines.push(String::new());
-        lines.push(nothing(explanation).to_owned());
+        let refused = explanation.refused.as_deref();
+        lines.push(refused.unwrap_or_else(|| nothing(explanation)).to_owned());
     }
     for answer in &explanation.answers {
         lines.push(String::new());

@@ -68,6 +68,7 @@ fn explanation() -> Explanation {
             candidate("x", CandidateVerdict::Wins, "it answers"),
             candidate("y", CandidateVerdict::Beaten, beaten),
         ],
+        refused: None,
         gateway: vec![default("merge_slashes", json!(false))],
     }
 }

@@ -226,6 +226,8 @@ fn nothing_that_is_secret_is_told_by_a_gateway() {
 
     gateway.terminate();
     assert_eq!(gateway.exit_code(), Some(0));
+    let log = fs::read_to_string(&files[1]).unwrap();
+    assert!(log.contains("TRACE"), "the finest level is on");
     for path in &files {
         let text = String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
         assert!(text.lines().count() > 2, "{} is empty", path.display());

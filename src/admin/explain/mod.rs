@@ -52,6 +52,9 @@ pub struct Explanation {
     pub answers: Vec<Answer>,
     /// Every route whose host and path hold, best first.
     pub considered: Vec<Candidate>,
+    /// Why it is refused before it meets any route.
+    #[serde(default)]
+    pub refused: Option<String>,
     /// What holds for all requests.
     #[serde(default)]
     pub gateway: Vec<Effective>,
@@ -191,6 +194,7 @@ pub fn explain(served: &Served<'_>, question: &Question) -> Explanation {
         hosts: Vec::new(),
         answers: Vec::new(),
         considered: Vec::new(),
+        refused: None,
         gateway: Vec::new(),
     };
     let Some(listener) = listener else { return explanation };
@@ -202,6 +206,12 @@ pub fn explain(served: &Served<'_>, question: &Question) -> Explanation {
         return explanation;
     }
     explanation.gateway = values::of_http(&origins);
+    let http = &served.build.config.http;
+    let question = &match question.admitted(http, listener.spec().port) {
+        Ok(question) => question,
+        Err(why) => return Explanation { refused: Some(why.to_owned()), ..explanation },
+    };
+    explanation.request = question.to_string();
     let Some(host) = listener.host_by_authority(&question.host) else { return explanation };
     let considered = served.table.explain_at(host, &question.head(0));
     explanation.hosts = host

@@ -5,6 +5,7 @@ use std::fmt;
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
+use crate::model::policy::{EscapedSlashes, HttpPolicy, UnderscoresAction};
 use crate::routing::{CanonicalPath, RequestHead};
 
 /// The host that is asked for where the URL names none.
@@ -94,6 +95,44 @@ impl Question {
         Ok(question)
     }
 
+    /// The request as it meets the routes, where `http` is how the port serves it; or why it is
+    /// refused before.
+    pub(super) fn admitted(&self, http: &HttpPolicy, port: u16) -> Result<Self, &'static str> {
+        let mut admitted = self.clone();
+        let path = CanonicalPath::parse(&self.path).map_err(|_| "400: the path is refused")?;
+        if http.escaped_slashes == EscapedSlashes::Reject && path.has_escaped_slash() {
+            return Err(
+                "400: the path holds an encoded slash (reject_requests_with_escaped_slashes)",
+            );
+        }
+        if http.merge_slashes {
+            admitted.path = path.merge_slashes().as_str().to_owned();
+        }
+        let doubtful = |name: &HeaderName| name.as_str().contains('_');
+        let names: Vec<HeaderName> =
+            self.headers.keys().filter(|name| doubtful(name)).cloned().collect();
+        match http.underscores {
+            UnderscoresAction::Reject if !names.is_empty() => {
+                return Err(
+                    "400: a header's name has an underscore (headers_with_underscores_action)",
+                );
+            }
+            UnderscoresAction::Drop => {
+                for name in &names {
+                    admitted.headers.remove(name);
+                }
+            }
+            UnderscoresAction::Reject | UnderscoresAction::Allow => {}
+        }
+        let authority = self.host.parse::<Authority>();
+        if let (true, Ok(authority)) = (http.strip_matching_host_port, authority)
+            && authority.port_u16() == Some(port)
+        {
+            admitted.host = authority.host().to_owned();
+        }
+        Ok(admitted)
+    }
+
     /// The request as the matchers see it.
     pub(super) fn head(&self, draw: u8) -> RequestHead<'_> {
         RequestHead {
@@ -176,6 +215,24 @@ mod tests {
         assert_eq!(question.headers.len(), 1);
         assert_eq!(question.headers["x-user"], "ada");
         assert_eq!(question.server_name.as_deref(), Some("a.example"), "TLS comes first");
+    }
+
+    #[test]
+    fn a_request_meets_the_routes_as_the_module_says() {
+        let headers = ["x_user: ada".to_owned()];
+        let question = Question::parse("GET", "http://a.example:8080/a//b%2Fc", &headers).unwrap();
+        let with = |change: &dyn Fn(&mut HttpPolicy)| {
+            let mut http = HttpPolicy::default();
+            change(&mut http);
+            question.admitted(&http, 8080)
+        };
+        assert_eq!(with(&|_| {}).unwrap().to_string(), question.to_string());
+        assert_eq!(with(&|http| http.merge_slashes = true).unwrap().path, "/a/b%2Fc");
+        assert_eq!(with(&|http| http.strip_matching_host_port = true).unwrap().host, "a.example");
+        assert!(with(&|http| http.escaped_slashes = EscapedSlashes::Reject).is_err());
+        assert!(with(&|http| http.underscores = UnderscoresAction::Reject).is_err());
+        let dropped = with(&|http| http.underscores = UnderscoresAction::Drop).unwrap();
+        assert!(dropped.headers.is_empty());
     }
 
     #[test]
