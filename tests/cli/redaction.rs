@@ -74,11 +74,11 @@ struct Secrets {
 impl Secrets {
     fn assert_absent(&self, from: &str, text: &str) {
         for trace in self.traces.iter().map(String::as_str).chain(CANARIES) {
-            if let Some(at) = text.find(trace) {
-                let before: String = text[..at].chars().rev().take(300).collect();
-                let before: String = before.chars().rev().collect();
-                panic!("{from} holds {trace:?}, after:\n{before}");
-            }
+            let before = text.find(trace).map(|at| {
+                let before: Vec<char> = text[..at].chars().rev().take(300).collect();
+                before.into_iter().rev().collect::<String>()
+            });
+            assert_eq!(before, None, "{from} holds {trace:?}, behind that text");
         }
         assert!(!text.contains("PRIVATE KEY-----\n"), "{from} holds a private key");
     }
