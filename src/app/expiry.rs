@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::Duration;
 
+use crate::admin::seconds_now;
 use crate::controller::rebuild::{Arrival, Built};
 use crate::model::secret::SecretState;
 use crate::source::Event;
@@ -46,12 +46,6 @@ pub(super) async fn run(
             () = tokio::time::sleep(wait.unwrap_or(LONGEST).min(LONGEST)) => {}
         }
     }
-}
-
-/// The wall clock.
-fn seconds_now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// From when and until when each certificate that was read is valid.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 mod full_disk;
+mod redaction;
 
 use std::fs;
 use std::io::{Read, Write};
