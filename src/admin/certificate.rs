@@ -89,7 +89,7 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::tls::Private;
+    use crate::model::tls::{KeyKind, Private};
 
     #[test]
     fn a_certificate_is_told_without_its_key() {
@@ -97,6 +97,7 @@ mod tests {
             fingerprint: [0xab; 32],
             chain: vec![],
             key: Private::new(*b"canary"),
+            key_kind: KeyKind::Ecdsa,
             names: (0..25).map(|n| format!("{n}.example").into()).collect(),
             not_before: 100,
             not_after: 200,

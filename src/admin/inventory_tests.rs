@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::model::Build;
 use crate::model::snapshot::Defaults;
-use crate::model::tls::{Certificate, Private, SecretKey};
+use crate::model::tls::{Certificate, KeyKind, Private, SecretKey};
 use crate::source::parse::{ParseSettings, parse_file};
 use crate::source::store::Store;
 use crate::source::{Event, settle};
@@ -46,6 +46,7 @@ fn inventory() -> Map<String, Json> {
         fingerprint: [1; 32],
         chain: vec![],
         key: Private::new(*b"canary"),
+        key_kind: KeyKind::Ecdsa,
         names: vec!["shop.example".into()],
         not_before: 0,
         not_after: 500,
