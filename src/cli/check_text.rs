@@ -168,6 +168,7 @@ mod tests {
                 name: "a".into(),
                 origin,
             },
+            uid: None,
             generation: None,
             created: None,
             labels: Arc::default(),
@@ -182,6 +183,7 @@ mod tests {
             verdict,
             references: References::Resolved,
             failure: None,
+            warning: None,
         }
     }
 

@@ -102,7 +102,7 @@ pub(super) fn parse_resource(kind: Kind, raw: &Json, settings: &ParseSettings) -
         created: created_of(metadata),
         labels: Arc::clone(&envelope.labels),
     };
-    build_object(envelope, &place, settings, problems)
+    Object { uid: text(&metadata["uid"]), ..build_object(envelope, &place, settings, problems) }
 }
 
 /// Without its spec an object would be read as one that says nothing, and a Host that says
@@ -319,6 +319,7 @@ fn build_object(
     let name = name.unwrap_or_else(|| format!("document-{}", place.index + 1).into());
     Object {
         key: ObjectKey { kind, namespace, name, origin: place.origin.clone() },
+        uid: None,
         generation: place.generation,
         created: place.created,
         labels,
