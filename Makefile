@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: bench-cluster build differential interop release image demo test unit tools e2e lint fmt deny bench crds docs golden manifests fuzz help
+.PHONY: bench-cluster build differential interop simulation release image demo test unit tools e2e lint fmt deny bench crds docs golden manifests fuzz help
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -36,6 +36,9 @@ interop: ## conformance programs of others: Autobahn|Testsuite, h2spec, gRPC (ne
 
 e2e: ## tests on a real Kubernetes: KUBECONFIG's, or the one in tests/e2e/cluster
 	tests/e2e/run
+
+simulation: ## thousands of orders of what can go wrong between gateways and the API server, in simulated time; SEEDS=5000
+	NUNCIO_SIMULATION_SEEDS=$(or $(SEEDS),5000) $(CARGO) test --locked --release --test simulation -- --nocapture
 
 lint: ## formatting and lints; warnings are errors; the fuzz targets compile
 	$(CARGO) fmt --check

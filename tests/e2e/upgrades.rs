@@ -29,17 +29,17 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 #[test]
 fn an_upgrade_and_its_way_back_lose_nothing() {
-    if std::env::var_os("NUNCIO_E2E_PREVIOUS").is_none() {
-        println!("not run: the version before was not built; tests/e2e/run says when it is");
+    if is_foreign() {
         return;
     }
+    let before = Version::before();
     scenario("upgrade", |namespace| {
-        Version::Previous.define();
-        let release = Release::install(namespace, Version::Previous, &[]);
+        before.define();
+        let release = Release::install(namespace, before, &[]);
         prepare(namespace, &release, 2);
         let mut flips = Flips::new(namespace, &release);
 
-        let traffic = Traffic::start(release.address(), Version::Previous);
+        let traffic = Traffic::start(release.address(), before);
         flips.during(&mut release.upgrade(Version::Present, &[]));
         release.settle();
         traffic.stop("helm upgrade, definitions of before");
@@ -49,7 +49,7 @@ fn an_upgrade_and_its_way_back_lose_nothing() {
         release.settle();
         traffic.stop("helm rollback");
 
-        let traffic = Traffic::start(release.address(), Version::Previous);
+        let traffic = Traffic::start(release.address(), before);
         Version::Present.define();
         flips.once();
         flips.during(&mut release.upgrade(Version::Present, &[]));

@@ -29,6 +29,9 @@ pub(super) enum Version {
     Previous,
     /// What is here.
     Present,
+    /// What is here under the name of the version before. Its chart is that of the present: a
+    /// pod that may not read what its version reads is never ready.
+    PresentAsPrevious,
 }
 
 /// The release.
@@ -165,16 +168,26 @@ impl Drop for Release<'_> {
 }
 
 impl Version {
+    /// What upgrades begin with.
+    pub(super) fn before() -> Self {
+        if std::env::var_os("NUNCIO_E2E_PREVIOUS_IS_THIS").is_none() {
+            return Self::Previous;
+        }
+        println!("not run: an upgrade from the version before, whose history isn't here");
+        println!("this version replaces itself instead");
+        Self::PresentAsPrevious
+    }
+
     fn chart(self) -> PathBuf {
         match self {
             Self::Previous => root().join("tests/e2e/previous/chart"),
-            Self::Present => root().join("charts/nuncio"),
+            Self::Present | Self::PresentAsPrevious => root().join("charts/nuncio"),
         }
     }
 
     fn image(self) -> String {
         let variable = match self {
-            Self::Previous => "NUNCIO_E2E_PREVIOUS",
+            Self::Previous | Self::PresentAsPrevious => "NUNCIO_E2E_PREVIOUS",
             Self::Present => "NUNCIO_IMAGE",
         };
         std::env::var(variable).unwrap_or_else(|_| panic!("tests/e2e/run sets {variable}"))
@@ -191,7 +204,7 @@ impl Version {
     pub(super) fn define(self) {
         let crds = match self {
             Self::Previous => root().join("tests/e2e/previous/crds"),
-            Self::Present => root().join("crds"),
+            Self::Present | Self::PresentAsPrevious => root().join("crds"),
         };
         let crds = crds.to_str().expect("a path in UTF-8");
         kubectl(&["apply", "--server-side", "--force-conflicts", "-f", crds]).succeed();
