@@ -51,11 +51,12 @@ fmt: ## format
 deny: ## licences, banned crates, advisories (needs cargo-deny)
 	$(CARGO) deny check
 
-bench: ## side by side with Envoy, nginx and HAProxy; writes bench/RESULTS.md and bench/TLS.md; BENCH=--quick for two minutes
+bench: ## side by side with peers; writes bench/RESULTS.md, bench/TLS.md and their picture; BENCH=--quick for a few minutes
 	python3 -m unittest discover bench
 	bench/run $(BENCH)
 	bench/change $(BENCH)
 	bench/tls $(BENCH)
+	bench/picture
 
 bench-cluster: ## what replicas cost a cluster: API requests, CPU, memory; writes bench/REST.md; BENCH=--quick for two minutes
 	python3 -m unittest discover bench

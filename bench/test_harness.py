@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from harness.cluster import count_by_verb, count_requests, parse_metrics
 from harness.figures import paired_ratio, quantile, spread
 from harness.histogram import parse_histogram
+from harness.picture import choose, draw, read_groups
 from harness.process import Tree
 from harness.routes import build_routes, build_services
 from harness.template import fill, fill_each
@@ -23,6 +24,31 @@ t_sum 0.5
 t_count 10
 t_other_count 7
 """
+
+
+TABLE = """
+## HTTP/2 over TLS 1.3, 16 connections
+
+| peer | CPU µs (least – greatest) | to Envoy |
+|---|---|---|
+| nuncio 0.2.0 | 15.1 (15.0 – 15.2) | 0.59 |
+| envoy 1.40.0 | 25.7 (25.0 – 26.0) | 1.00 |
+
+## Memory
+
+| peer | KiB |
+|---|---|
+| nuncio | 38.4 |
+"""
+
+
+class Picture(unittest.TestCase):
+    def test_draws_the_tables_of_cpu_time(self):
+        groups = choose(read_groups(TABLE))
+        self.assertEqual(groups, {"HTTP/2 over TLS 1.3": {"nuncio": 15.1, "envoy": 25.7}})
+        drawn = draw(groups)
+        self.assertIn("25.7 µs", drawn)
+        self.assertEqual(drawn.count("<rect"), 3)
 
 
 class Figures(unittest.TestCase):

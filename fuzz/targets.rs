@@ -4,6 +4,7 @@
 //! runs them under libFuzzer.
 #![allow(dead_code, reason = "each of libFuzzer's programs uses one of them")]
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use http::{HeaderMap, Method};
@@ -12,6 +13,7 @@ use nuncio::model::object::Content;
 use nuncio::model::regex::Regex;
 use nuncio::model::secret::SecretState;
 use nuncio::model::snapshot::Defaults;
+use nuncio::model::template::{Operator, Part, Template, Values};
 use nuncio::model::{Build, build};
 use nuncio::proxy::{GrpcWebEncoder, TextDecoder};
 use nuncio::routing::{CanonicalPath, Outcome, RequestHead, RouteTable};
@@ -178,6 +180,69 @@ pub(crate) fn service(bytes: &[u8]) {
     assert!(name.len() <= MAX_CLUSTER_NAME, "{name}");
     assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'), "{name}");
     assert!(!cluster.upstream.authority().is_empty());
+}
+
+/// The Module's keys with any value: `key: value`, the value as JSON where it is that, else as text.
+/// Nothing of it stops a build, what isn't understood is told, and rules of addresses that can't be
+/// read open nothing.
+pub(crate) fn module(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Some((key, value)) = text.split_once(": ") else { return };
+    let value = serde_json::from_str(value).unwrap_or_else(|_| serde_json::json!(value));
+    let is_rule = matches!(key, "ip_allow" | "ip_deny") && !value.is_null();
+    let nobody = value.as_array().is_some_and(Vec::is_empty) && key == "ip_deny";
+    let module = serde_json::json!({
+        "apiVersion": "getambassador.io/v3alpha1",
+        "kind": "Module",
+        "metadata": { "name": "ambassador" },
+        "spec": { "config": { key: value } },
+    });
+    let statement = parse_file("module.json", &module.to_string(), &settings());
+    assert_eq!(statement, parse_file("module.json", &module.to_string(), &settings()));
+    let object = Arc::clone(statement.objects.first().expect("a document makes an object"));
+    let rejected = matches!(object.content, Content::Rejected);
+    assert!(!rejected || !object.problems.is_empty(), "a rejection without a reason");
+    let http = Arc::clone(&build_statement(statement).config.http);
+    // A text that YAML can't hold says nothing of what it is about.
+    if is_rule && !nobody && !rejected {
+        // What is left out of those who may ask closes the door further.
+        let rules = http.addresses.as_ref().expect("a rule that is written counts");
+        let anybody = std::net::Ipv4Addr::LOCALHOST.into();
+        let closed = if key == "ip_allow" { rules.allow } else { !rules.admit(anybody, anybody) };
+        assert!(object.problems.is_empty() || closed, "{text:?} is broken and open");
+    }
+}
+
+/// A format with `%OPERATORS%` is refused, or has the same text and operators each time; text
+/// without a percent sign stands for itself.
+pub(crate) fn template(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let parsed = Template::parse(text);
+    assert_eq!(parsed, Template::parse(text), "parsing is a function");
+    let Ok(template) = parsed else { return };
+    assert_eq!(Ok(&template), Template::parse_lines(text).as_ref(), "a header's is a log's");
+    if !text.contains('%') {
+        assert_eq!(template.literal(), Some(text));
+    }
+    let doubled = text.replace('%', "%%");
+    let quoted = Template::parse(&doubled).expect("nothing but percent signs");
+    assert_eq!(quoted.literal(), Some(text));
+    assert_eq!(template.render(&Nothing).is_some(), shows_text(&template));
+}
+
+/// Whether a template shows something where no operator has a value.
+fn shows_text(template: &Template) -> bool {
+    let is_text = |part: &Part| matches!(part, Part::Text(text) if !text.is_empty());
+    template.parts().is_empty() || template.parts().iter().any(is_text)
+}
+
+/// No operator has a value.
+struct Nothing;
+
+impl Values for Nothing {
+    fn value(&self, _: &Operator) -> Option<Cow<'_, str>> {
+        None
+    }
 }
 
 fn settings() -> ParseSettings {

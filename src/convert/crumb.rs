@@ -15,6 +15,13 @@ pub const V3ALPHA1_FORM: &str = "nuncio.dev/v3alpha1-form";
 
 /// Annotations of an object have 256 KiB together, and users have theirs.
 const LIMIT: usize = 64 * 1024;
+/// The API server refuses an object whose annotations have more, names and texts counted, and with
+/// it the list that it is in.
+const ALL_ANNOTATIONS: usize = 256 * 1024;
+/// Specs have fewer fields. Whoever writes more wants to keep us busy.
+const FIELDS: usize = 128;
+/// So many fields are tried one by one, where they don't count together.
+const TRIED: usize = 24;
 
 /// Fields to change in a spec: a value to put, or `None` to leave the field out.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +47,7 @@ impl Crumb {
                 names.into_iter().filter_map(|name| Some((name.as_str()?.to_owned(), None)));
             fields.extend(names);
         }
-        Some(Self(fields))
+        (fields.len() <= FIELDS).then_some(Self(fields))
     }
 
     fn text(&self) -> String {
@@ -75,7 +82,9 @@ impl Crumb {
         if says_the_same(&whole) {
             return whole;
         }
-        self.0.chunks(1).fold(plain, |spec, field| {
+        let changes = |(name, value): &&(String, Option<Value>)| plain.get(name) != value.as_ref();
+        let tried: Vec<_> = self.0.iter().filter(changes).take(TRIED).cloned().collect();
+        tried.chunks(1).fold(plain, |spec, field| {
             let candidate = with(spec.clone(), field);
             if says_the_same(&candidate) { candidate } else { spec }
         })
@@ -95,7 +104,8 @@ pub(super) fn take(object: &mut Fields, name: &str) -> Option<Crumb> {
 }
 
 /// Leaves a crumb on an object: what leads from what conversion gives back to what it was. One
-/// that is too long for an annotation is left out, and with it nothing but the way it was written.
+/// that is too long for an annotation, or for all of them together, is left out, and with it
+/// nothing but the way it was written.
 pub(super) fn leave(object: &mut Fields, name: &str, returned: &Fields, was: &Fields) {
     let text = Crumb::between(returned, was).text();
     if text.len() > LIMIT {
@@ -108,6 +118,16 @@ pub(super) fn leave(object: &mut Fields, name: &str, returned: &Fields, was: &Fi
         *annotations = json!({});
     }
     if let Some(annotations) = annotations.as_object_mut() {
-        annotations.insert(name.to_owned(), Value::String(text));
+        let others = annotations.iter().map(|(name, text)| name.len() + length(text));
+        if others.sum::<usize>() + name.len() + text.len() <= ALL_ANNOTATIONS {
+            annotations.insert(name.to_owned(), Value::String(text));
+        }
+        if annotations.is_empty() {
+            metadata.remove("annotations");
+        }
     }
+}
+
+fn length(text: &Value) -> usize {
+    text.as_str().map_or(0, str::len)
 }

@@ -96,6 +96,32 @@ fn a_crumb_too_long_for_an_annotation_is_left_out() {
     assert_eq!(current["spec"]["remove_request_headers"], json!([names]));
 }
 
+/// The API server takes 256 KiB of annotations, and refuses the list that holds an object with more.
+#[test]
+fn a_crumb_leaves_room_to_the_annotations_of_others() {
+    let total = 256 * 1024;
+    let mut before = object("Module", Version::V2, json!({"config": {}}));
+    let crumb = LEGACY_FORM.len() + r#"{"unset":["ambassador_id"]}"#.len();
+    for (length, fits) in [(total - crumb - 1, true), (total - crumb, false)] {
+        before["metadata"]["annotations"] = json!({"a": "x".repeat(length)});
+        let current = converted(&before, Version::V3Alpha1);
+        let annotations = current["metadata"]["annotations"].as_object().unwrap();
+        assert_eq!(annotations.contains_key(LEGACY_FORM), fits);
+        assert!(annotations.contains_key("a"));
+    }
+}
+
+/// Each field of a crumb that is tried costs a conversion: an annotation full of names must not
+/// keep the webhook busy.
+#[test]
+fn a_crumb_of_many_fields_is_nobodys() {
+    let mut before = object("Mapping", Version::V3Alpha1, json!({"prefix": "/a/", "service": "a"}));
+    let names: Vec<String> = (0..10_000).map(|n| n.to_string()).collect();
+    before["metadata"]["annotations"] = json!({LEGACY_FORM: json!({"unset": names}).to_string()});
+    let plain = object("Mapping", Version::V3Alpha1, before["spec"].clone());
+    assert_eq!(converted(&before, Version::V2), converted(&plain, Version::V2));
+}
+
 #[test]
 fn annotations_of_others_stay() {
     let mut before = object("Module", Version::V2, json!({"config": {}}));

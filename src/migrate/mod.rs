@@ -13,9 +13,13 @@ mod plan;
 use std::time::Duration;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
-use kube::{Api, Client};
+use kube::core::Request;
+use kube::{Api, Client, Resource as _};
+use serde::Deserialize;
 use serde_json::json;
+use serde_json::value::RawValue;
 
 use self::plan::{Stored, Task, plan};
 use crate::convert::ConvertedKind;
@@ -24,7 +28,7 @@ use crate::convert::ConvertedKind;
 const PAGE: u32 = 250;
 /// How long one request may take: conversion by a webhook takes up to 30 s.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// Owns nothing: what is written back is what was read.
+/// Owns nothing: what is written back is what was read, and of definitions it gives up what it gets.
 const FIELD_MANAGER: &str = "nuncio-migrate-storage";
 /// So many failures of one kind are named.
 const NAMED: usize = 5;
@@ -72,6 +76,9 @@ pub enum MigrateError {
     /// It refused.
     #[error("{0}")]
     Api(#[from] kube::Error),
+    /// It answered something else than a list.
+    #[error("the list of objects can't be read: {0}")]
+    NoList(#[from] serde_json::Error),
     /// While objects were written back, somebody changed what the definition stores.
     #[error("the definition was changed meanwhile; run it again")]
     Changed,
@@ -140,18 +147,44 @@ pub async fn drop_older(
         return Err(MigrateError::Changed);
     }
     let (kept, older): (Vec<_>, Vec<_>) =
-        definition.spec.versions.into_iter().partition(|version| version.storage);
+        definition.spec.versions.iter().cloned().partition(|version| version.storage);
     if older.is_empty() {
+        // It may have been ended between the two writes.
+        disown(&definitions, &definition).await?;
         return Ok(Vec::new());
     }
     let patch = json!({
         "metadata": {"resourceVersion": definition.metadata.resource_version},
         "spec": {"conversion": {"strategy": "None", "webhook": null}, "versions": kept},
     });
-    let params =
-        PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
-    unless_changed(timed(definitions.patch(&name, &params, &Patch::Merge(patch))).await)?;
+    let written = timed(definitions.patch(&name, &params(), &Patch::Merge(patch))).await;
+    disown(&definitions, &unless_changed(written)?).await?;
     Ok(older.into_iter().map(|version| version.name).collect())
+}
+
+/// Gives up what a write has made ours: whoever applies the definition next, as Helm 4 does, would
+/// be refused for a conflict with somebody who is long gone.
+async fn disown(
+    definitions: &Api<CustomResourceDefinition>,
+    definition: &CustomResourceDefinition,
+) -> Result<(), MigrateError> {
+    let entries = definition.metadata.managed_fields.as_deref().unwrap_or_default();
+    let is_other = |manager: Option<&str>| manager != Some(FIELD_MANAGER);
+    let others: Vec<_> =
+        entries.iter().filter(|entry| is_other(entry.manager.as_deref())).collect();
+    // An empty list would count as none given.
+    if others.len() == entries.len() || others.is_empty() {
+        return Ok(());
+    }
+    let version = &definition.metadata.resource_version;
+    let patch = json!({"metadata": {"resourceVersion": version, "managedFields": others}});
+    let name = definition.metadata.name.as_deref().unwrap_or_default();
+    let written = timed(definitions.patch(name, &params(), &Patch::Merge(patch))).await;
+    unless_changed(written).map(|_| ())
+}
+
+fn params() -> PatchParams {
+    PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() }
 }
 
 /// How far the objects of a kind came.
@@ -162,24 +195,48 @@ struct Tally {
     count: usize,
 }
 
+/// A part of a list. Objects are kept as they were written: whatever they say goes back unread.
+#[derive(Deserialize)]
+struct Page {
+    #[serde(default)]
+    metadata: ListMeta,
+    items: Vec<Box<RawValue>>,
+}
+
+/// What is read of an object.
+#[derive(Default, Deserialize)]
+struct Named {
+    #[serde(default)]
+    metadata: Names,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Names {
+    namespace: String,
+    name: String,
+}
+
 /// Writes every object back as it is; in a dry run only counts them.
 async fn write_back(
     client: &Client,
     resource: &ApiResource,
     dry_run: bool,
 ) -> Result<Tally, MigrateError> {
-    let all: Api<DynamicObject> = Api::all_with(client.clone(), resource);
     let mut tally = Tally::default();
     let mut page = ListParams::default().limit(PAGE);
     loop {
-        let list = timed(all.list(&page)).await?;
+        let list = list(client, resource, &page).await?;
         for object in &list.items {
             tally.objects += 1;
-            if !dry_run && let Err(error) = write_one(client, resource, object).await {
+            let Named { metadata } = serde_json::from_str(object.get()).unwrap_or_default();
+            if !dry_run && let Err(error) = write_one(client, resource, &metadata, object).await {
                 tally.objects -= 1;
                 tally.count += 1;
                 if tally.failures.len() < NAMED {
-                    tally.failures.push(format!("{}: {error}", name_of(object)));
+                    tally
+                        .failures
+                        .push(format!("{}/{}: {error}", metadata.namespace, metadata.name));
                 }
             }
         }
@@ -190,29 +247,49 @@ async fn write_back(
     }
 }
 
+/// The next part of the list. Where writing took so long that the list has changed too much to go
+/// on with, the API server offers to go on with the list of now: what came meanwhile is stored as
+/// it should be.
+async fn list(
+    client: &Client,
+    resource: &ApiResource,
+    page: &ListParams,
+) -> Result<Page, MigrateError> {
+    let request = Request::new(DynamicObject::url_path(resource, None));
+    let send = async |page: &ListParams| {
+        let request = request.list(page).map_err(kube::Error::BuildRequest)?;
+        timed(client.request_text(request)).await
+    };
+    let text = match send(page).await {
+        Err(MigrateError::Api(kube::Error::Api(status))) if status.code == 410 => {
+            let token = status.metadata.as_ref().and_then(|list| list.continue_.clone());
+            let Some(token) = token.filter(|token| !token.is_empty()) else {
+                return Err(kube::Error::Api(status).into());
+            };
+            send(&page.clone().continue_token(&token)).await?
+        }
+        text => text?,
+    };
+    Ok(serde_json::from_str(&text)?)
+}
+
 async fn write_one(
     client: &Client,
     resource: &ApiResource,
-    object: &DynamicObject,
+    names: &Names,
+    object: &RawValue,
 ) -> Result<(), MigrateError> {
-    let meta = &object.metadata;
-    let namespace = meta.namespace.as_deref().unwrap_or_default();
-    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, resource);
+    let path = DynamicObject::url_path(resource, Some(&names.namespace));
     let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), dry_run: false };
-    let name = meta.name.as_deref().unwrap_or_default();
-    match timed(api.replace(name, &params, object)).await {
+    let request = Request::new(path).replace(&names.name, &params, object.get().into());
+    let request = request.map_err(kube::Error::BuildRequest)?;
+    match timed(client.request_text(request)).await {
         // Somebody else has written it, and so in the stored version; or it is gone.
         Err(MigrateError::Api(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => {
             Ok(())
         }
         other => other.map(|_| ()),
     }
-}
-
-fn name_of(object: &DynamicObject) -> String {
-    let meta = &object.metadata;
-    let part = |text: &Option<String>| text.clone().unwrap_or_default();
-    format!("{}/{}", part(&meta.namespace), part(&meta.name))
 }
 
 /// Cuts the list of stored versions, unless the definition stores something else by now.
@@ -229,18 +306,17 @@ async fn cut_list(
         "metadata": {"resourceVersion": now.metadata.resource_version},
         "status": {"storedVersions": [seen.storage]},
     });
-    let params =
-        PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
     let (name, patch) = (kind.definition(), Patch::Merge(patch));
-    unless_changed(timed(definitions.patch_status(&name, &params, &patch)).await)
+    let written = timed(definitions.patch_status(&name, &params(), &patch)).await;
+    disown(definitions, &unless_changed(written)?).await
 }
 
-fn unless_changed<T>(written: Result<T, MigrateError>) -> Result<(), MigrateError> {
+fn unless_changed<T>(written: Result<T, MigrateError>) -> Result<T, MigrateError> {
     match written {
         Err(MigrateError::Api(kube::Error::Api(status))) if status.code == 409 => {
             Err(MigrateError::Changed)
         }
-        other => other.map(|_| ()),
+        other => other,
     }
 }
 

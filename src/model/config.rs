@@ -22,13 +22,14 @@ pub struct GatewayConfig {
 }
 
 impl GatewayConfig {
-    /// Every cluster that a route uses, by name. Collected on demand: only people and metrics
+    /// Every cluster that a route uses, or a TCP group, by name. Collected on demand: only people and metrics
     /// ask, and a build should not pay for it.
     pub fn clusters(&self) -> BTreeMap<ClusterName, Arc<Cluster>> {
-        self.groups
-            .iter()
-            .flat_map(|group| group.legs.iter().chain(group.mirror()))
-            .filter_map(|leg| leg.route.action.cluster())
+        let legs = self.groups.iter().flat_map(|group| group.legs.iter().chain(group.mirror()));
+        let tcp = self.listeners.iter().flat_map(|listener| &listener.tcp);
+        let tcp = tcp.flat_map(|group| &group.legs).map(|leg| &leg.cluster);
+        legs.filter_map(|leg| leg.route.action.cluster())
+            .chain(tcp)
             .map(|cluster| (cluster.name.clone(), Arc::clone(cluster)))
             .collect()
     }

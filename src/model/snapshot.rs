@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::key::{ObjectKey, ServiceKey};
 use super::object::Object;
 use super::secret::{LastGood, SecretState};
-use super::service::Service;
+use super::service::{OwnZone, Service};
 use super::tls::SecretKey;
 use super::written::PemSource;
 
@@ -65,6 +65,8 @@ pub struct Defaults {
     /// A label selector holds where all its labels do. Emissary: on unless
     /// `DISABLE_STRICT_LABEL_SELECTORS`, which also lets a host alone attach a route.
     pub strict_selectors: bool,
+    /// The gateway's own zone.
+    pub zone: OwnZone,
 }
 
 impl Default for Defaults {
@@ -75,6 +77,7 @@ impl Default for Defaults {
             http_port: 8080,
             namespace: String::new(),
             strict_selectors: true,
+            zone: OwnZone::Found,
         }
     }
 }

@@ -152,6 +152,7 @@ impl Open {
         let (termination, speaks, group) = match &server {
             None => {
                 conn.port.stats.refused(Refusal::NoServer);
+                conn.begin(Phase::Parting);
                 tls::refuse(greeting, false).await;
                 return None;
             }
@@ -232,6 +233,7 @@ async fn shake_hands(
 ) -> Option<TlsStream> {
     let Some(config) = conn.worker.tls.get(termination, speaks) else {
         conn.port.stats.refused(Refusal::Handshake);
+        conn.begin(Phase::Parting);
         tls::refuse(greeting, true).await;
         return None;
     };
@@ -245,8 +247,10 @@ async fn shake_hands(
             });
             Some(stream)
         }
-        Err(error) => {
-            refuse(conn, &error);
+        Err(refused) => {
+            refuse(conn, &refused.error);
+            conn.begin(Phase::Parting);
+            refused.part().await;
             None
         }
     }

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use super::tunnel::Tunnel;
 use super::worker::Worker;
 use crate::model::policy::HttpPolicy;
 use crate::telemetry::listeners::Refusal;
+use crate::telemetry::metrics::DownstreamStats;
 
 /// The least window of an HTTP/2 connection.
 const MIN_WINDOW: u32 = 65_535;
@@ -39,6 +41,8 @@ pub(crate) struct Conn {
     pub(crate) local: SocketAddr,
     /// The client's address without its port, for headers.
     pub(crate) peer_value: HeaderValue,
+    /// What is counted of its HTTP.
+    pub(crate) stats: Arc<DownstreamStats>,
     /// Trusted proxies between the clients and us.
     pub(crate) trusted_hops: u32,
     phase: Cell<Phase>,
@@ -76,6 +80,8 @@ pub(super) enum Phase {
     New,
     /// The end of what comes before HTTP: the PROXY protocol's header, the TLS handshake.
     Handshake,
+    /// Its end, after it was refused.
+    Parting,
     /// The rest of a head.
     Head,
     /// The end of a request.
@@ -97,6 +103,7 @@ impl Conn {
             peer: SocketAddr::new(ip, known.peer.port()),
             local: SocketAddr::new(known.local.ip().to_canonical(), known.local.port()),
             peer_value: HeaderValue::from_str(&ip.to_string()).ok()?,
+            stats: port.http_stats(worker),
             trusted_hops: port.listener(worker).map_or(0, |listener| listener.trusted_hops),
             phase: Cell::new(Phase::New),
             since: Cell::new(worker.timers.coarse()),
@@ -151,7 +158,7 @@ impl Conn {
         match self.phase.get() {
             Phase::Handshake => self.port.stats.refused(Refusal::Timeout),
             Phase::Tunnel => self.idled.set(true),
-            Phase::New | Phase::Head | Phase::Busy | Phase::Idle => {}
+            Phase::New | Phase::Parting | Phase::Head | Phase::Busy | Phase::Idle => {}
         }
         self.cut();
     }
@@ -241,7 +248,7 @@ impl Conn {
     pub(super) fn overdue(&self, now: u64, limits: &Limits, idle: Option<Duration>) -> bool {
         let limit = match self.phase.get() {
             Phase::New => Some(limits.first_byte_timeout.min(idle.unwrap_or(Duration::MAX))),
-            Phase::Handshake => Some(limits.handshake_timeout),
+            Phase::Handshake | Phase::Parting => Some(limits.handshake_timeout),
             Phase::Head => Some(limits.header_timeout),
             Phase::Idle => idle,
             Phase::Tunnel => self.idle.get(),

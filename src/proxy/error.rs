@@ -76,6 +76,10 @@ pub(crate) enum Failure {
     /// An upgrade that no route allows.
     #[error("upgrade refused")]
     Upgrade,
+    /// An upgrade towards an upstream that speaks HTTP/2 and nothing else, without extended CONNECT
+    /// (RFC 8441).
+    #[error("upgrade failed: the upstream speaks HTTP/2 without extended CONNECT (RFC 8441)")]
+    NoTunnel,
     /// The client's address (Envoy's RBAC filter).
     #[error("RBAC: access denied")]
     Address,
@@ -145,9 +149,12 @@ pub(crate) enum Failure {
     /// The route's time is over.
     #[error("upstream request timeout")]
     Timeout,
-    /// Nothing moved for too long.
+    /// Nothing moved for too long, while the request was on its way.
     #[error("stream timeout")]
     StreamIdle,
+    /// Nothing moved for too long, after the whole request had come.
+    #[error("stream timeout")]
+    AnswerIdle,
 }
 
 impl Failure {
@@ -175,8 +182,10 @@ impl Failure {
             | Self::RemoteReset
             | Self::RefusedStream
             | Self::UpstreamReset => StatusCode::SERVICE_UNAVAILABLE,
-            Self::UpstreamProtocol | Self::AnswerTooLarge => StatusCode::BAD_GATEWAY,
-            Self::Timeout | Self::PerTryTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::UpstreamProtocol | Self::NoTunnel | Self::AnswerTooLarge => {
+                StatusCode::BAD_GATEWAY
+            }
+            Self::Timeout | Self::PerTryTimeout | Self::AnswerIdle => StatusCode::GATEWAY_TIMEOUT,
             Self::StreamIdle => StatusCode::REQUEST_TIMEOUT,
         }
     }
@@ -202,9 +211,11 @@ impl Failure {
             Self::Overflow => Flag::Overflow,
             Self::RemoteReset | Self::RefusedStream => Flag::RemoteReset,
             Self::UpstreamReset => Flag::UpstreamReset,
-            Self::UpstreamProtocol | Self::AnswerTooLarge => Flag::UpstreamProtocol,
+            Self::UpstreamProtocol | Self::NoTunnel | Self::AnswerTooLarge => {
+                Flag::UpstreamProtocol
+            }
             Self::Timeout | Self::PerTryTimeout => Flag::Timeout,
-            Self::StreamIdle => Flag::StreamIdle,
+            Self::StreamIdle | Self::AnswerIdle => Flag::StreamIdle,
         })
     }
 
@@ -218,6 +229,7 @@ impl Failure {
             Self::RequestBody => "downstream_body_incomplete",
             Self::Connect => "connect_refused",
             Self::Upgrade => "upgrade_failed",
+            Self::NoTunnel => "upgrade_failed{upstream_without_extended_connect}",
             Self::Address => "rbac_access_denied",
             Self::EscapedSlash => "path_normalization_failed{encoded_slash}",
             Self::Underscore => "http.unexpected_underscore",
@@ -241,7 +253,7 @@ impl Failure {
             }
             Self::PerTryTimeout => "upstream_per_try_timeout",
             Self::Timeout => "response_timeout",
-            Self::StreamIdle => "stream_idle_timeout",
+            Self::StreamIdle | Self::AnswerIdle => "stream_idle_timeout",
         }
     }
 

@@ -204,8 +204,7 @@ impl Drop for Finish {
         let took = exchange.started.elapsed();
         let status = exchange.status.get();
         exchange.conn.end_request(exchange.worker.timers.coarse());
-        let stats = &exchange.worker.stats;
-        stats.downstream.finish(status, took);
+        exchange.conn.stats.finish(status, took);
         exchange.worker.log.write(exchange, took);
     }
 }

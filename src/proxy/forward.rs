@@ -43,7 +43,7 @@ const SERVICE_TIME: HeaderName = HeaderName::from_static("x-envoy-upstream-servi
 
 /// Forwards a request along `leg`, which is a forwarding one.
 pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBody> {
-    let Inbound { mut head, body, mut upgrade, exchange } = inbound;
+    let Inbound { mut head, body, upgrade, exchange } = inbound;
     let route = &*leg.route;
     let Action::Forward(forward) = &route.action else {
         return answer_failure(&exchange, Failure::NoRoute);
@@ -73,13 +73,6 @@ pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBod
         return answer_failure(&exchange, failure);
     }
     exchange.capture_request(&head.headers);
-    if let Some(upgrade) = &mut upgrade {
-        // Over HTTP/2 it would have to be an extended CONNECT, which few upstreams take.
-        if target.speaks_http2() {
-            return answer_failure(&exchange, Failure::Upgrade);
-        }
-        upgrade.ask(&mut head);
-    }
     // A tunnel has no copy: its bytes are no request's.
     let mirror = leg.mirror.as_ref().filter(|_| upgrade.is_none());
     let body = prepare_body(body, &mut head, &exchange, mirror, &route.policy);
@@ -93,6 +86,7 @@ pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBod
         priority: route.policy.priority.unwrap_or_default(),
         retry: route.policy.retry.as_deref(),
         hash: sticky.hash,
+        upgrade: upgrade.as_deref(),
     };
     let answer = exchange_with(&exchange, &target, wish, Request::from_parts(head, body)).await;
     let mut response = answer.map_or_else(
@@ -156,7 +150,7 @@ fn give_up(exchange: &Exchange, failure: Failure) -> Response<ResponseBody> {
 fn sticky_of(target: &Target, headers: &HeaderMap, exchange: &Exchange) -> Sticky {
     let balancer = target.cluster.policy.load_balancer.as_ref();
     match balancer.and_then(|balancer| balancer.affinity.as_ref()) {
-        Some(affinity) => build_sticky(affinity, headers, exchange.conn.peer_value.as_bytes()),
+        Some(affinity) => build_sticky(affinity, headers, exchange.client.get()),
         None => Sticky::default(),
     }
 }
@@ -262,14 +256,21 @@ fn accept(
     upgrade: Option<Box<Upgrade>>,
     exchange: &Exchange,
 ) -> Response<ResponseBody> {
-    if answered.response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return switch(answered, upgrade, exchange);
-    }
-    let Answered { response, lease } = answered;
-    // To an HTTP/2 client any success would say that the tunnel stands.
-    if response.status().is_success() && upgrade.is_some_and(|upgrade| upgrade.is_stream()) {
+    let status = answered.response.status();
+    let asked_stream = answered.lease.connection.is_stream();
+    let is_tunnel = upgrade.is_some() && Upgrade::is_accepted(asked_stream, status);
+    let upgrade = match upgrade {
+        Some(upgrade) if is_tunnel => return switch(answered, *upgrade, exchange),
+        other => other,
+    };
+    // Where nobody asked to switch, what follows would not be HTTP. And in HTTP/2 any success would
+    // say that the tunnel stands.
+    let says_so =
+        status.is_success() && upgrade.is_some_and(|upgrade| asked_stream || upgrade.is_stream());
+    if status == StatusCode::SWITCHING_PROTOCOLS || says_so {
         return answer_failure(exchange, Failure::UpstreamProtocol);
     }
+    let Answered { response, lease } = answered;
     let (mut head, body) = response.into_parts();
     strip_response(&mut head.headers);
     head.version = Version::HTTP_11;
@@ -278,21 +279,20 @@ fn accept(
     Response::from_parts(head, ResponseBody::upstream(body, lease, exchange.request_done.get()))
 }
 
-/// The upstream has switched protocols: so does the client's connection, if it has asked for that.
-fn switch(
-    mut answered: Answered,
-    upgrade: Option<Box<Upgrade>>,
-    exchange: &Exchange,
-) -> Response<ResponseBody> {
+/// The upstream has switched protocols, as was asked: so does the client's connection.
+fn switch(mut answered: Answered, upgrade: Upgrade, exchange: &Exchange) -> Response<ResponseBody> {
     let upstream = hyper::upgrade::on(&mut answered.response);
+    let asked_stream = answered.lease.connection.is_stream();
     let mut head = answered.response.into_parts().0;
-    // Where nobody asked to switch, what follows would not be HTTP.
-    let checked = match upgrade {
-        Some(upgrade) => upgrade.check(&mut head).map(|()| upgrade),
-        None => Err(Failure::UpstreamProtocol),
+    let checked = match asked_stream {
+        true => {
+            upgrade.answer_stream(&mut head);
+            Ok(())
+        }
+        false => upgrade.check(&mut head),
     };
     match checked {
-        Ok(upgrade) => {
+        Ok(()) => {
             let tunnel = Tunnel::new(upstream, answered.lease, upgrade.into_stream(), exchange);
             *exchange.tunnel.borrow_mut() = Some(tunnel);
             exchange.details.set("via_upstream");

@@ -20,6 +20,7 @@ use super::worker::Worker;
 use crate::model::listener::Listener;
 use crate::routing::{ListenerTable, RouteTable};
 use crate::telemetry::listeners::ListenerStats;
+use crate::telemetry::metrics::DownstreamStats;
 
 /// After an accept that failed for want of something (file descriptors): trying again at once
 /// would only burn the processor.
@@ -35,6 +36,8 @@ pub(crate) struct Port {
     pub(crate) place: Place,
     /// What is counted of it.
     pub(crate) stats: Arc<ListenerStats>,
+    /// What is counted of its HTTP, under the newest name.
+    http: RefCell<Option<(Arc<str>, Arc<DownstreamStats>)>>,
     /// Its connections are to end, also those that are still to come.
     pub(crate) draining: Cell<bool>,
     closing: CancellationToken,
@@ -67,6 +70,24 @@ impl Port {
     /// What the table says of it.
     pub(crate) fn listener(&self, worker: &Worker) -> Option<Arc<Listener>> {
         self.look_up(worker, |_, listener| Arc::clone(listener.spec()))
+    }
+
+    /// What is counted of its HTTP, where that is spoken: under the listener's `statsPrefix`, which
+    /// other ports may share.
+    pub(crate) fn http_stats(&self, worker: &Worker) -> Arc<DownstreamStats> {
+        let listener = self.listener(worker).filter(|listener| listener.stack.http);
+        let mut known = self.http.borrow_mut();
+        match (&*known, listener) {
+            (Some((prefix, stats)), Some(now)) if *prefix == now.stat_prefix => Arc::clone(stats),
+            (_, Some(now)) => {
+                let stats = worker.stats.downstream(&now.stat_prefix);
+                *known = Some((Arc::clone(&now.stat_prefix), Arc::clone(&stats)));
+                stats
+            }
+            (Some((_, stats)), None) => Arc::clone(stats),
+            // Nothing that is served is counted here.
+            (None, None) => Arc::default(),
+        }
     }
 
     /// Keeps the newest table that has it, so that the last one is there when it is needed and no
@@ -118,6 +139,7 @@ impl Ports {
         let port = Rc::new(Port {
             place,
             stats: self.worker.stats.listener(&name),
+            http: RefCell::default(),
             draining: Cell::new(false),
             closing: CancellationToken::new(),
             shut: CancellationToken::new(),
@@ -126,6 +148,8 @@ impl Ports {
         });
         // So that there is one to go by, even if the next table has it no more.
         port.remember(&self.worker);
+        // So that its counters are there before its first connection is.
+        port.http_stats(&self.worker);
         self.worker.ports.borrow_mut().push(Rc::downgrade(&port));
         self.open.push(Rc::clone(&port));
         let worker = Rc::clone(&self.worker);

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
@@ -13,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::connection::{Conn, LocalExecutor, Phase};
 use super::io::{ClientIo, Transport};
 use super::service::{Service, build_service};
-use super::worker::Worker;
+use crate::telemetry::metrics::DownstreamStats;
 
 /// RFC 9113 section 3.4: what an HTTP/2 client with prior knowledge sends first.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -68,7 +69,7 @@ fn negotiated(stream: &Transport) -> Option<Protocol> {
 /// Speaks HTTP until the connection ends. `ahead` has been read already.
 pub(super) async fn serve(conn: &Rc<Conn>, mut stream: Transport, mut ahead: BytesMut) {
     let worker = &conn.worker;
-    let _open = HttpOpen::new(worker);
+    let _open = HttpOpen::new(conn);
     let protocol = match negotiated(&stream) {
         Some(protocol) => protocol,
         None => match sniff(&mut stream, conn, &mut ahead).await {
@@ -117,18 +118,18 @@ fn http2_of(conn: &Conn, builder: &http2::Builder<LocalExecutor>) -> http2::Buil
 }
 
 /// Counts an HTTP connection for as long as it is open.
-struct HttpOpen(Rc<Worker>);
+struct HttpOpen(Arc<DownstreamStats>);
 
 impl HttpOpen {
-    fn new(worker: &Rc<Worker>) -> Self {
-        worker.stats.downstream.connection_opened();
-        Self(Rc::clone(worker))
+    fn new(conn: &Conn) -> Self {
+        conn.stats.connection_opened();
+        Self(Arc::clone(&conn.stats))
     }
 }
 
 impl Drop for HttpOpen {
     fn drop(&mut self) {
-        self.0.stats.downstream.connection_closed();
+        self.0.connection_closed();
     }
 }
 

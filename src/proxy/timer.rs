@@ -30,6 +30,8 @@ pub(crate) struct Timers {
 pub(crate) struct Timing {
     slot: Cell<Option<usize>>,
     deadline: Cell<u64>,
+    // Whether the whole request has come.
+    received: Cell<bool>,
     // Of one try, armed at the end of the request like the deadline.
     try_limit: Cell<Option<Duration>>,
     try_deadline: Cell<u64>,
@@ -46,6 +48,7 @@ impl Timing {
         Self {
             slot: Cell::new(None),
             deadline: Cell::new(NEVER),
+            received: Cell::new(false),
             try_limit: Cell::new(None),
             try_deadline: Cell::new(NEVER),
             try_expired: Cell::new(false),
@@ -66,9 +69,10 @@ impl Timing {
         self.idle.set(self.idle.get().min(millis(limit)));
     }
 
-    /// Sets the deadline, counted from `now`.
+    /// The whole request has come: sets the deadline, counted from `now`.
     pub(crate) fn arm(&self, now: u64, limit: Option<Duration>) {
         self.deadline.set(limit.map_or(NEVER, |limit| now.saturating_add(millis(limit))));
+        self.received.set(true);
         self.arm_try(now);
     }
 
@@ -111,7 +115,7 @@ impl Timing {
         let failure = if now >= self.deadline.get() {
             Failure::Timeout
         } else if now >= self.touched.get().saturating_add(self.idle.get()) {
-            Failure::StreamIdle
+            if self.received.get() { Failure::AnswerIdle } else { Failure::StreamIdle }
         } else {
             if now >= self.try_deadline.get() && !self.try_expired.replace(true) {
                 self.wake();
@@ -193,7 +197,7 @@ mod tests {
             (Some(50), None, 149, None),
             (Some(50), None, 150, Some(Failure::Timeout)),
             (None, Some(30), 129, None),
-            (None, Some(30), 130, Some(Failure::StreamIdle)),
+            (None, Some(30), 130, Some(Failure::AnswerIdle)),
             (Some(50), Some(30), 150, Some(Failure::Timeout)),
         ] {
             let one = timing(idle.map(Duration::from_millis));

@@ -27,7 +27,8 @@ const BUFFER: usize = 16 * 1024;
 #[derive(Debug)]
 pub(crate) struct Tunnel {
     upstream: OnUpgrade,
-    // Not given back: the connection is no longer HTTP's.
+    // Not given back: the connection is no longer HTTP's. It goes on counting against its cluster's
+    // limits.
     _lease: Lease,
     /// The stream of an HTTP/2 client.
     stream: Option<OnUpgrade>,
@@ -44,7 +45,6 @@ impl Tunnel {
     ) -> Box<Self> {
         exchange.timeout.set(None);
         exchange.timing.arm(exchange.worker.timers.at(Instant::now()), None);
-        lease.target().stats.connection_kept();
         Box::new(Self { upstream, _lease: lease, stream, finish: None })
     }
 
@@ -87,12 +87,6 @@ impl Tunnel {
             Ok(Err(_)) => {}
             Err(failure) => exchange.fail(failure),
         }
-    }
-}
-
-impl Drop for Tunnel {
-    fn drop(&mut self) {
-        self._lease.target().stats.connection_closed();
     }
 }
 

@@ -1,9 +1,9 @@
 //! Requests for another protocol on their connection (RFC 9110 section 7.8), and over HTTP/2 on
 //! their stream (RFC 8441).
 //!
-//! Towards the upstream both are an HTTP/1.1 upgrade. Nothing but HTTP passes before the upstream
-//! has answered 101 and named a protocol that was asked for; [`tunnel`](super::tunnel) has the
-//! rest. `h2c` is an offer that may be ignored, and is: tunnelled, its requests would pass by
+//! Towards the upstream both are an HTTP/1.1 upgrade, or both an extended CONNECT where HTTP/2 is
+//! spoken. Nothing but HTTP passes before the upstream has answered 101 and named a protocol that
+//! was asked for, or 200; [`tunnel`](super::tunnel) has the rest. `h2c` is an offer that may be ignored, and is: tunnelled, its requests would pass by
 //! every route.
 
 use std::sync::Arc;
@@ -11,7 +11,9 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request, response};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header, request, response,
+};
 use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 use smallvec::SmallVec;
@@ -35,7 +37,7 @@ pub(crate) struct Upgrade {
     protocols: SmallVec<[String; 1]>,
     /// The stream of an HTTP/2 client. With HTTP/1.1 it is the connection that is switched.
     stream: Option<OnUpgrade>,
-    /// The WebSocket key that the gateway made up, since HTTP/2 has none.
+    /// The WebSocket key: the client's, or one that the gateway made up, since HTTP/2 has none.
     key: Option<HeaderValue>,
 }
 
@@ -46,7 +48,8 @@ impl Upgrade {
             let protocol = head.extensions.remove::<Protocol>().ok_or(Failure::Connect)?;
             let stream = head.extensions.remove::<OnUpgrade>().ok_or(Failure::Connect)?;
             let protocols = SmallVec::from_iter([protocol.as_str().to_ascii_lowercase()]);
-            return Ok(Some(Box::new(Self { protocols, stream: Some(stream), key: None })));
+            let key = (protocols[0] == WEBSOCKET).then(|| make_key(fastrand::u128(..)));
+            return Ok(Some(Box::new(Self { protocols, stream: Some(stream), key })));
         }
         if !head.headers.contains_key(header::UPGRADE) {
             return Ok(None);
@@ -58,7 +61,8 @@ impl Upgrade {
         head.headers.remove(header::UPGRADE);
         head.headers.remove(HTTP2_SETTINGS);
         let wanted = !protocols.is_empty();
-        Ok(wanted.then(|| Box::new(Self { protocols, stream: None, key: None })))
+        let key = head.headers.get(header::SEC_WEBSOCKET_KEY).cloned();
+        Ok(wanted.then(|| Box::new(Self { protocols, stream: None, key })))
     }
 
     /// Keeps the protocols that a route allows; false where none is left.
@@ -73,20 +77,71 @@ impl Upgrade {
         self.stream.is_some()
     }
 
-    /// Asks the upstream, in HTTP/1.1's way.
-    pub(crate) fn ask(&mut self, head: &mut request::Parts) {
+    /// Whether HTTP/2 has words for it: extended CONNECT has no method of its own, and a WebSocket
+    /// needs a key that its client's answer can be made from.
+    pub(crate) fn fits_stream(&self, method: &Method) -> bool {
+        let is_get = self.is_stream() || method == Method::GET;
+        is_get && (self.protocols[0] != WEBSOCKET || self.key.is_some())
+    }
+
+    /// Asks the upstream, in HTTP/1.1's way. The head may have been in HTTP/2's form before.
+    pub(crate) fn ask(&self, head: &mut request::Parts) {
         let value = HeaderValue::try_from(self.protocols.join(", "));
         // What came in a header or as a pseudo-header can stand in one.
         let Ok(value) = value else { return };
         head.headers.insert(header::UPGRADE, value);
         head.headers.insert(header::CONNECTION, UPGRADE);
-        if self.is_stream() {
+        if head.method == Method::CONNECT {
             head.method = Method::GET;
-            if self.protocols[0] == WEBSOCKET {
-                let key = make_key(fastrand::u128(..));
-                head.headers.insert(header::SEC_WEBSOCKET_KEY, key.clone());
-                self.key = Some(key);
-            }
+        }
+        if let Some(authority) = head.uri.authority() {
+            // What was an authority can be a header's value, and what had one has a path.
+            let Ok(host) = HeaderValue::try_from(authority.as_str()) else { return };
+            head.headers.insert(header::HOST, host);
+            head.uri = head.uri.path_and_query().cloned().map(Uri::from).unwrap_or_default();
+        }
+        head.version = Version::HTTP_11;
+        if let Some(key) = &self.key {
+            head.headers.insert(header::SEC_WEBSOCKET_KEY, key.clone());
+        }
+    }
+
+    /// Asks the upstream for a stream, by extended CONNECT (RFC 8441). The head is in HTTP/2's form.
+    pub(crate) fn ask_stream(&self, head: &mut request::Parts) {
+        head.method = Method::CONNECT;
+        head.extensions.insert(Protocol::from(self.protocols[0].as_str()));
+        head.headers.remove(header::SEC_WEBSOCKET_KEY);
+    }
+
+    /// What the upstream's answer is: whether the tunnel stands, in the way in which it was asked.
+    pub(crate) fn is_accepted(asked_stream: bool, status: StatusCode) -> bool {
+        match asked_stream {
+            true => status == StatusCode::OK,
+            false => status == StatusCode::SWITCHING_PROTOCOLS,
+        }
+    }
+
+    /// Makes of the upstream's 200 to an extended CONNECT what the client is told.
+    pub(crate) fn answer_stream(&self, head: &mut response::Parts) {
+        super::filters::forwarded::strip_response(&mut head.headers);
+        head.headers.remove(header::CONTENT_LENGTH);
+        head.headers.remove(header::SEC_WEBSOCKET_ACCEPT);
+        self.tell(&self.protocols[0], head);
+        if let (Some(key), false) = (&self.key, self.is_stream())
+            && let Ok(accept) = HeaderValue::try_from(accept_of(key))
+        {
+            head.headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+        }
+    }
+
+    /// Says that it is done, in the client's protocol.
+    fn tell(&self, named: &str, head: &mut response::Parts) {
+        if self.is_stream() {
+            head.status = StatusCode::OK;
+        } else if let Ok(named) = HeaderValue::try_from(named) {
+            head.status = StatusCode::SWITCHING_PROTOCOLS;
+            head.headers.insert(header::CONNECTION, UPGRADE);
+            head.headers.insert(header::UPGRADE, named);
         }
     }
 
@@ -97,7 +152,7 @@ impl Upgrade {
         if !names_upgrade(&head.headers) || !self.protocols.contains(named) {
             return Err(Failure::UpstreamProtocol);
         }
-        if let Some(key) = &self.key {
+        if let (Some(key), true) = (&self.key, self.is_stream()) {
             let accept = head.headers.remove(header::SEC_WEBSOCKET_ACCEPT);
             if accept.is_none_or(|accept| accept.as_bytes() != accept_of(key).as_bytes()) {
                 return Err(Failure::UpstreamProtocol);
@@ -106,12 +161,7 @@ impl Upgrade {
         super::filters::forwarded::strip_response(&mut head.headers);
         // A 101 has no body (RFC 9110 section 8.6).
         head.headers.remove(header::CONTENT_LENGTH);
-        if self.is_stream() {
-            head.status = StatusCode::OK;
-        } else if let Ok(named) = HeaderValue::try_from(named.as_str()) {
-            head.headers.insert(header::CONNECTION, UPGRADE);
-            head.headers.insert(header::UPGRADE, named);
-        }
+        self.tell(named, head);
         Ok(())
     }
 

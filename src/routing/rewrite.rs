@@ -21,7 +21,8 @@ pub fn https_location(authority: &str, path: &str) -> String {
     format!("https://{}{path}", authority.strip_suffix(":80").unwrap_or(authority))
 }
 
-/// The `Location` of a redirect; `scheme` is the request's. The query is kept.
+/// The `Location` of a redirect; `scheme` is the request's. The query is kept, unless the path that
+/// is written for all requests has one of its own.
 pub fn redirect_location(
     redirect: &Redirect,
     matched: &PathMatch,
@@ -38,7 +39,8 @@ pub fn redirect_location(
         }
     };
     let authority = &redirect.authority;
-    match query {
+    let own = matches!(&redirect.path, RedirectPath::Replace(by) if by.contains('?'));
+    match query.filter(|_| !own) {
         Some(query) => format!("{scheme}://{authority}{path}?{query}"),
         None => format!("{scheme}://{authority}{path}"),
     }

@@ -17,6 +17,7 @@ pub use admission::{AdmissionSettings, AnnotationPolicy, CertificateSource};
 pub use flags::{Flags, parse_static_name};
 pub use reader::SettingsError;
 
+use crate::model::service::OwnZone;
 use crate::model::snapshot::Defaults;
 use crate::model::tls::SecretKey;
 use crate::proxy::{AccessLogFormat, StaticName};
@@ -111,6 +112,8 @@ pub struct Settings {
     pub admin: SocketAddr,
     /// Whether others than localhost see the diagnostics.
     pub diagnostics_allow_non_local: bool,
+    /// `NUNCIO_ZONE`: the zone whose endpoints are preferred where Kubernetes says so.
+    pub zone: OwnZone,
     /// Worker threads.
     pub workers: usize,
     /// Upstream names that aren't asked of DNS.
@@ -181,6 +184,7 @@ impl Settings {
             workers: flags
                 .workers
                 .unwrap_or_else(|| read.value("ENVOY_CONCURRENCY", "a number of threads", cores)),
+            zone: read.zone(),
             static_names: flags.resolve.clone(),
             verify_upstreams: read.verify_upstreams(),
             drain_delay: flags.drain_delay.map_or_else(
@@ -202,7 +206,11 @@ impl Settings {
 
     /// What parsing needs to know.
     pub fn parsing(&self) -> ParseSettings {
-        ParseSettings { namespace: self.namespace.clone(), environment: self.environment.clone() }
+        ParseSettings {
+            namespace: self.namespace.clone(),
+            pod: Some(self.identity.clone()),
+            environment: self.environment.clone(),
+        }
     }
 
     /// Istio's certificates, and the Secret that they stand for.
@@ -220,6 +228,7 @@ impl Settings {
             http_port: self.http_port,
             namespace: self.namespace.clone(),
             strict_selectors: self.strict_selectors,
+            zone: self.zone.clone(),
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::Environment;
 use super::flags::parse_access_log;
+use crate::model::service::OwnZone;
 use crate::proxy::AccessLogFormat;
 use crate::source::kubernetes::SecretWatch;
 use crate::telemetry::logging::Level;
@@ -103,6 +104,15 @@ impl<'a> Reader<'a> {
             _ => None,
         };
         self.parsed("NUNCIO_UPSTREAM_TLS_VERIFY", "require or context", parse).unwrap_or(false)
+    }
+
+    /// The gateway's zone; `none` for one that wants no other treatment of its own zone.
+    pub(super) fn zone(&self) -> OwnZone {
+        match self.text("NUNCIO_ZONE") {
+            None => OwnZone::Found,
+            Some(text) if text.eq_ignore_ascii_case("none") => OwnZone::Ignored,
+            Some(zone) => OwnZone::Named(zone.into()),
+        }
     }
 
     pub(super) fn secret_watch(&mut self) -> SecretWatch {

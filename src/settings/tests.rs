@@ -16,6 +16,10 @@ fn defaults_are_emissarys() {
     assert_eq!((settings.http_port, settings.workers), (8080, 4));
     assert_eq!((settings.log_level, settings.log_format), (Level::Info, Format::Text));
     assert_eq!(settings.identity, "pod-1");
+    assert_eq!(settings.parsing().pod.as_deref(), Some("pod-1"));
+    assert_eq!(settings.defaults(true).zone, OwnZone::Found);
+    let without = parse(&Flags::default(), &[("NUNCIO_ZONE", "None")]).unwrap();
+    assert_eq!(without.zone, OwnZone::Ignored);
     assert_eq!(settings.defaults(true).ambassador_id, "default");
 }
 
@@ -31,6 +35,7 @@ fn variables_are_read_and_flags_beat_them() {
         ("AMBASSADOR_DEBUG", "entrypoint-trace"),
         ("ENVOY_CONCURRENCY", "0"),
         ("NUNCIO_UPSTREAM_TLS_VERIFY", "require"),
+        ("NUNCIO_ZONE", "eu-1a"),
         ("AMBASSADOR_SNAPSHOT_COUNT", "4"),
     ];
     let settings = parse(&Flags::default(), &variables).unwrap();
@@ -41,6 +46,7 @@ fn variables_are_read_and_flags_beat_them() {
     assert_eq!((settings.log_level, settings.log_format), (Level::Debug, Format::Json));
     assert_eq!(settings.workers, 4);
     assert!(settings.verify_upstreams);
+    assert_eq!(settings.defaults(true).zone, OwnZone::Named("eu-1a".into()));
     assert_eq!(settings.variables_without_effect(), ["AMBASSADOR_SNAPSHOT_COUNT"]);
 
     let flags = Flags {

@@ -11,7 +11,7 @@ use crate::model::cluster::ServiceRef;
 use crate::model::key::{ObjectKey, ServiceKey};
 use crate::model::object::Object;
 use crate::model::secret::{LastGood, SecretState};
-use crate::model::service::{EndpointSlice, Endpoints, Service, build_endpoints};
+use crate::model::service::{EndpointSlice, Endpoints, OwnZone, Service, build_endpoints};
 use crate::model::snapshot::{Defaults, Services, Snapshot};
 use crate::model::tls::SecretKey;
 use crate::model::written::PemSource;
@@ -28,6 +28,8 @@ pub struct Store {
     /// Slices by Service, under the statement and position that they came in.
     slices: HashMap<ServiceKey, BTreeMap<(StatementId, usize), EndpointSlice>>,
     endpoints: Arc<Endpoints>,
+    /// The zone whose endpoints are preferred, as far as it is known. A pod never leaves it.
+    zone: Option<Arc<str>>,
     changes: Changes,
     marks: Marks,
     /// Whether all objects come from files, which then hold all Secrets too.
@@ -72,6 +74,10 @@ impl Store {
             unconfirmed: BTreeMap::new(),
             marks: Marks::new(awaited.iter().copied()),
             awaited,
+            zone: match &defaults.zone {
+                OwnZone::Named(zone) => Some(Arc::clone(zone)),
+                OwnZone::Found | OwnZone::Ignored => None,
+            },
             snapshot: Snapshot { defaults, ..Snapshot::default() },
             slices: HashMap::new(),
             endpoints: Arc::default(),
@@ -98,6 +104,11 @@ impl Store {
     /// All ready endpoints.
     pub fn endpoints(&self) -> &Arc<Endpoints> {
         &self.endpoints
+    }
+
+    /// The zone that the gateway runs in, where it is known and wanted.
+    pub fn zone(&self) -> Option<&Arc<str>> {
+        self.zone.as_ref()
     }
 
     /// What has changed since the last call.
@@ -261,6 +272,9 @@ impl Store {
             }
         }
         for (position, slice) in new.into_iter().enumerate() {
+            if let Some(zone) = &slice.own_zone {
+                self.learn_zone(zone, &mut touched);
+            }
             touched.insert(slice.service.clone());
             let of_service = self.slices.entry(slice.service.clone()).or_default();
             of_service.insert((id.clone(), position), slice);
@@ -270,6 +284,15 @@ impl Store {
                 self.slices.remove(&key);
             }
             self.rebuild_endpoints(&key);
+        }
+    }
+
+    /// Takes note of where the gateway's pod is; all Services are looked at anew where it is news.
+    fn learn_zone(&mut self, zone: &Arc<str>, touched: &mut BTreeSet<ServiceKey>) {
+        let is_wanted = self.snapshot.defaults.zone == OwnZone::Found;
+        if is_wanted && self.zone.as_ref() != Some(zone) {
+            self.zone = Some(Arc::clone(zone));
+            touched.extend(self.slices.keys().cloned());
         }
     }
 
@@ -316,7 +339,7 @@ impl Store {
         let none = BTreeMap::new();
         let slices = self.slices.get(key).unwrap_or(&none);
         let new = match self.snapshot.services.by_key.get(key) {
-            Some(service) => build_endpoints(service, &slices.values()),
+            Some(service) => build_endpoints(service, &slices.values(), self.zone.as_deref()),
             None => Vec::new(),
         };
         let any = new.iter().any(|(_, addresses)| !addresses.is_empty());

@@ -1,7 +1,7 @@
 //! What the store derives from statements, whatever their order.
 
 use super::*;
-use crate::model::service::ServicePort;
+use crate::model::service::{Ready, ServicePort};
 
 fn id(collection: Collection, name: &str) -> StatementId {
     StatementId { collection, namespace: "default".into(), name: name.into() }
@@ -27,10 +27,16 @@ fn slice(name: &str, ready: &[&str]) -> Statement {
     let slice = EndpointSlice {
         service: key(),
         ports: vec![ServicePort { name: "".into(), port: 8080 }],
-        ready: ready.iter().map(|ip| ip.parse().unwrap()).collect(),
+        ready: ready.iter().map(|ip| ready_at(ip, &[])).collect(),
         ending: vec![],
+        own_zone: None,
     };
     statement(id(Collection::EndpointSlices, name), vec![], vec![slice])
+}
+
+fn ready_at(ip: &str, zones: &[&str]) -> Ready {
+    let zones = zones.iter().map(|zone| Arc::from(*zone)).collect();
+    Ready { address: ip.parse().unwrap(), zones }
 }
 
 fn addresses(store: &Store) -> Vec<String> {
@@ -75,6 +81,39 @@ fn the_last_one_serves_until_it_has_ended() {
     assert_eq!(addresses(&store), ["10.0.0.1:8080", "10.0.0.2:8080"]);
     store.apply(slice_of(&[], &[]));
     assert!(addresses(&store).is_empty());
+}
+
+#[test]
+fn endpoints_of_the_own_zone_are_taken_as_soon_as_it_is_known() {
+    let hinted = || {
+        let mut statement = slice("a", &[]);
+        statement.endpoints[0].ready =
+            vec![ready_at("10.0.0.1", &["a"]), ready_at("10.0.0.2", &["b"])];
+        Event::Put(statement)
+    };
+    // A slice of the gateway's own Service, which nobody routes to.
+    let own = |zone: &str| {
+        let mut statement = slice("own", &[]);
+        statement.endpoints[0].service.name = "nuncio".into();
+        statement.endpoints[0].own_zone = Some(zone.into());
+        Event::Put(statement)
+    };
+    for (zone, expected) in [
+        (OwnZone::Found, &["10.0.0.2:8080"][..]),
+        (OwnZone::Named("a".into()), &["10.0.0.1:8080"]),
+        (OwnZone::Ignored, &["10.0.0.1:8080", "10.0.0.2:8080"]),
+    ] {
+        let mut store = Store::new(Defaults { zone, ..Defaults::default() }, []);
+        store.apply(Event::Put(service()));
+        store.apply(hinted());
+        store.take_changes();
+        store.apply(own("b"));
+        assert_eq!(addresses(&store), expected);
+        let news = store.snapshot().defaults.zone == OwnZone::Found;
+        assert_eq!(store.take_changes(), Changes { snapshot: false, endpoints: news });
+        store.apply(own("b"));
+        assert_eq!(store.take_changes(), Changes::default());
+    }
 }
 
 #[test]

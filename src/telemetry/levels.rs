@@ -29,11 +29,9 @@ impl Level {
 
     /// Adds one, unless `limit` is reached.
     pub(crate) fn try_enter_below(&self, limit: u32) -> bool {
-        if self.now.fetch_add(1, Ordering::Relaxed) < limit {
-            return true;
-        }
-        self.leave();
-        false
+        // Not added first and taken off again: meanwhile another would be refused a free place.
+        let one_more = |now| (now < limit).then_some(now + 1);
+        self.now.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
     }
 
     /// Adds one, whatever the limit.

@@ -163,9 +163,11 @@ pub(super) fn render(out: &mut String, workers: &[Arc<WorkerStats>]) {
     }
 }
 
-type Merged<T> = BTreeMap<Arc<str>, Vec<Arc<T>>>;
+/// Counters by their name, of all workers.
+pub(super) type Merged<T> = BTreeMap<Arc<str>, Vec<Arc<T>>>;
 
-fn collect<T>(
+/// What all workers count under each name.
+pub(super) fn collect<T>(
     workers: &[Arc<WorkerStats>],
     of: impl Fn(&WorkerStats) -> Vec<(Arc<str>, Arc<T>)>,
 ) -> Merged<T> {

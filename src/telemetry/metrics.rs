@@ -82,7 +82,7 @@ impl Histogram {
     }
 }
 
-/// What is counted of clients.
+/// What is counted of clients' HTTP, for one `stat_prefix`.
 #[derive(Debug, Default)]
 pub(crate) struct DownstreamStats {
     pub(super) requests: Count,
@@ -175,11 +175,6 @@ impl ClusterStats {
         self.connections_active.subtract(1);
     }
 
-    /// A connection goes on, although its HTTP has ended.
-    pub(crate) fn connection_kept(&self) {
-        self.connections_active.add(1);
-    }
-
     pub(crate) fn connect_failed(&self) {
         self.connect_failures.add(1);
     }
@@ -225,7 +220,7 @@ fn count_class(classes: &[Count; 5], status: u16) {
 /// All that one worker counts.
 #[derive(Debug, Default)]
 pub(crate) struct WorkerStats {
-    pub(crate) downstream: DownstreamStats,
+    downstream: Named<DownstreamStats>,
     pub(super) clusters: Mutex<HashMap<Arc<str>, Arc<ClusterStats>>>,
     listeners: Named<ListenerStats>,
     tcp: Named<TcpStats>,
@@ -237,6 +232,11 @@ impl WorkerStats {
     /// The counters of a cluster; asked for once, when the worker first uses it.
     pub(crate) fn cluster(&self, name: &Arc<str>) -> Arc<ClusterStats> {
         Arc::clone(self.clusters.lock().entry(Arc::clone(name)).or_default())
+    }
+
+    /// The counters of clients' HTTP, by their listener's `stat_prefix`; asked for once a port.
+    pub(crate) fn downstream(&self, prefix: &Arc<str>) -> Arc<DownstreamStats> {
+        Arc::clone(self.downstream.lock().entry(Arc::clone(prefix)).or_default())
     }
 
     /// The counters of a port, by its address in Envoy's form (`0.0.0.0_8443`); asked for once.
@@ -252,6 +252,11 @@ impl WorkerStats {
     /// Forgets the counters of ports that nobody listens on any more.
     pub(crate) fn forget_ports(&self) {
         self.listeners.lock().retain(|_, stats| Arc::strong_count(stats) > 1);
+        self.downstream.lock().retain(|_, stats| Arc::strong_count(stats) > 1);
+    }
+
+    pub(super) fn downstream_prefixes(&self) -> Vec<(Arc<str>, Arc<DownstreamStats>)> {
+        clone_entries(&self.downstream)
     }
 
     pub(super) fn listeners(&self) -> Vec<(Arc<str>, Arc<ListenerStats>)> {

@@ -6,12 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::levels::{ClusterLevels, OPEN, is_open};
-use super::metrics::{BOUNDS_MS, ClusterStats, Count, Histogram, Metrics};
+use super::listeners::collect as collect_named;
+use super::metrics::{BOUNDS_MS, ClusterStats, Count, DownstreamStats, Histogram, Metrics};
 use crate::model::cluster::Upstream;
 use crate::model::service::Endpoints;
-
-/// Envoy's label of Emissary's HTTP listener.
-const LISTENER: &str = "envoy_http_conn_manager_prefix=\"ingress_http\"";
 
 const CLASSES: [&str; 5] = ["1", "2", "3", "4", "5"];
 
@@ -50,29 +48,44 @@ fn render_server(out: &mut String, metrics: &Metrics) {
     }
 }
 
+type PickDownstream = fn(&DownstreamStats) -> &Count;
+
+const DOWNSTREAM_COUNTS: [(&str, &str, PickDownstream); 4] = [
+    ("rq_total", "counter", |one| &one.requests),
+    ("rq_active", "gauge", |one| &one.active),
+    ("cx_total", "counter", |one| &one.connections),
+    ("cx_active", "gauge", |one| &one.connections_active),
+];
+
 fn render_downstream(out: &mut String, metrics: &Metrics) {
-    let all: Vec<_> = metrics.workers.iter().map(|worker| &worker.downstream).collect();
-    let simple: [(&str, &str, u64); 4] = [
-        ("rq_total", "counter", all.iter().map(|one| one.requests.get()).sum()),
-        ("rq_active", "gauge", all.iter().map(|one| one.active.get()).sum()),
-        ("cx_total", "counter", all.iter().map(|one| one.connections.get()).sum()),
-        ("cx_active", "gauge", all.iter().map(|one| one.connections_active.get()).sum()),
-    ];
-    for (name, type_, value) in simple {
+    let merged = collect_named(&metrics.workers, |worker| worker.downstream_prefixes());
+    let all: Vec<_> = merged
+        .iter()
+        .map(|(prefix, parts)| {
+            (format!("envoy_http_conn_manager_prefix=\"{}\"", escape(prefix)), parts)
+        })
+        .collect();
+    for (name, type_, pick) in DOWNSTREAM_COUNTS {
         let name = format!("envoy_http_downstream_{name}");
         kind(out, &name, type_);
-        line(out, &name, LISTENER, value);
+        for (labels, parts) in &all {
+            line(out, &name, labels, parts.iter().map(|one| pick(one).get()).sum::<u64>());
+        }
     }
     let name = "envoy_http_downstream_rq_xx";
     kind(out, name, "counter");
-    for (index, class) in CLASSES.iter().enumerate() {
-        let labels = format!("envoy_response_code_class=\"{class}\",{LISTENER}");
-        let value: u64 = all.iter().map(|one| one.classes[index].get()).sum();
-        line(out, name, &labels, value);
+    for (labels, parts) in &all {
+        for (index, class) in CLASSES.iter().enumerate() {
+            let labels = format!("envoy_response_code_class=\"{class}\",{labels}");
+            let value: u64 = parts.iter().map(|one| one.classes[index].get()).sum();
+            line(out, name, &labels, value);
+        }
     }
     let name = "envoy_http_downstream_rq_time";
     kind(out, name, "histogram");
-    histogram(out, name, LISTENER, all.iter().map(|one| &one.time));
+    for (labels, parts) in &all {
+        histogram(out, name, labels, parts.iter().map(|one| &one.time));
+    }
 }
 
 fn histogram<'a>(

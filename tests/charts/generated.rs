@@ -1,6 +1,8 @@
 //! What is generated: the templates of the definitions, the references of the values.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::process::Command;
 
 use crate::helm::{documents, stdout, with_tools};
 use crate::{CHARTS, assert_generated, project, stem, yaml_files};
@@ -65,36 +67,56 @@ fn definitions_are_kept_on_uninstall() {
     });
 }
 
-/// With older versions the chart's definitions are those that the types give.
+/// With older versions the chart's definitions are those that `nuncio crds` prints.
 #[test]
-fn older_versions_are_those_of_the_types() {
+fn older_versions_are_those_of_the_command() {
     with_tools(|tools| {
         for v1 in [false, true] {
-            let legacy = nuncio::crd::Legacy {
-                namespace: "nuncio".to_owned(),
-                service: "nuncio-admission".to_owned(),
-                v1,
-            };
-            let v1 = format!("enableV1={v1}");
-            let sets = ["--set", "enableLegacyVersions=true", "--set", &v1];
-            let arguments = ["template", "nuncio", CHARTS[1], "--namespace", "nuncio"];
-            let rendered = stdout(tools.run("helm4", &[&arguments[..], &sets[..]].concat()));
-            let rendered = documents(&rendered);
-            for definition in nuncio::crd::all() {
-                let expected = nuncio::crd::with_legacy_versions(&definition, &legacy);
-                let name = definition.metadata.name.expect("it has one");
-                let line = format!("\n  name: {name}\n");
-                let found = rendered.iter().find(|it| it.contains(&line)).expect("it is there");
-                let found: serde_json::Value = serde_saphyr::from_str(found).expect("YAML");
-                let expected = serde_json::to_value(expected).expect("JSON");
-                assert_eq!(found["spec"]["versions"], expected["spec"]["versions"], "{name}");
-                assert_eq!(found["spec"]["conversion"], expected["spec"]["conversion"], "{name}");
-            }
+            let value = format!("enableV1={v1}");
+            let sets = ["enableLegacyVersions=true", &value, "conversion.service=edge-admission"];
+            let mut arguments = vec!["template", "nuncio", CHARTS[1], "--namespace", "edge"];
+            arguments.extend(sets.iter().flat_map(|set| ["--set", set]));
+            let rendered = specs(&stdout(tools.run("helm4", &arguments)));
+            let mut flags = vec!["--enable-legacy-versions", "--conversion-namespace", "edge"];
+            flags.extend(["--conversion-service", "edge-admission"]);
+            flags.extend(v1.then_some("--enable-v1"));
+            let printed = specs(&crds(&flags));
+            assert_eq!(rendered.len(), yaml_files("crds").len());
+            assert_eq!(rendered, printed, "v1: {v1}");
+            let versions = &printed["mappings.getambassador.io"]["versions"];
+            assert_eq!(versions.as_array().unwrap().len(), if v1 { 3 } else { 2 });
         }
         let alone = ["template", "nuncio", CHARTS[1], "--set", "enableV1=true"];
         let refused = tools.run("helm4", &alone);
         assert!(!refused.status.success(), "v1 needs v2");
     });
+}
+
+/// The defaults of the command are the chart's.
+#[test]
+fn the_command_converts_where_the_chart_does() {
+    with_tools(|tools| {
+        let set = ["--namespace", "nuncio", "--set", "enableLegacyVersions=true"];
+        let arguments = [&["template", "nuncio", CHARTS[1]], &set[..]].concat();
+        let rendered = specs(&stdout(tools.run("helm4", &arguments)));
+        assert_eq!(rendered, specs(&crds(&["--enable-legacy-versions"])));
+    });
+}
+
+/// What `nuncio crds` prints.
+fn crds(flags: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nuncio"));
+    stdout(command.arg("crds").args(flags).output().expect("it runs"))
+}
+
+/// The specs of definitions, by their names.
+fn specs(text: &str) -> BTreeMap<String, serde_json::Value> {
+    let all = documents(text).into_iter().map(|document| {
+        let definition: serde_json::Value = serde_saphyr::from_str(&document).expect("YAML");
+        let name = definition["metadata"]["name"].as_str().expect("a name").to_owned();
+        (name, definition["spec"].clone())
+    });
+    all.collect()
 }
 
 #[test]

@@ -12,9 +12,9 @@ use crate::support::gateway;
 use crate::support::kubectl::{Outcome, kubectl, run};
 use crate::support::{Namespace, PATIENCE, mapping_of, scenario, wait_until};
 
-const RELEASE: &str = "edge";
-const GATEWAY: &str = "edge-nuncio";
-const DEFINITIONS: &str = "nuncio-crds";
+pub(crate) const RELEASE: &str = "edge";
+pub(crate) const GATEWAY: &str = "edge-nuncio";
+pub(crate) const DEFINITIONS: &str = "nuncio-crds";
 
 #[test]
 fn from_install_to_uninstall_by_helm_3() {
@@ -125,20 +125,20 @@ fn labelled(selector: &str) -> String {
 }
 
 /// One major of Helm, in a namespace.
-struct Helm<'a> {
-    program: &'static str,
-    namespace: &'a Namespace,
+pub(crate) struct Helm<'a> {
+    pub(crate) program: &'static str,
+    pub(crate) namespace: &'a Namespace,
 }
 
 impl Helm<'_> {
     /// `helm ARGUMENTS…`, which must succeed.
     #[track_caller]
-    fn run(&self, arguments: &[&str]) -> String {
+    pub(crate) fn run(&self, arguments: &[&str]) -> String {
         helm(self.program, &self.namespace.name, arguments).succeed()
     }
 
     /// An id and an image of the tests.
-    fn values(&self) -> String {
+    pub(crate) fn values(&self) -> String {
         let (repository, tag) = gateway::image();
         let id = &self.namespace.name;
         format!(
@@ -185,7 +185,7 @@ impl Helm<'_> {
     }
 
     /// Its Service's address in the cluster.
-    fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         let address = self.service()["spec"]["clusterIP"].as_str().expect("an address").to_owned();
         format!("{address}:80").parse().expect("an address and a port")
     }
@@ -199,7 +199,7 @@ fn helm(program: &str, namespace: &str, arguments: &[&str]) -> Outcome {
 }
 
 /// A release that a test which fails must not leave: parts of it belong to the whole cluster.
-struct Release<'a>(&'a Helm<'a>);
+pub(crate) struct Release<'a>(pub(crate) &'a Helm<'a>);
 
 impl Drop for Release<'_> {
     fn drop(&mut self) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use nuncio::model::secret::{SecretContents, SecretState};
 use nuncio::model::snapshot::{Defaults, Snapshot};
-use nuncio::model::tls::{Authorities, Certificate, Private, SecretKey};
+use nuncio::model::tls::{Authorities, Certificate, KeyKind, Private, SecretKey};
 use nuncio::model::{Build, build};
 use nuncio::routing::RouteTable;
 use nuncio::source::parse::{ParseSettings, parse_file};
@@ -63,6 +63,7 @@ fn build_text(before: Option<&str>, text: &str, settings: Settings) -> Build {
     let parse = ParseSettings {
         namespace: settings.namespace.unwrap_or_else(|| "default".to_owned()),
         environment: settings.environment,
+        ..ParseSettings::default()
     };
     let mut defaults = Defaults { services_known: settings.services_known, ..Defaults::default() };
     defaults.namespace = parse.namespace.clone();
@@ -91,6 +92,7 @@ fn secret(key: &str, text: &str) -> (SecretKey, SecretState) {
         fingerprint: [0; 32],
         chain: vec![],
         key: Private::new(*b""),
+        key_kind: if text == "rsa" { KeyKind::Rsa } else { KeyKind::Ecdsa },
         names: vec![text.into()],
         not_before: 1_700_000_000,
         not_after: 1_800_000_000,

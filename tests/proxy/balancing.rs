@@ -1,17 +1,19 @@
 //! Which endpoint gets a request.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use nuncio::model::cluster::{ServiceRef, Upstream};
+use nuncio::model::listener::Listener;
 use nuncio::model::policy::{
     Affinity, BalanceMethod, ClusterPolicy, HashSource, Limit, LoadBalancer, OutlierDetection,
 };
 
 use crate::support::{
-    Backend, Gateway, header, options, read_head, route_with, service, status, wait_for,
+    Backend, Gateway, header, listener, options, read_head, route_with, service, status, table_of,
+    wait_for,
 };
 
 /// A backend that answers with its own address.
@@ -127,6 +129,31 @@ fn an_address_is_one_client() {
     bench.endpoints(&backends.iter().collect::<Vec<_>>());
     let first = bench.ask("accept: */*").0;
     assert!((0..10).all(|_| bench.ask("accept: */*").0 == first));
+}
+
+#[test]
+fn a_client_behind_a_load_balancer_is_one_of_many() {
+    // How many endpoints 24 clients of one load balancer get, each asking twice.
+    let spread = |trusted_hops| {
+        let service = service("many", 80);
+        let policy = sticky(BalanceMethod::Maglev, HashSource::SourceIp);
+        let route = route_with("/", Upstream::Service(service.clone()), policy);
+        let table = table_of(vec![Listener { trusted_hops, ..listener(0) }], vec![route]);
+        let bench = Bench { gateway: Gateway::with_table(options(), table), service };
+        let backends: Vec<Backend> = (0..3).map(|_| named(200)).collect();
+        bench.endpoints(&backends.iter().collect::<Vec<_>>());
+        let used: BTreeSet<String> = (0..24)
+            .map(|client| {
+                let line = format!("x-forwarded-for: 192.0.2.{client}");
+                let first = bench.ask(&line).0;
+                assert_eq!(bench.ask(&line).0, first, "a client stays");
+                first
+            })
+            .collect();
+        used.len()
+    };
+    assert_eq!(spread(1), 3, "whom the trusted proxy names");
+    assert_eq!(spread(0), 1, "what anybody may write is not believed");
 }
 
 #[test]

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nuncio::model::cluster::Upstream;
+use nuncio::model::policy::{ClusterPolicy, DnsPolicy};
 use parking_lot::Mutex;
 
-use crate::support::{Backend, Gateway, options, route, serve_echo, status, wait_for};
+use crate::support::{Backend, Gateway, options, route, route_with, serve_echo, status, wait_for};
 
 /// What the name server does with a question for an address.
 #[derive(Clone)]
@@ -98,4 +99,39 @@ fn a_names_addresses_are_followed_and_kept_when_dns_fails() {
     wait_for("503", || status(&gateway.get("/")) == "503");
     let lines = gateway.log_lines(1);
     assert!(lines.iter().all(|line| !line.contains("503 UF")), "{lines:?}");
+}
+
+#[test]
+fn a_logical_name_is_one_address_at_a_time() {
+    let second = Ipv4Addr::new(127, 0, 0, 2);
+    let first = Backend::echo();
+    let port = first.address.port();
+    let listener = std::net::TcpListener::bind((second, port)).expect("binds");
+    let other = Backend::on(listener, |stream, _| serve_echo(stream));
+    let answer = Arc::new(Mutex::new(Answer::Addresses(vec![Ipv4Addr::LOCALHOST, second])));
+    let mut options = options();
+    options.name_server = Some(start(Arc::clone(&answer)));
+    let dns = DnsPolicy { logical: Some(true), ..DnsPolicy::default() };
+    let policy = ClusterPolicy { dns, ..ClusterPolicy::default() };
+    let upstream = Upstream::Name { host: "one.example.test.".into(), port };
+    let gateway = Gateway::with(options, vec![route_with("/", upstream, policy)]);
+    // Whichever is the first of the answer; never both.
+    (0..6).for_each(|_| assert_eq!(status(&gateway.get("/")), "200"));
+    let (before, after) = match first.count() {
+        0 => (&other, &first),
+        _ => (&first, &other),
+    };
+    assert_eq!(after.count(), 0);
+    let address = match after.address.ip() {
+        std::net::IpAddr::V4(ip) => ip,
+        std::net::IpAddr::V6(_) => unreachable!("both are IPv4"),
+    };
+    *answer.lock() = Answer::Addresses(vec![address]);
+    wait_for("the other address", || {
+        assert_eq!(status(&gateway.get("/")), "200");
+        after.count() > 0
+    });
+    let stale = before.count();
+    (0..6).for_each(|_| assert_eq!(status(&gateway.get("/")), "200"));
+    assert_eq!(before.count(), stale, "the old one gets nothing any more");
 }

@@ -14,6 +14,7 @@ use crate::support::{
     Backend, Gateway, connect, options, read_all, read_head, read_until, route_with, status,
     wait_for,
 };
+use crate::tls_support::metric;
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -182,4 +183,35 @@ fn priorities_have_limits_of_their_own() {
     gate.open();
     assert!(read_until(&mut stream, "ok").starts_with("HTTP/1.1 200"));
     assert_eq!(status(&read_all(&mut held[0])), "200");
+}
+
+#[test]
+fn a_tunnel_keeps_its_place_until_it_ends() {
+    let backend = Backend::start(|mut stream, _| {
+        while let Some(head) = crate::support::read_head(&mut stream) {
+            if head.contains("upgrade: websocket") {
+                stream.write_all(crate::upgrades::SWITCHED.as_bytes()).expect("writes");
+                // Until the client ends.
+                let _ = std::io::Read::read(&mut stream, &mut [0]);
+                return;
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").expect("writes");
+        }
+    });
+    let breaker = CircuitBreaker { max_connections: 1, ..CircuitBreaker::of(Priority::Default) };
+    let mut route = limited(&backend, breaker);
+    route.policy.upgrades = Some([Arc::from("websocket")].into());
+    let gateway = Gateway::start(vec![route]);
+    let value = |name: &str| metric(&gateway.proxy.metrics().render(), name);
+    let mut tunnel = connect(gateway.address());
+    tunnel.write_all(crate::upgrades::ASK.as_bytes()).expect("writes");
+    crate::support::read_until(&mut tunnel, "\r\n\r\n");
+    assert_eq!(value("envoy_cluster_circuit_breakers_default_cx_open"), 1);
+    let mut other = asking(&gateway, 1);
+    // It finds no place, and waits for one.
+    wait_for("the limit", || value("envoy_cluster_upstream_cx_overflow") == 1);
+    assert_eq!((backend.count(), value("envoy_cluster_upstream_cx_active")), (1, 1));
+    drop(tunnel);
+    assert_eq!(status(&read_all(&mut other[0])), "200");
+    assert_eq!(backend.count(), 2);
 }

@@ -30,4 +30,5 @@ mod tls;
 mod tls_support;
 mod tls_upstreams;
 mod upgrades;
+mod upgrades_http2;
 mod upstreams;

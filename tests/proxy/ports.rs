@@ -73,6 +73,40 @@ fn ports_come_and_go_and_others_serve_on() {
 }
 
 #[test]
+fn requests_are_counted_under_the_name_of_their_port() {
+    let backend = Backend::echo();
+    let [one, two, three] = [free_port(), free_port(), free_port()];
+    let named = |port, name: &str| Listener { stat_prefix: name.into(), ..listener(port) };
+    let gateway = start(
+        2,
+        &backend,
+        vec![named(one, "edge"), named(two, "inner\"side"), named(three, "edge")],
+    );
+    let value = |name: &str, prefix: &str| {
+        let start = format!("{name}{{envoy_http_conn_manager_prefix=\"{prefix}\"}} ");
+        let text = gateway.proxy.metrics().render();
+        text.lines().find_map(|line| line.strip_prefix(&start)?.parse::<u64>().ok())
+    };
+    assert_eq!(value("envoy_http_downstream_rq_total", "edge"), Some(0), "before the first");
+    for port in [one, two, three, three] {
+        assert_eq!(status(&ask(local(port), LAST)), "200");
+    }
+    let escaped = "inner\\\"side";
+    for (prefix, count) in [("edge", Some(3)), (escaped, Some(1)), ("ingress_http", None)] {
+        for name in ["rq_total", "cx_total"] {
+            let name = format!("envoy_http_downstream_{name}");
+            assert_eq!(value(&name, prefix), count, "{name} {prefix}");
+        }
+    }
+    wait_for("connections to end", || value("envoy_http_downstream_cx_active", "edge") == Some(0));
+    // A port that is gone takes its series along, and a name that changes counts what comes then.
+    gateway.tables.publish(Arc::new(build(&backend, vec![named(one, "new")])));
+    wait_for("its series to go", || value("envoy_http_downstream_rq_total", escaped).is_none());
+    assert_eq!(status(&ask(local(one), LAST)), "200");
+    assert_eq!(value("envoy_http_downstream_rq_total", "new"), Some(1));
+}
+
+#[test]
 fn who_is_connected_to_a_port_that_goes_is_answered_and_told() {
     let slow = Backend::start(|mut stream, _| {
         while let Some(head) = crate::support::read_head(&mut stream) {

@@ -175,6 +175,21 @@ fn an_upload_that_stalls_is_408_and_does_not_start_the_routes_time() {
 }
 
 #[test]
+fn an_answer_that_never_comes_is_504_when_nothing_moves() {
+    let backend = Backend::start(|mut stream, _| {
+        read_head(&mut stream);
+        let _ = stream.read(&mut [0; 1]);
+    });
+    let mut slow = route("/", Upstream::Address(backend.address));
+    slow.policy.timeout = Some(Limit::Unlimited);
+    slow.policy.idle_timeout = Some(Limit::After(Duration::from_millis(200)));
+    let gateway = Gateway::start(vec![slow]);
+    let answer = gateway.get("/");
+    assert_eq!(status(&answer), "504", "{answer}");
+    assert!(gateway.log_lines(1)[0].contains("504 SI"));
+}
+
+#[test]
 fn a_client_that_goes_away_is_logged_and_ends_the_upstreams_request() {
     let (gone, seen) = std::sync::mpsc::channel();
     let gone = parking_lot::Mutex::new(gone);

@@ -9,7 +9,7 @@ use nuncio::model::cluster::Upstream;
 use nuncio::model::config::Share;
 use nuncio::model::key::{Kind, ObjectKey, Origin};
 use nuncio::model::listener::{Listener, Stack, TcpGroup, TcpLeg};
-use nuncio::model::policy::Limit;
+use nuncio::model::policy::{CircuitBreaker, Limit, Priority};
 use nuncio::model::route::HostMatch;
 use nuncio::model::tls::Termination;
 
@@ -179,6 +179,34 @@ fn no_upstream_no_connection() {
     let gateway = start(tcp(false, vec![group(None, None, to(([127, 0, 0, 1], dead).into()))]));
     assert_eq!(read_all(&mut connect(gateway.address())), "");
     assert!(gateway.log_lines(1)[0].contains(" 0 UF "), "{:?}", gateway.log_lines(1));
+}
+
+#[test]
+fn no_more_connections_than_allowed_until_one_ends() {
+    let backend = parrot(b"x");
+    let mut one = leg("one", Share::ALL, backend.address, Limit::Unlimited);
+    let breaker = CircuitBreaker { max_connections: 2, ..CircuitBreaker::of(Priority::Default) };
+    let mutable = Arc::get_mut(&mut one).unwrap();
+    Arc::make_mut(&mut mutable.cluster).policy.circuit_breakers = Some([breaker].into());
+    let mut options = options();
+    options.workers = 2;
+    let listener = tcp(false, vec![group(None, None, vec![one])]);
+    let gateway = Gateway::with_table(options, table_of(vec![listener], vec![]));
+    let open = || {
+        let mut stream = connect(gateway.address());
+        stream.read_exact(&mut [0]).map(|()| stream)
+    };
+    let held = [open().expect("one"), open().expect("two")];
+    assert!(open().is_err(), "over all workers");
+    assert!(gateway.log_lines(1)[0].contains(" 0 UO "), "{:?}", gateway.log_lines(1));
+    let value = |name: &str| metric(&gateway.proxy.metrics().render(), name);
+    assert_eq!(value("envoy_cluster_upstream_cx_overflow"), 1);
+    assert_eq!(value("envoy_cluster_circuit_breakers_default_cx_open"), 1);
+    assert_eq!(value("envoy_cluster_upstream_cx_active"), 2);
+    drop(held);
+    wait_for("their end", || value("envoy_cluster_upstream_cx_active") == 0);
+    open().expect("there is room again");
+    assert_eq!(backend.count(), 3);
 }
 
 #[test]

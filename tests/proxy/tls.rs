@@ -199,6 +199,25 @@ fn clients_show_who_they_are() {
     assert!(ask(Some(&stranger)).is_err());
 }
 
+/// Who is refused may have sent a request already. To close on it would reset the connection, and
+/// the client could say no more than that.
+#[test]
+fn who_is_refused_hears_why_with_a_request_on_its_way() {
+    let authority = Authority::new("root");
+    let server = authority.issue(&["a.example"]);
+    let required = termination(&server, Some(authority.validation(true)));
+    let (gateway, _backend) = gateway(vec![host("a.example", Some(required))]);
+    let config = client(&authority, None, &[]);
+    let mut stream = connect_tls(gateway.address(), &config, "a.example").unwrap();
+    stream.sock.peek(&mut [0]).expect("it is told");
+    for count in 0..50 {
+        let request = b"GET / HTTP/1.1\r\nhost: a.example\r\n\r\n";
+        stream.write_all(request).unwrap_or_else(|e| panic!("reset after {count} requests: {e}"));
+    }
+    let error = stream.read(&mut [0]).unwrap_err().to_string();
+    assert!(error.contains("CertificateRequired"), "{error}");
+}
+
 /// Else who has no certificate reaches the host that asks for one, by the name of another.
 #[test]
 fn a_request_for_a_host_with_other_tls_is_misdirected() {

@@ -9,7 +9,7 @@ use ::aws_lc_rs::digest::{SHA256, digest};
 use nuncio::model::listener::{InsecureAction, Listener, Stack, VirtualHost};
 use nuncio::model::route::HostMatch;
 use nuncio::model::tls::{
-    Authorities, Certificate, ClientValidation, Private, RevocationLists, Termination,
+    Authorities, Certificate, ClientValidation, KeyKind, Private, RevocationLists, Termination,
     TlsParameters,
 };
 use rcgen::{
@@ -86,6 +86,11 @@ impl Authority {
 
     /// The list that revokes these.
     pub(crate) fn revoke(&self, revoked: &[&Issued]) -> Arc<RevocationLists> {
+        self.revoke_until(revoked, 2200)
+    }
+
+    /// The same, to be replaced by the beginning of a year.
+    pub(crate) fn revoke_until(&self, revoked: &[&Issued], year: i32) -> Arc<RevocationLists> {
         let entry = |issued: &&Issued| RevokedCertParams {
             serial_number: issued.serial.clone(),
             revocation_time: rcgen::date_time_ymd(2024, 1, 1),
@@ -94,7 +99,7 @@ impl Authority {
         };
         let params = CertificateRevocationListParams {
             this_update: rcgen::date_time_ymd(2024, 1, 1),
-            next_update: rcgen::date_time_ymd(2200, 1, 1),
+            next_update: rcgen::date_time_ymd(year, 1, 1),
             crl_number: SerialNumber::from(1),
             issuing_distribution_point: None,
             revoked_certs: revoked.iter().map(entry).collect(),
@@ -120,6 +125,7 @@ impl Issued {
             fingerprint: digest.as_ref().try_into().expect("32 bytes"),
             chain: vec![der.to_vec().into()],
             key: Private::new(self.key.serialize_der()),
+            key_kind: KeyKind::Ecdsa,
             names: self.names.clone(),
             not_before: 0,
             not_after: i64::MAX,

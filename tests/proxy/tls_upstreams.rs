@@ -6,42 +6,28 @@ use std::sync::Arc;
 use nuncio::model::cluster::Upstream;
 use nuncio::model::policy::ClusterPolicy;
 use nuncio::model::route::{Action, Route};
-use nuncio::model::tls::{Authorities, Certificate, Origination, Private};
+use nuncio::model::tls::{Authorities, Origination, RevocationLists};
 use nuncio::proxy::AccessLogFormat;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::PrivateKeyDer;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 use crate::support::{Backend, Gateway, options, route, route_with, status};
+use crate::tls_support::{Authority, Issued};
 
-/// Somebody who signs.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).expect("no names");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().expect("a key");
-        Self(CertifiedIssuer::self_signed(params, key).expect("signs"))
-    }
-
-    fn sign(&self, name: &str) -> (CertificateDer<'static>, Vec<u8>) {
-        let key = KeyPair::generate().expect("a key");
-        let params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
-        let certificate = params.signed_by(&key, &self.0).expect("signs");
-        (certificate.der().clone(), key.serialize_der())
-    }
-
-    fn trusted(&self) -> Option<Arc<Authorities>> {
-        Some(Arc::new(Authorities(vec![self.0.der().to_vec().into()])))
-    }
+/// Whom the gateway trusts.
+fn trusted(authority: &Authority) -> Option<Arc<Authorities>> {
+    Some(Arc::new(Authorities(vec![authority.der().to_vec().into()])))
 }
 
 /// A backend that answers with the name it was asked for, and whether it was shown a certificate.
 fn backend(authority: &Authority, name: &str, clients: Option<&Authority>) -> Backend {
-    let (certificate, key) = authority.sign(name);
-    let key = PrivateKeyDer::try_from(key).expect("a key");
+    backend_with(&authority.issue(&[name]), clients)
+}
+
+fn backend_with(issued: &Issued, clients: Option<&Authority>) -> Backend {
+    let certificate = issued.certificate.der().clone();
+    let key = PrivateKeyDer::try_from(issued.key.serialize_der()).expect("a key");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -50,7 +36,7 @@ fn backend(authority: &Authority, name: &str, clients: Option<&Authority>) -> Ba
         None => builder.with_no_client_auth(),
         Some(clients) => {
             let mut roots = RootCertStore::empty();
-            roots.add(clients.0.der().clone()).expect("a root");
+            roots.add(clients.der()).expect("a root");
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
             builder.with_client_cert_verifier(verifier.build().expect("verifies"))
         }
@@ -100,7 +86,7 @@ fn ask(backend: &Backend, tls: Origination) -> (String, Gateway) {
 
 #[test]
 fn without_authorities_any_certificate_is_taken_and_no_name_asked_for() {
-    let server = backend(&Authority::new(), "whoever.example", None);
+    let server = backend(&Authority::new("One"), "whoever.example", None);
     let (answer, gateway) = ask(&server, Origination::default());
     assert!(answer.ends_with("sni=none shown=false alpn="), "{answer}");
     assert_eq!(status(&gateway.get("/")), "200");
@@ -109,15 +95,15 @@ fn without_authorities_any_certificate_is_taken_and_no_name_asked_for() {
 
 #[test]
 fn with_authorities_the_certificate_has_to_be_theirs_and_for_the_name() {
-    let (ours, other) = (Authority::new(), Authority::new());
+    let (ours, other) = (Authority::new("One"), Authority::new("Other"));
     let server = backend(&ours, "quote.example", None);
     let sni = |name: &str| Some(name.into());
     for (authorities, sni, good) in [
-        (ours.trusted(), sni("quote.example"), true),
-        (ours.trusted(), sni("other.example"), false),
+        (trusted(&ours), sni("quote.example"), true),
+        (trusted(&ours), sni("other.example"), false),
         // Without a name it has to be for the service's own: here an address.
-        (ours.trusted(), None, false),
-        (other.trusted(), sni("quote.example"), false),
+        (trusted(&ours), None, false),
+        (trusted(&other), sni("quote.example"), false),
         (None, sni("whatever.example"), true),
     ] {
         let tls = Origination { authorities, sni: sni.clone(), ..Origination::default() };
@@ -133,24 +119,43 @@ fn with_authorities_the_certificate_has_to_be_theirs_and_for_the_name() {
         assert!(line.contains("\"UF\"") && line.contains("certificate"), "{line}");
     }
     let by_address = backend(&ours, "127.0.0.1", None);
-    let tls = Origination { authorities: ours.trusted(), ..Origination::default() };
+    let tls = Origination { authorities: trusted(&ours), ..Origination::default() };
     assert_eq!(status(&ask(&by_address, tls).0), "200");
 }
 
 #[test]
-fn a_certificate_is_shown_to_those_who_ask() {
-    let (servers, clients) = (Authority::new(), Authority::new());
-    let server = backend(&servers, "quote.example", Some(&clients));
-    let (certificate, key) = clients.sign("gateway.example");
-    let certificate = Certificate {
-        fingerprint: [0; 32],
-        chain: vec![certificate.to_vec().into()],
-        key: Private::new(key),
-        names: Vec::new(),
-        not_before: 0,
-        not_after: i64::MAX,
+fn with_revocation_lists_every_issuer_needs_one_that_has_not_expired() {
+    let (ours, other) = (Authority::new("Ours"), Authority::new("Other"));
+    let (good, bad) = (ours.issue(&["quote.example"]), ours.issue(&["quote.example"]));
+    let (good_server, bad_server) = (backend_with(&good, None), backend_with(&bad, None));
+    let answer = |server: &Backend, revoked: Option<Arc<RevocationLists>>| {
+        let sni = Some("quote.example".into());
+        let tls =
+            Origination { authorities: trusted(&ours), sni, revoked, ..Origination::default() };
+        status(&ask(server, tls).0).to_owned()
     };
-    let tls = Origination { certificate: Some(Arc::new(certificate)), ..Origination::default() };
+    let both = RevocationLists([&*other.revoke(&[]).0, &*ours.revoke(&[&bad]).0].concat());
+    let both = Arc::new(both);
+    for (case, server, revoked, expected) in [
+        ("no lists", &bad_server, None, "200"),
+        ("one that isn't on it", &good_server, Some(ours.revoke(&[&bad])), "200"),
+        ("one that is on it", &bad_server, Some(ours.revoke(&[&bad])), "503"),
+        ("the lists of several", &good_server, Some(Arc::clone(&both)), "200"),
+        ("and one that is on one of them", &bad_server, Some(both), "503"),
+        // Nobody knows whether it is revoked.
+        ("another's list only", &good_server, Some(other.revoke(&[])), "503"),
+        ("a list that has expired", &good_server, Some(ours.revoke_until(&[], 2025)), "503"),
+    ] {
+        assert_eq!(answer(server, revoked), expected, "{case}");
+    }
+}
+
+#[test]
+fn a_certificate_is_shown_to_those_who_ask() {
+    let (servers, clients) = (Authority::new("One"), Authority::new("Other"));
+    let server = backend(&servers, "quote.example", Some(&clients));
+    let certificate = clients.issue(&["gateway.example"]).model();
+    let tls = Origination { certificate: Some(certificate), ..Origination::default() };
     let (answer, _gateway) = ask(&server, tls);
     assert!(answer.contains("shown=true"), "{answer}");
     let (answer, _gateway) = ask(&server, Origination::default());
@@ -159,7 +164,7 @@ fn a_certificate_is_shown_to_those_who_ask() {
 
 #[test]
 fn verification_can_be_demanded_always() {
-    let server = backend(&Authority::new(), "127.0.0.1", None);
+    let server = backend(&Authority::new("One"), "127.0.0.1", None);
     let mut options = options();
     options.verify_upstreams = true;
     let gateway = Gateway::with(options, vec![secure(&server, Origination::default())]);
@@ -169,7 +174,7 @@ fn verification_can_be_demanded_always() {
 
 #[test]
 fn only_what_is_spoken_is_offered() {
-    let server = backend(&Authority::new(), "a.example", None);
+    let server = backend(&Authority::new("One"), "a.example", None);
     let mut tls = Origination::default();
     tls.parameters.alpn = vec!["h2".into(), "http/1.1".into()];
     let (answer, _gateway) = ask(&server, tls);

@@ -22,10 +22,10 @@ use crate::support::{
     route, status, wait_for,
 };
 
-const ASK: &str = "GET /chat HTTP/1.1\r\nhost: a\r\nconnection: keep-alive, Upgrade\r\n\
+pub(crate) const ASK: &str = "GET /chat HTTP/1.1\r\nhost: a\r\nconnection: keep-alive, Upgrade\r\n\
     upgrade: WebSocket\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
-const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\n\
+pub(crate) const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\n\
     upgrade: websocket\r\nx-own: 1\r\n\r\n";
 
 fn allowing(protocols: &[&str], backend: &Backend) -> Route {
@@ -44,7 +44,7 @@ fn switching() -> Backend {
     })
 }
 
-fn echo(mut stream: TcpStream) {
+pub(crate) fn echo(mut stream: TcpStream) {
     let mut buffer = [0; 1024];
     while let Ok(count @ 1..) = stream.read(&mut buffer) {
         if stream.write_all(&buffer[..count]).is_err() {
@@ -281,7 +281,7 @@ fn a_drain_cuts_tunnels_at_its_deadline_only() {
     assert!(log.contains("\" 101 DC 12 12 "), "{log}");
 }
 
-fn extended(protocol: Option<&'static str>) -> Request<Full<Bytes>> {
+pub(crate) fn extended(protocol: Option<&'static str>) -> Request<Full<Bytes>> {
     let mut request = Request::builder()
         .method(Method::CONNECT)
         .version(Version::HTTP_2)
@@ -296,7 +296,7 @@ fn extended(protocol: Option<&'static str>) -> Request<Full<Bytes>> {
     request
 }
 
-async fn ask_h2(gateway: &Gateway, request: Request<Full<Bytes>>) -> Response<Incoming> {
+pub(crate) async fn ask_h2(gateway: &Gateway, request: Request<Full<Bytes>>) -> Response<Incoming> {
     let (mut sender, connection) = connect_h2(gateway.address()).await;
     // hyper drives it on a task of its own, and wakes nobody when the peer's settings have come.
     let settled = async {

@@ -95,7 +95,7 @@ opens one. */}}
   (list "deploymentTool" (dig "deploymentTool" "" $values) "nothing goes by it.")
   (list "progressDeadlines.agent" (dig "progressDeadlines" "agent" 0 $values) "there is no agent.")
   (list "test.image" (dig "test" "image" "" $values) "the test uses the gateway's own image.")
-  (list "waitForApiext" (dig "waitForApiext" "enabled" false $values) "there is no conversion webhook to wait for.")
+  (list "waitForApiext" (dig "waitForApiext" "enabled" false $values) "a gateway that starts answers the conversion webhook itself.")
   (list "serviceAccount.automount" (not (or .Values.serviceAccount.automount .Values.serviceAccount.projectedToken.enabled .Values.volumes)) "the pods have no token, so they can't read any configuration. Set serviceAccount.projectedToken.enabled.")
 -}}
 {{- range $given }}

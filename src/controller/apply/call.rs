@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
-use kube::core::{ApiResource, DynamicObject, Status};
+use kube::core::{ApiResource, DynamicObject, Request, Status};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use super::Written;
-use crate::source::kubernetes::{explain, permission};
+use crate::source::kubernetes::{bounded, explain, permission};
 
 /// Our name in `metadata.managedFields`.
 pub(in crate::controller) const FIELD_MANAGER: &str = "nuncio";
@@ -85,7 +85,7 @@ async fn send(
                 "metadata": {"name": &*write.name, "namespace": &*write.namespace},
                 "status": status,
             }));
-            let object = api.patch_status(&write.name, &params, &patch).await;
+            let object = patch_status(api, &write.name, &params, &patch).await;
             if is_not_found(&object) && !serves_status(api, resource).await {
                 return Err(Failure::Unsupported("it has no status subresource".to_owned()));
             }
@@ -107,6 +107,22 @@ async fn send(
         }
     };
     written.or_else(|error| read_error(&write.operation, resource, &error))
+}
+
+/// Writes a status. The answer is the whole object, and the status of one that is nested too
+/// deeply must be written like any other.
+async fn patch_status(
+    api: &Api<DynamicObject>,
+    name: &str,
+    params: &PatchParams,
+    patch: &Patch<Value>,
+) -> kube::Result<DynamicObject> {
+    let request = Request::new(api.resource_url()).patch_subresource("status", name, params, patch);
+    let request = request.map_err(kube::Error::BuildRequest)?;
+    let answer = api.clone().into_client().request_text(request).await?;
+    let (object, _) = bounded::read(&mut serde_json::Deserializer::from_str(&answer))
+        .map_err(kube::Error::SerdeError)?;
+    serde_json::from_value(object).map_err(kube::Error::SerdeError)
 }
 
 fn is_not_found<T>(result: &kube::Result<T>) -> bool {

@@ -8,6 +8,9 @@ use tokio::time::Instant;
 const RATE: f64 = 400.0;
 /// Writes that may begin at once after a rest.
 const BURST: f64 = 50.0;
+/// The shortest wait, a tick of tokio's timer: a token that lacks less than a nanosecond would
+/// otherwise be asked for again and again at the same instant.
+const TICK: Duration = Duration::from_millis(1);
 
 /// A token bucket.
 #[derive(Debug)]
@@ -29,7 +32,7 @@ impl Pace {
         if self.tokens >= 1.0 {
             return Ok(());
         }
-        Err(now + Duration::from_secs_f64((1.0 - self.tokens) / RATE))
+        Err(now + Duration::from_secs_f64((1.0 - self.tokens) / RATE).max(TICK))
     }
 
     /// Counts a write that begins.
@@ -52,7 +55,10 @@ mod tests {
                     pace.take();
                     begun += 1;
                 }
-                Err(at) => now = at.max(now + Duration::from_micros(1)),
+                Err(at) => {
+                    assert!(at > now, "it would be asked again at once");
+                    now = at;
+                }
             }
         }
         assert!((4040..=4060).contains(&begun), "{begun}");

@@ -11,7 +11,7 @@ use crate::model::report::{Kept, Missing, SecretFault, Verdict};
 use crate::model::secret::{LastGood, SecretContents, SecretState};
 use crate::model::snapshot::Snapshot;
 use crate::model::tls::{
-    Authorities, Certificate, ClientValidation, Origination, RevocationLists, SecretKey,
+    Authorities, Certificate, ClientValidation, KeyKind, Origination, RevocationLists, SecretKey,
     Termination,
 };
 use crate::model::written::{HostSpec, PemSource, TlsSpec};
@@ -156,6 +156,7 @@ pub(super) fn origination(
     secrets: &Secrets<'_>,
 ) -> Result<Origination, Missing> {
     let TlsSpec { certificate, authorities, revoked, .. } = spec;
+    may_be_spoken(spec, None)?;
     let authorities = authorities.as_ref().map(|source| secrets.authorities(source));
     Ok(Origination {
         context: Some(Arc::clone(name)),
@@ -241,11 +242,13 @@ fn termination(
         None if settings.required || revoked.is_some() => return Err(Missing::Authorities),
         None => None,
     };
-    Ok(Arc::new(Termination {
-        certificate: secrets.certificate(source)?,
-        clients,
-        parameters: settings.parameters.clone(),
-    }))
+    let certificate = secrets.certificate(source)?;
+    may_be_spoken(settings, Some(certificate.key_kind))?;
+    Ok(Arc::new(Termination { certificate, clients, parameters: settings.parameters.clone() }))
+}
+
+fn may_be_spoken(settings: &TlsSpec, key: Option<KeyKind>) -> Result<(), Missing> {
+    settings.parameters.fault(key).map_or(Ok(()), |fault| Err(Missing::Unspoken(fault)))
 }
 
 /// Everything that objects want to be read.

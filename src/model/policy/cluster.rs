@@ -165,7 +165,8 @@ pub struct HealthCheck {
     pub timeout: Duration,
     /// Time between two checks. Emissary: 5 s.
     pub interval: Duration,
-    /// Failures in a row that make an endpoint unhealthy. Emissary: 2.
+    /// Checks without an answer in a row that make an endpoint unhealthy; an answer that it is ill
+    /// does so at once. Emissary: 2.
     pub unhealthy_threshold: u32,
     /// Successes in a row that make it healthy again. Emissary: 1.
     pub healthy_threshold: u32,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::model::cluster::ServiceRef;
 use crate::model::key::{ObjectKey, ServiceKey};
 use crate::model::object::Object;
+use crate::model::tls::TlsFault;
 use crate::model::written::PemSource;
 
 pub use self::warning::{EXPIRY_STAGES, Kept, Warning};
@@ -85,6 +86,8 @@ pub enum Missing {
     OneCertificate(PemSource, PemSource),
     /// Clients' certificates are asked for, but nobody says who may have signed them.
     Authorities,
+    /// Its settings of TLS leave nothing that could be spoken.
+    Unspoken(TlsFault),
     /// A TCPMapping's host has no certificate.
     Termination,
 }

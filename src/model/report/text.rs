@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::{Conflict, Detached, Missing, SecretFault, ShadowRule};
 use crate::model::key::ObjectKey;
+use crate::model::tls::{SUITES, TlsFault};
 
 impl ShadowRule {
     pub(super) fn text(self) -> &'static str {
@@ -47,7 +48,10 @@ impl Missing {
             Self::Secret(_, SecretFault::NotFound) => "SecretNotFound",
             Self::Secret(_, SecretFault::Forbidden(_)) => "SecretForbidden",
             Self::Secret(_, SecretFault::Invalid(_) | SecretFault::Empty(_)) => "SecretInvalid",
-            Self::Certificate | Self::OneCertificate(..) | Self::Authorities => "TLSInvalid",
+            Self::Certificate
+            | Self::OneCertificate(..)
+            | Self::Authorities
+            | Self::Unspoken(_) => "TLSInvalid",
             Self::Termination => "TLSContextNotFound",
         }
     }
@@ -79,6 +83,20 @@ impl fmt::Display for Missing {
             Self::Authorities => f.write_str(
                 "clients' certificates are asked for, but nothing says who may have signed them; set ca_secret",
             ),
+            Self::Unspoken(TlsFault::Versions) => f.write_str(
+                "its min_tls_version is newer than its max_tls_version, so that no version is left; write v1.2 and v1.3",
+            ),
+            Self::Unspoken(TlsFault::Curves) => f.write_str(
+                "its ecdh_curves are of TLS 1.3 only, which its max_tls_version forbids; add X25519 or P-256",
+            ),
+            Self::Unspoken(TlsFault::Suites(key)) => {
+                let suite = SUITES.iter().find(|suite| suite.key == *key);
+                let suite = suite.map_or("one", |suite| suite.openssl);
+                write!(
+                    f,
+                    "none of its cipher_suites is for the certificate's {key} key, and its max_tls_version forbids TLS 1.3, which needs none; add {suite}"
+                )
+            }
             Self::Termination => f.write_str(
                 "its host has no certificate: add a Host with TLS of that name, or a TLSContext that lists it in hosts, or let TLS pass with tls_passthrough: true",
             ),

@@ -107,7 +107,7 @@ impl fmt::Display for Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::tls::Private;
+    use crate::model::tls::{KeyKind, Private};
 
     const END: i64 = 100 * DAY;
 
@@ -116,6 +116,7 @@ mod tests {
             fingerprint: [0; 32],
             chain: Vec::new(),
             key: Private::new(*b""),
+            key_kind: KeyKind::Ecdsa,
             names: Vec::new(),
             not_before: 0,
             not_after: END,

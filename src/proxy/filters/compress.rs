@@ -175,9 +175,11 @@ fn tokens<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> impl Iterato
 }
 
 /// The coding that the client likes best, of those that are offered (RFC 9110 section 12.5.3); of
-/// those that it likes alike the one that gives most for the time.
+/// those that it likes alike the one that gives most for the time. None where it rather has the
+/// answer as it is.
 fn choose(headers: &HeaderMap, policy: &Compression) -> Option<Coding> {
     let mut best: Option<(u16, Coding)> = None;
+    let plain = named_weight(headers, |name| name.eq_ignore_ascii_case(b"identity")).unwrap_or(0);
     for (coding, offered) in
         [(Coding::Zstd, policy.zstd), (Coding::Brotli, policy.brotli), (Coding::Gzip, true)]
     {
@@ -186,26 +188,32 @@ fn choose(headers: &HeaderMap, policy: &Compression) -> Option<Coding> {
             best = Some((weight, coding));
         }
     }
-    best.map(|(_, coding)| coding)
+    best.filter(|(weight, _)| *weight >= plain).map(|(_, coding)| coding)
 }
 
 /// The weight of a coding in thousandths; 0 is refused or not named.
 fn weight(headers: &HeaderMap, coding: Coding) -> u16 {
-    let mut any = 0;
-    for token in tokens(headers, &header::ACCEPT_ENCODING) {
-        let mut parts = token.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-        let name = parts.next().unwrap_or_default();
-        let quality = parts.find_map(|part| part.strip_prefix(b"q=")).map_or(1000, quality);
-        if name == b"*" {
-            any = quality;
-        } else if name.eq_ignore_ascii_case(coding.as_str().as_bytes())
-            || (coding == Coding::Gzip && name.eq_ignore_ascii_case(b"x-gzip"))
-        {
-            return quality;
-        }
-    }
+    let is_gzip = coding == Coding::Gzip;
+    let is_named = |name: &[u8]| {
+        name.eq_ignore_ascii_case(coding.as_str().as_bytes())
+            || (is_gzip && name.eq_ignore_ascii_case(b"x-gzip"))
+    };
     // Many clients that take everything know gzip only.
-    if coding == Coding::Gzip { any } else { 0 }
+    let any = || if is_gzip { named_weight(headers, |name| name == b"*") } else { None };
+    named_weight(headers, is_named).or_else(any).unwrap_or(0)
+}
+
+/// The weight of the first member of `Accept-Encoding` with such a name, in thousandths.
+fn named_weight(headers: &HeaderMap, is_named: impl Fn(&[u8]) -> bool) -> Option<u16> {
+    tokens(headers, &header::ACCEPT_ENCODING).find_map(|token| {
+        let mut parts = token.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        let value = |part| {
+            let (name, value) = <[u8]>::split_at_checked(part, 2)?;
+            name.eq_ignore_ascii_case(b"q=").then_some(value)
+        };
+        is_named(parts.next().unwrap_or_default())
+            .then(|| parts.find_map(value).map_or(1000, quality))
+    })
 }
 
 /// `0.5` in thousandths; what can't be read is refused.
@@ -224,11 +232,12 @@ fn quality(text: &[u8]) -> u16 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    #[test]
-    fn clients_choose() {
-        let policy = |brotli, zstd| Compression {
+    fn policy(brotli: bool, zstd: bool) -> Compression {
+        Compression {
             min_length: 0,
             level: None,
             content_types: vec![],
@@ -237,7 +246,47 @@ mod tests {
             brotli,
             zstd,
             window_bits: 12,
-        };
+        }
+    }
+
+    proptest! {
+        /// Against the plain reading: every coding named once, with its weight.
+        #[test]
+        fn the_heaviest_is_chosen(
+            weights in prop::collection::btree_map("gzip|br|zstd|identity|[*]|deflate", 0_u16..=1000, 0..5),
+            brotli in any::<bool>(),
+            zstd in any::<bool>(),
+        ) {
+            let members = weights.iter().map(|(name, q)| match q {
+                1000 => name.clone(),
+                _ => format!("{name} ;q=0.{q:03}"),
+            });
+            let mut headers = HeaderMap::new();
+            let value = members.collect::<Vec<_>>().join(" , ");
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::try_from(value).unwrap());
+            let named = |name: &str| weights.get(name).copied();
+            let mut offered = vec![(named("gzip").or(named("*")), Coding::Gzip)];
+            offered.extend(brotli.then_some((named("br"), Coding::Brotli)));
+            offered.extend(zstd.then_some((named("zstd"), Coding::Zstd)));
+            let heaviest = offered.iter().filter_map(|(weight, _)| *weight).max().unwrap_or(0);
+            let plain = named("identity").unwrap_or(0);
+            let expected = offered.iter().rev().find(|(weight, _)| *weight == Some(heaviest));
+            let expected = expected.map(|(_, coding)| *coding);
+            let expected = expected.filter(|_| heaviest > 0 && heaviest >= plain);
+            prop_assert_eq!(choose(&headers, &policy(brotli, zstd)), expected);
+        }
+
+        #[test]
+        fn whatever_is_asked_for_costs_nothing(value in "[ -~]{0,60}") {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::try_from(value).unwrap());
+            let chosen = choose(&headers, &policy(false, false));
+            prop_assert!(chosen.is_none_or(|coding| coding == Coding::Gzip));
+        }
+    }
+
+    #[test]
+    fn clients_choose() {
         for (accepts, brotli, zstd, expected) in [
             ("gzip", false, false, Some(Coding::Gzip)),
             ("GZIP", false, false, Some(Coding::Gzip)),
@@ -253,6 +302,10 @@ mod tests {
             ("*", true, true, Some(Coding::Gzip)),
             ("*;q=0", true, true, None),
             ("identity", true, true, None),
+            ("gzip;q=0.2, identity;q=0.8", true, true, None),
+            ("gzip, identity", true, true, Some(Coding::Gzip)),
+            ("br;q=0.9, identity;q=0.5", true, true, Some(Coding::Brotli)),
+            ("gzip;Q=0", true, true, None),
             ("br", false, true, None),
             ("", true, true, None),
         ] {

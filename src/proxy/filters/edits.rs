@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use http::{HeaderMap, HeaderValue};
 
 use crate::model::route::HeaderEdits;
-use crate::model::template::{Operator, Values};
+use crate::model::template::{Field, Operator, Values};
 use crate::proxy::exchange::Exchange;
 use crate::proxy::log_format::write_field;
 
@@ -57,6 +57,8 @@ impl Values for RequestValues<'_> {
                 let mut out = Vec::new();
                 write_field(&mut out, self.exchange, *field, self.exchange.started.elapsed())
                     .then(|| Cow::Owned(String::from_utf8_lossy(&out).into_owned()))
+                    // Envoy's mark for none, in headers as in its log.
+                    .or((*field == Field::ResponseFlags).then_some(Cow::Borrowed("-")))
             }
         }
     }

@@ -194,7 +194,33 @@ fn build_request_id(random: u128) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// However the list is cut into headers and spaced, hops are counted from its end.
+        #[test]
+        fn hops_count_from_the_end(
+            list in prop::collection::vec(any::<[u8; 4]>(), 1..8),
+            (cuts, edge) in (prop::collection::vec(any::<bool>(), 8), any::<bool>()), hops in 0_u32..10,
+        ) {
+            let mut values = vec![String::new()];
+            for (address, cut) in list.iter().zip(cuts) {
+                let text = IpAddr::from(*address).to_string();
+                match values.last_mut() {
+                    Some(last) if last.is_empty() => *last = text,
+                    Some(last) if !cut => last.push_str(&format!(" ,  {text}")),
+                    _ => values.push(text),
+                }
+            }
+            let mut headers = HeaderMap::new();
+            for value in values { headers.append(FORWARDED_FOR, value.try_into().unwrap()); }
+            let skip = hops.checked_sub(u32::from(edge));
+            let expected = skip.and_then(|skip| list.iter().rev().nth(skip as usize).copied());
+            prop_assert_eq!(named_client(&headers, edge, hops), expected.map(IpAddr::from));
+        }
+    }
 
     #[test]
     fn ids_are_version_4() {

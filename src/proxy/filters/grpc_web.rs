@@ -22,7 +22,8 @@ pub(crate) fn translate_request(
 ) -> RequestBody {
     headers.insert(header::CONTENT_TYPE, GRPC);
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
-    headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("identity,deflate,gzip"));
+    // A browser's client that doesn't say what it can unpack can't unpack.
+    headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("identity"));
     if !text {
         return body;
     }

@@ -72,7 +72,7 @@ where
         let (head, body) = request.into_parts();
         let exchange = Rc::new(Exchange::new(&self.worker, &self.conn, &head));
         self.conn.begin_request(self.worker.timers.coarse());
-        self.worker.stats.downstream.begin();
+        self.conn.stats.begin();
         let finish = Finish(Rc::clone(&exchange));
         let inner = self.inner.clone().call(Inbound { head, body, upgrade: None, exchange });
         Recorded { inner, conn: Rc::clone(&self.conn), finish: Some(finish) }

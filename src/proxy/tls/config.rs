@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
-use rustls::crypto::aws_lc_rs::{self, Ticketer};
-use rustls::crypto::{CryptoProvider, SupportedKxGroup};
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::version::{TLS12, TLS13};
-use rustls::{NamedGroup, RootCertStore, ServerConfig, SupportedCipherSuite};
-use rustls::{SupportedProtocolVersion, server};
+use rustls::{RootCertStore, ServerConfig, server};
 
 use super::configs::Speaks;
-use crate::model::tls::{Certificate, ClientValidation, Termination, TlsParameters, TlsVersion};
+use super::parameters::{ParametersError, build_provider, build_versions};
+use crate::model::tls::{Certificate, ClientValidation, Termination, TlsParameters};
 
 /// What is offered where nothing else is written.
 const HTTP_PROTOCOLS: [&str; 2] = ["h2", "http/1.1"];
@@ -30,15 +29,9 @@ pub(crate) enum TlsError {
     /// The authorities and the revocation lists don't make a verifier.
     #[error("the client authorities or their revocation lists can't be used: {0}")]
     Clients(#[from] server::VerifierBuilderError),
-    /// The versions exclude all.
-    #[error("no TLS version is left between the oldest and the newest that are allowed")]
-    Versions,
-    /// The suites exclude all.
-    #[error("none of the cipher suites can be served with the allowed TLS versions")]
-    CipherSuites,
-    /// The curves exclude all.
-    #[error("none of the key exchange groups can be served")]
-    Curves,
+    /// Versions, suites or curves leave nothing. Those who wrote them have been told before.
+    #[error(transparent)]
+    Parameters(#[from] ParametersError),
     /// What is left doesn't fit together.
     #[error("the TLS settings don't fit together: {0}")]
     Settings(rustls::Error),
@@ -49,8 +42,8 @@ pub(super) fn build_config(
     termination: &Termination,
     speaks: Speaks,
 ) -> Result<ServerConfig, TlsError> {
-    let versions = versions(&termination.parameters)?;
-    let provider = Arc::new(provider(&termination.parameters, &versions)?);
+    let versions = build_versions(&termination.parameters)?;
+    let provider = Arc::new(build_provider(&termination.parameters, &versions)?);
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&versions)
         .map_err(TlsError::Settings)?;
@@ -69,54 +62,6 @@ pub(super) fn build_config(
     // One ticket is what a client that comes back needs; rustls would send two.
     config.send_tls13_tickets = 1;
     Ok(config)
-}
-
-fn versions(
-    parameters: &TlsParameters,
-) -> Result<Vec<&'static SupportedProtocolVersion>, TlsError> {
-    let min = parameters.min_version.unwrap_or(TlsVersion::V1_2);
-    let max = parameters.max_version.unwrap_or(TlsVersion::V1_3);
-    let all = [(TlsVersion::V1_3, &TLS13), (TlsVersion::V1_2, &TLS12)];
-    let allowed = all.into_iter().filter(|(version, _)| (min..=max).contains(version));
-    let versions: Vec<_> = allowed.map(|(_, version)| version).collect();
-    if versions.is_empty() { Err(TlsError::Versions) } else { Ok(versions) }
-}
-
-/// The cryptography, as far as it is allowed. A list of suites doesn't choose those of TLS 1.3.
-fn provider(
-    parameters: &TlsParameters,
-    versions: &[&'static SupportedProtocolVersion],
-) -> Result<CryptoProvider, TlsError> {
-    let mut provider = aws_lc_rs::default_provider();
-    let is_wanted = |suite: &SupportedCipherSuite| {
-        let name = suite.suite();
-        let name = name.as_str().unwrap_or_default();
-        suite.tls13().is_some()
-            || parameters.cipher_suites.is_empty()
-            || parameters.cipher_suites.iter().any(|one| one.eq_ignore_ascii_case(name))
-    };
-    provider.cipher_suites.retain(|suite| is_wanted(suite) && versions.contains(&suite.version()));
-    if provider.cipher_suites.is_empty() {
-        return Err(TlsError::CipherSuites);
-    }
-    if !parameters.curves.is_empty() {
-        provider.kx_groups = parameters.curves.iter().filter_map(|name| group(name)).collect();
-        if provider.kx_groups.is_empty() {
-            return Err(TlsError::Curves);
-        }
-    }
-    Ok(provider)
-}
-
-fn group(name: &str) -> Option<&'static dyn SupportedKxGroup> {
-    let wanted = match name.to_ascii_uppercase().as_str() {
-        "X25519" => NamedGroup::X25519,
-        "P-256" | "SECP256R1" => NamedGroup::secp256r1,
-        "P-384" | "SECP384R1" => NamedGroup::secp384r1,
-        "X25519MLKEM768" => NamedGroup::X25519MLKEM768,
-        _ => return None,
-    };
-    aws_lc_rs::ALL_KX_GROUPS.iter().copied().find(|group| group.name() == wanted)
 }
 
 fn certified(

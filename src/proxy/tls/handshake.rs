@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use rustls::ServerConfig;
 use rustls::server::Acceptor;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
@@ -17,6 +17,10 @@ pub(crate) type TlsStream = tokio_rustls::server::TlsStream<Raw>;
 /// Bytes that rustls keeps for a client that doesn't read: one record, and what stays is hyper's
 /// to hold back.
 const BUFFER_LIMIT: usize = 16 * 1024;
+
+/// How much is read of a client that was refused until it hangs up: a request's head, and the
+/// beginning of its body.
+const MAX_UNREAD: u64 = 64 * 1024;
 
 /// RFC 5246 section 7.2, RFC 6066 section 3: a fatal alert, `unrecognized_name`.
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
@@ -125,15 +129,33 @@ pub(crate) async fn greet(stream: TcpStream, ahead: Vec<u8>) -> io::Result<Greet
     LazyConfigAcceptor::new(Acceptor::default(), raw).await.map(Greeting)
 }
 
+/// A client whose handshake failed. It has been sent an alert.
+pub(crate) struct Refused {
+    /// Why.
+    pub(crate) error: io::Error,
+    raw: Raw,
+}
+
+impl Refused {
+    /// Parts from it.
+    pub(crate) async fn part(self) {
+        part(self.raw.stream).await;
+    }
+}
+
 /// Does the rest of the handshake.
-pub(crate) async fn accept(greeting: Greeting, config: Arc<ServerConfig>) -> io::Result<TlsStream> {
+pub(crate) async fn accept(
+    greeting: Greeting,
+    config: Arc<ServerConfig>,
+) -> Result<TlsStream, Refused> {
     let Greeting(mut start) = greeting;
     // rustls has what was read; nobody else will want it.
     start.io.keeps = false;
     start.io.ahead = Vec::new();
     start.io.at = 0;
     let limit = |conn: &mut rustls::ServerConnection| conn.set_buffer_limit(Some(BUFFER_LIMIT));
-    let mut stream = start.into_stream_with(config, limit).await?;
+    let accepted = start.into_stream_with(config, limit).into_fallible().await;
+    let mut stream = accepted.map_err(|(error, raw)| Refused { error, raw })?;
     stream.get_mut().0.is_amid = false;
     Ok(stream)
 }
@@ -145,5 +167,16 @@ pub(crate) async fn refuse(greeting: Greeting, is_known: bool) {
     let alert = if is_known { INTERNAL_ERROR } else { UNRECOGNIZED_NAME };
     // It may be gone already.
     let _ = stream.write_all(&alert).await;
-    let _ = stream.shutdown().await;
+    part(stream).await;
+}
+
+/// Ends a connection so that the client can read the alert. In TLS 1.3 it takes its handshake for
+/// done before it hears that its certificate won't do, and sends a request: to close on that would
+/// reset the connection, alert and all. The worker's sweep bounds the time.
+async fn part(mut stream: TcpStream) {
+    if stream.shutdown().await.is_err() {
+        return;
+    }
+    let mut rest = stream.take(MAX_UNREAD);
+    let _ = tokio::io::copy(&mut rest, &mut tokio::io::sink()).await;
 }

@@ -16,15 +16,16 @@ use hyper::body::Incoming;
 use smallvec::SmallVec;
 
 use super::members::{Choice, Endpoint, Members};
-use super::open::{open, within};
+use super::open::{Want, open, within};
 use super::pool::Connection;
 use super::retry::with_retries;
 use super::send::{Sent, send};
-use super::target::{Lease, Target, Ticket};
+use super::target::{Lease, Over, Target, Ticket};
 use crate::model::policy::{Priority, RetryPolicy};
 use crate::proxy::body::RequestBody;
 use crate::proxy::error::Failure;
 use crate::proxy::exchange::Exchange;
+use crate::proxy::upgrade::Upgrade;
 
 /// Addresses that one request tries at most.
 pub(super) const MAX_ADDRESSES: usize = 16;
@@ -50,6 +51,8 @@ pub(crate) struct Wish<'a> {
     pub(crate) retry: Option<&'a RetryPolicy>,
     /// What keeps its client at one endpoint.
     pub(crate) hash: Option<u64>,
+    /// What it asks to switch to.
+    pub(crate) upgrade: Option<&'a Upgrade>,
 }
 
 /// How one attempt went wrong.
@@ -124,7 +127,8 @@ impl Journey<'_> {
             let Some(endpoint) = self.pick(members, step == 0) else { break };
             self.tried.push(endpoint.address);
             ticket.go_to(endpoint);
-            match self.send_open(endpoint, request, ticket).await {
+            let want = self.want(endpoint.address, &request)?;
+            match self.send_open(endpoint, want.over, (request, ticket)).await {
                 Ok(answered) => return Ok(answered),
                 Err(Attempt::Failed(failure)) => return Err(failure),
                 Err(Attempt::Unsent(unsent, back)) => (request, ticket) = (unsent, back),
@@ -132,12 +136,16 @@ impl Journey<'_> {
             let until = *budget
                 .get_or_insert_with(|| Instant::now() + target.cluster.policy.connect_timeout());
             let limit = share(until, count - step);
-            let opening = open(exchange, target, endpoint.address, self.wish.priority, limit);
-            let connection = match within(exchange, opening).await? {
+            let connection = match within(exchange, open(exchange, target, want, limit)).await? {
                 Ok(connection) => connection,
                 Err(Failure::Overflow) => return Err(Failure::Overflow),
+                Err(Failure::NoTunnel) if want.over == Over::Stream => {
+                    // By now it is known what this address takes.
+                    self.tried.pop();
+                    continue;
+                }
                 Err(failure) => {
-                    target.state.observe(endpoint, None);
+                    self.note_unconnected(endpoint, failure);
                     last = failure;
                     step += 1;
                     continue;
@@ -175,14 +183,31 @@ impl Journey<'_> {
         members.pick(&Choice { hash, turn, tried: &[] })
     }
 
+    /// There is no connection to an endpoint. One that takes no upgrades is well all the same: else
+    /// who asks for them could have it left out.
+    fn note_unconnected(&self, endpoint: &Endpoint, failure: Failure) {
+        if failure != Failure::NoTunnel {
+            self.target.state.observe(endpoint, None);
+        }
+    }
+
+    /// The connection that it needs to `address`.
+    fn want(&self, address: SocketAddr, request: &Request<RequestBody>) -> Result<Want, Failure> {
+        let over = match self.wish.upgrade {
+            None => Over::Usual,
+            Some(upgrade) => self.target.over(address, upgrade.fits_stream(request.method()))?,
+        };
+        Ok(Want { address, priority: self.wish.priority, over })
+    }
+
     /// Tries connections that are open. Those that turn out to be dead cost nothing but a try.
     async fn send_open(
         &mut self,
         endpoint: &Arc<Endpoint>,
-        mut request: Request<RequestBody>,
-        mut ticket: Ticket,
+        over: Over,
+        (mut request, mut ticket): (Request<RequestBody>, Ticket),
     ) -> Result<Answered, Attempt> {
-        while let Some(connection) = self.target.checkout(endpoint.address) {
+        while let Some(connection) = self.target.checkout(endpoint.address, over) {
             let replayed = self.replayed;
             match self.send_once_more(connection, endpoint, (request, ticket), true).await {
                 Err(Attempt::Unsent(unsent, back)) => (request, ticket) = (unsent, back),
@@ -211,7 +236,7 @@ impl Journey<'_> {
             false if again && harmless && !self.replayed => copy(&request),
             false => None,
         };
-        let sending = send(self.exchange, connection, request);
+        let sending = send(self.exchange, connection, request, self.wish.upgrade);
         let sent = match within(self.exchange, sending).await {
             Ok(sent) => sent,
             Err(failure) => {

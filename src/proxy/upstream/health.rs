@@ -85,15 +85,28 @@ struct Record {
     failures: u32,
 }
 
+/// What came of one check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// It says that it is well.
+    Well,
+    /// It says that it isn't.
+    Ill,
+    /// It says nothing of use, or nothing in time.
+    Silent,
+}
+
 impl Record {
-    /// Takes an outcome in; says what is known then, if it is enough to say anything.
-    fn note(&mut self, success: bool, check: &HealthCheck) -> Option<bool> {
-        if success {
+    /// Takes an outcome in; says what is known then, if it is enough to say anything. As in Envoy
+    /// the threshold is for what may be the network's fault: who says that he is ill is believed.
+    fn note(&mut self, outcome: Outcome, check: &HealthCheck) -> Option<bool> {
+        if outcome == Outcome::Well {
             *self = Self { successes: self.successes.saturating_add(1), failures: 0 };
             return (self.successes >= check.healthy_threshold).then_some(true);
         }
         *self = Self { successes: 0, failures: self.failures.saturating_add(1) };
-        (self.failures >= check.unhealthy_threshold).then_some(false)
+        let is_enough = outcome == Outcome::Ill || self.failures >= check.unhealthy_threshold;
+        is_enough.then_some(false)
     }
 }
 
@@ -112,14 +125,18 @@ async fn follow(state: Weak<ClusterState>, check: HealthCheck, number: u32) {
             probes.spawn_local(async move {
                 let asking = ask(&state, &endpoint, &check);
                 let outcome = tokio::time::timeout(check.timeout, asking).await;
-                let success = matches!(outcome, Ok(Some(true)));
-                (endpoint, success)
+                let outcome = match outcome {
+                    Ok(Some(true)) => Outcome::Well,
+                    Ok(Some(false)) => Outcome::Ill,
+                    Ok(None) | Err(_) => Outcome::Silent,
+                };
+                (endpoint, outcome)
             });
         }
         while let Some(outcome) = probes.join_next().await {
-            let Ok((endpoint, success)) = outcome else { continue };
+            let Ok((endpoint, outcome)) = outcome else { continue };
             let record = records.entry(endpoint.address).or_default();
-            if let Some(well) = record.note(success, &check) {
+            if let Some(well) = record.note(outcome, &check) {
                 state.set_health(&endpoint, number, well);
             }
         }
@@ -251,9 +268,21 @@ mod tests {
             probe: HealthProbe::Grpc { service: "".into(), authority: None },
         };
         let mut record = Record::default();
-        let outcomes = [false, true, false, false, true, true, true];
-        let seen: Vec<_> = outcomes.map(|outcome| record.note(outcome, &check)).into();
-        assert_eq!(seen, [None, None, None, Some(false), None, None, Some(true)]);
+        use Outcome::{Ill, Silent, Well};
+        for (outcome, said) in [
+            (Silent, None),
+            (Well, None),
+            (Silent, None),
+            (Silent, Some(false)),
+            (Well, None),
+            (Well, None),
+            (Well, Some(true)),
+            (Ill, Some(false)),
+            (Well, None),
+            (Silent, None),
+        ] {
+            assert_eq!(record.note(outcome, &check), said, "{outcome:?} {record:?}");
+        }
     }
 
     #[test]

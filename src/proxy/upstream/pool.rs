@@ -3,13 +3,15 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
+use std::task::Waker;
 use std::time::Duration;
 
 use hashbrown::HashMap;
 use hyper::client::conn::{http1, http2};
 use tokio::sync::Notify;
 
+use super::open::Open;
 use crate::proxy::body::RequestBody;
 
 /// Idle connections to one address that a worker keeps.
@@ -41,6 +43,17 @@ pub(crate) struct Connection {
     pub(crate) local: SocketAddr,
     /// When it was opened.
     pub(super) born: u64,
+    /// Its place among the cluster's connections, which its driver holds.
+    pub(super) open: Weak<Open>,
+    /// The same, held on for a request that may outlive HTTP on the connection.
+    pub(super) held: Option<Rc<Open>>,
+}
+
+impl Connection {
+    /// Whether it is a stream of an HTTP/2 connection.
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(self.sender, Sender::Http2(_))
+    }
 }
 
 /// What sends.
@@ -73,14 +86,36 @@ pub(super) struct Shared {
     pub(super) local: SocketAddr,
     /// When it was opened.
     pub(super) born: u64,
-    /// Streams that the upstream takes at once.
-    pub(super) limit: Rc<Cell<usize>>,
+    /// What the upstream says of itself.
+    pub(super) peer: Rc<Peer>,
     /// Streams that are open.
     pub(super) streams: Cell<usize>,
     /// When the last one ended.
     pub(super) since: Cell<u64>,
     /// It takes no more requests.
     pub(super) retired: Cell<bool>,
+}
+
+/// What an HTTP/2 upstream says of itself in its SETTINGS.
+#[derive(Debug, Default)]
+pub(super) struct Peer {
+    /// Streams that it takes at once.
+    pub(super) limit: Cell<usize>,
+    /// It takes extended CONNECT (RFC 8441).
+    pub(super) extended: Cell<bool>,
+    /// It has said so, or has had its time to.
+    pub(super) settled: Cell<bool>,
+    /// Wakes who drives the connection: h2 tells nobody when SETTINGS have come.
+    pub(super) driver: RefCell<Option<Waker>>,
+}
+
+impl Peer {
+    /// Has its driver look at what the upstream has said by now.
+    pub(super) fn look(&self) {
+        if let Some(driver) = &*self.driver.borrow() {
+            driver.wake_by_ref();
+        }
+    }
 }
 
 impl fmt::Debug for Shared {
@@ -98,6 +133,13 @@ impl Stream {
     pub(super) fn new(shared: &Rc<Shared>) -> Self {
         shared.streams.set(shared.streams.get() + 1);
         Self(Rc::clone(shared))
+    }
+
+    /// A connection to send one request on.
+    pub(super) fn into_connection(self) -> Connection {
+        let Shared { address, local, born, .. } = *self.0;
+        let sender = Sender::Http2(self);
+        Connection { sender, address, local, born, open: Weak::new(), held: None }
     }
 }
 
@@ -165,26 +207,31 @@ impl Pool {
         None
     }
 
-    /// A stream on the connection to `address` that has the fewest, if one has room.
+    /// A stream on the connection to `address` that has the fewest, if one has room; with
+    /// `extended`, of those that take extended CONNECT.
     pub(super) fn checkout_stream(
         &self,
         address: SocketAddr,
         lifetimes: &Lifetimes,
         now: u64,
+        extended: bool,
     ) -> Option<Connection> {
         let mut shared = self.shared.borrow_mut();
         let list = shared.get_mut(&address)?;
         list.retain(|one| {
             !one.sender.is_closed() && !one.retired.get() && !lifetimes.is_old(one.born, now)
         });
-        let room = |one: &&Rc<Shared>| one.streams.get() < one.limit.get().min(MAX_STREAMS);
-        let best = list.iter().filter(room).min_by_key(|one| one.streams.get())?;
-        Some(Connection {
-            sender: Sender::Http2(Stream::new(best)),
-            address,
-            local: best.local,
-            born: best.born,
-        })
+        let room = |one: &&Rc<Shared>| one.streams.get() < one.peer.limit.get().min(MAX_STREAMS);
+        let fits = |one: &&Rc<Shared>| !extended || one.peer.extended.get();
+        let best = list.iter().filter(room).filter(fits).min_by_key(|one| one.streams.get())?;
+        Some(Stream::new(best).into_connection())
+    }
+
+    /// Whether extended CONNECT is taken at `address`, as far as connections to it know.
+    pub(super) fn takes_extended(&self, address: SocketAddr) -> Option<bool> {
+        let shared = self.shared.borrow();
+        let open = shared.get(&address)?.iter().filter(|one| !one.sender.is_closed());
+        open.filter(|one| one.peer.settled.get()).map(|one| one.peer.extended.get()).max()
     }
 
     /// Keeps a connection for the next request. One too many closes.

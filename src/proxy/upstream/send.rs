@@ -4,13 +4,14 @@ use std::error::Error as _;
 use std::rc::Rc;
 
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderName, HeaderValue, Request, Response, Uri, Version, header};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version, header, request};
 use hyper::body::Incoming;
 
 use super::pool::{Connection, Sender, Stream};
 use crate::proxy::body::RequestBody;
 use crate::proxy::error::{Failure, Flag};
 use crate::proxy::exchange::Exchange;
+use crate::proxy::upgrade::Upgrade;
 
 /// What came of a request.
 pub(super) enum Sent {
@@ -24,21 +25,42 @@ pub(super) enum Sent {
     Failed(Failure),
 }
 
-/// Sends a request on `connection` and waits for the answer's head.
+/// Sends a request on `connection` and waits for the answer's head. `upgrade` is what it asks to
+/// switch to, said in the connection's way.
 pub(super) async fn send(
     exchange: &Rc<Exchange>,
     mut connection: Connection,
     request: Request<RequestBody>,
+    upgrade: Option<&Upgrade>,
 ) -> Sent {
     exchange.upstream.set(Some((connection.address, connection.local)));
     let mut error = match &mut connection.sender {
-        Sender::Http1(sender) => match sender.try_send_request(request).await {
-            Ok(response) => return Sent::Answered(response, connection),
-            Err(error) => error,
-        },
+        Sender::Http1(sender) => {
+            let request = match upgrade {
+                None => request,
+                Some(upgrade) => {
+                    // The driver ends with HTTP; a tunnel keeps the connection's place.
+                    connection.held = connection.open.upgrade();
+                    edit(request, |head| upgrade.ask(head))
+                }
+            };
+            match sender.try_send_request(request).await {
+                Ok(response) => {
+                    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                        connection.held = None;
+                    }
+                    return Sent::Answered(response, connection);
+                }
+                Err(error) => error,
+            }
+        }
         Sender::Http2(Stream(shared)) => {
             let Some(request) = frame(request, scheme_of(exchange)) else {
                 return Sent::Failed(Failure::BadHost);
+            };
+            let request = match upgrade {
+                None => request,
+                Some(upgrade) => edit(request, |head| upgrade.ask_stream(head)),
             };
             let mut sender = shared.sender.clone();
             match sender.try_send_request(request).await {
@@ -59,6 +81,15 @@ pub(super) async fn send(
         None if error.error().is_parse() => Sent::Failed(Failure::UpstreamProtocol),
         None => Sent::Failed(Failure::UpstreamReset),
     }
+}
+
+fn edit(
+    request: Request<RequestBody>,
+    how: impl FnOnce(&mut request::Parts),
+) -> Request<RequestBody> {
+    let (mut head, body) = request.into_parts();
+    how(&mut head);
+    Request::from_parts(head, body)
 }
 
 /// What an HTTP/2 error says of the request that it hit.

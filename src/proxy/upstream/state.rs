@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::health::HealthChecker;
 use super::members::{Endpoint, Members};
-use super::tls::{Client, build_client};
+use super::tls::{Client, build_client, build_http1};
 use crate::model::cluster::Cluster;
 use crate::model::policy::{BalanceMethod, ClusterPolicy, OutlierDetection, Priority};
 use crate::telemetry::levels::{ClusterLevels, Level, Levels, PriorityLevels};
@@ -72,6 +72,8 @@ pub(crate) struct ClusterState {
     pub(super) cluster: Arc<Cluster>,
     /// How TLS is begun.
     pub(super) client: Option<Client>,
+    /// The same for a connection that is to speak HTTP/1.1, where the cluster speaks HTTP/2.
+    pub(super) client_http1: Option<Client>,
     /// How much is under way.
     pub(super) levels: Arc<ClusterLevels>,
     /// Requests that wait for another's connection to end.
@@ -138,6 +140,7 @@ impl ClusterState {
         let priorities = [Priority::Default, Priority::High];
         Self {
             cluster: Arc::clone(cluster),
+            client_http1: client.as_ref().and_then(|client| build_http1(client, cluster)),
             client,
             levels: Arc::new(ClusterLevels::new(priorities.map(|one| build_levels(policy, one)))),
             waiting: AtomicU32::new(0),
@@ -274,15 +277,12 @@ impl ClusterState {
             return;
         }
         let times = endpoint.ejections.fetch_add(1, Ordering::Relaxed) + 1;
-        let pause = policy.base_ejection_time.saturating_mul(times).min(policy.max_ejection_time);
-        let until = self.now().saturating_add(millis(pause)).max(1);
+        let until = self.now().saturating_add(millis(build_pause(policy, times))).max(1);
         endpoint.ejected_until.store(until, Ordering::Relaxed);
-        endpoint.errors.store(0, Ordering::Relaxed);
-        endpoint.gateway_errors.store(0, Ordering::Relaxed);
         self.levels.ejections.fetch_add(1, Ordering::Relaxed);
         self.changed(&known);
         tracing::info!(
-            cluster = %self.cluster.name, address = %endpoint.address, seconds = pause.as_secs(),
+            cluster = %self.cluster.name, address = %endpoint.address, seconds = build_pause(policy, times).as_secs(),
             "an endpoint is left out for its answers"
         );
     }
@@ -300,6 +300,9 @@ impl ClusterState {
                 // Good conduct is forgiven for, one ejection an interval.
                 endpoint.ejections.fetch_sub(1, Ordering::Relaxed);
             } else if until != 0 && until <= now {
+                // What was still under way when it was left out says nothing of it now.
+                endpoint.errors.store(0, Ordering::Relaxed);
+                endpoint.gateway_errors.store(0, Ordering::Relaxed);
                 endpoint.ejected_until.store(0, Ordering::Relaxed);
                 changed = true;
             }
@@ -343,6 +346,13 @@ fn index(priority: Priority) -> usize {
         Priority::Default => 0,
         Priority::High => 1,
     }
+}
+
+/// How long an endpoint stays out for the `times`th time. Envoy: the base holds, even where it is
+/// longer than what is to be the longest.
+fn build_pause(policy: &OutlierDetection, times: u32) -> Duration {
+    let longest = policy.max_ejection_time.max(policy.base_ejection_time);
+    policy.base_ejection_time.saturating_mul(times).min(longest)
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -1,5 +1,7 @@
 //! Limits and health, as all workers see them.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::model::cluster::{ClusterName, Upstream};
 use crate::model::policy::CircuitBreaker;
@@ -121,6 +123,76 @@ fn retries_have_a_budget_or_a_limit() {
     let limited = state(ClusterPolicy { circuit_breakers, ..ClusterPolicy::default() });
     (0..100).for_each(|_| limited.of(Priority::Default).requests.enter());
     assert_eq!(count(&limited), 7);
+}
+
+#[test]
+fn pauses_grow_by_the_base_to_the_longest() {
+    let pauses = |base: u64, longest: u64| {
+        let policy = OutlierDetection {
+            base_ejection_time: Duration::from_secs(base),
+            max_ejection_time: Duration::from_secs(longest),
+            ..OutlierDetection::default()
+        };
+        [1, 2, 3, u32::MAX].map(|times| build_pause(&policy, times).as_secs())
+    };
+    assert_eq!(pauses(30, 80), [30, 60, 80, 80]);
+    assert_eq!(pauses(90, 80), [90, 90, 90, 90]);
+}
+
+proptest! {
+    /// The answers of four endpoints in any order, against the rules read one by one.
+    #[test]
+    fn ejections_follow_the_rules(
+        limit in 0_u32..4,
+        percent in 0_u8..=100,
+        answers in proptest::collection::vec((0_usize..4, any::<bool>()), 0..60),
+    ) {
+        let state = outliers(OutlierDetection {
+            consecutive_5xx: limit,
+            max_ejection_percent: percent,
+            base_ejection_time: Duration::from_secs(3600),
+            max_ejection_time: Duration::from_secs(3600),
+            ..OutlierDetection::default()
+        });
+        state.members(&addresses(4));
+        let mut endpoints = state.endpoints();
+        endpoints.sort_by_key(|one| one.address);
+        let (mut in_a_row, mut out) = ([0; 4], [false; 4]);
+        for (which, failed) in answers {
+            state.observe(&endpoints[which], Some(if failed { 500 } else { 200 }));
+            in_a_row[which] = if failed { in_a_row[which] + 1 } else { 0 };
+            let others = out.iter().filter(|out| **out).count();
+            // Envoy's share, and one always.
+            let allowed = others == 0 || (others + 1) * 100 <= 4 * usize::from(percent);
+            out[which] |= failed && limit > 0 && in_a_row[which] >= limit && allowed;
+            let seen: Vec<bool> = endpoints.iter().map(|one| one.is_ejected()).collect();
+            prop_assert_eq!(seen, out);
+        }
+    }
+
+    /// An author's limit decides; else a fifth of what is under way, and three always.
+    #[test]
+    fn retries_never_exceed_what_is_allowed(
+        written in proptest::option::of(0_u32..10),
+        requests in 0_u32..60,
+        asked in 0_usize..20,
+    ) {
+        let policy = match written {
+            None => ClusterPolicy::default(),
+            Some(max_retries) => {
+                let breaker = CircuitBreaker { max_retries, ..CircuitBreaker::of(Priority::Default) };
+                ClusterPolicy { circuit_breakers: Some([breaker].into()), ..ClusterPolicy::default() }
+            }
+        };
+        let state = state(policy);
+        (0..requests).for_each(|_| state.of(Priority::Default).requests.enter());
+        let held: Vec<_> = (0..asked).filter_map(|_| state.try_retry(Priority::Default)).collect();
+        let allowed = written.unwrap_or_else(|| (requests / 5).max(3));
+        prop_assert_eq!(held.len(), asked.min(allowed as usize));
+        prop_assert!(state.try_retry(Priority::High).is_some(), "the other priority is another's");
+        drop(held);
+        prop_assert_eq!(state.of(Priority::Default).retries.get(), 0);
+    }
 }
 
 #[test]

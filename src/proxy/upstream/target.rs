@@ -17,6 +17,7 @@ use super::pool::{Connection, Lifetimes, Pool, Sender};
 use super::state::{ClusterState, Registry};
 use crate::model::cluster::{Cluster, Upstream};
 use crate::model::policy::{BalanceMethod, Limit, Priority};
+use crate::proxy::error::Failure;
 use crate::proxy::timer::Timers;
 use crate::telemetry::metrics::{ClusterStats, WorkerStats};
 
@@ -70,6 +71,19 @@ pub(crate) struct Target {
     view: RefCell<Option<Rc<View>>>,
     turn: Cell<usize>,
     used: Cell<u64>,
+    /// It has been told that its upstreams take no upgrades.
+    told: Cell<bool>,
+}
+
+/// What is spoken on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Over {
+    /// What the cluster speaks.
+    Usual,
+    /// HTTP/2, with extended CONNECT.
+    Stream,
+    /// HTTP/1.1, although the cluster speaks HTTP/2.
+    Http1,
 }
 
 /// The endpoints as the worker last saw them.
@@ -129,18 +143,14 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// The cluster.
-    pub(crate) fn target(&self) -> &Target {
-        &self.ticket.target
-    }
-
     /// The response has ended. `clean` says that the request has, too.
     pub(crate) fn give_back(self, clean: bool) {
         let Self { connection, ticket } = self;
         let target = Rc::clone(&ticket.target);
         drop(ticket);
         let Sender::Http1(sender) = &connection.sender else { return };
-        if !clean || sender.is_closed() {
+        // One of HTTP/1.1 where HTTP/2 is spoken was for that request only.
+        if target.speaks_http2() || !clean || sender.is_closed() {
             return;
         }
         // Another worker's request waits for a connection to end, and none of ours does.
@@ -181,6 +191,7 @@ impl Upstreams {
             view: RefCell::default(),
             turn: Cell::new(fastrand::usize(..1 << 16)),
             used: Cell::new(self.timers.coarse()),
+            told: Cell::new(false),
             cluster: Arc::clone(cluster),
         });
         targets.insert(Arc::clone(cluster), Rc::clone(&target));
@@ -244,12 +255,35 @@ impl Target {
     }
 
     /// A connection to `address` that is open already.
-    pub(super) fn checkout(&self, address: SocketAddr) -> Option<Connection> {
+    pub(super) fn checkout(&self, address: SocketAddr, over: Over) -> Option<Connection> {
         let now = self.timers.coarse();
-        if self.speaks_http2() {
-            return self.pool.checkout_stream(address, &self.lifetimes, now);
+        match over {
+            Over::Usual if !self.speaks_http2() => {
+                self.pool.checkout(address, &self.lifetimes, now)
+            }
+            Over::Usual => self.pool.checkout_stream(address, &self.lifetimes, now, false),
+            Over::Stream => self.pool.checkout_stream(address, &self.lifetimes, now, true),
+            Over::Http1 => None,
         }
-        self.pool.checkout(address, &self.lifetimes, now)
+    }
+
+    /// How an upgrade gets to `address`; `as_stream` says that HTTP/2 has words for it.
+    pub(super) fn over(&self, address: SocketAddr, as_stream: bool) -> Result<Over, Failure> {
+        if !self.speaks_http2() {
+            return Ok(Over::Usual);
+        }
+        if as_stream && self.pool.takes_extended(address) != Some(false) {
+            return Ok(Over::Stream);
+        }
+        // In cleartext HTTP/2 is spoken without asking: nothing else is understood.
+        if self.state.client_http1.is_some() {
+            return Ok(Over::Http1);
+        }
+        if !self.told.replace(true) {
+            let cluster = &self.cluster.name;
+            tracing::warn!(%cluster, "upgrades fail: the upstream has no extended CONNECT");
+        }
+        Err(Failure::NoTunnel)
     }
 }
 

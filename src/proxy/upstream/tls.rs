@@ -8,16 +8,17 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::{
     CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName, UnixTime,
 };
-use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion,
-};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio_rustls::TlsConnector;
 
 use crate::model::cluster::{Cluster, Upstream};
-use crate::model::tls::{Certificate, Origination, TlsParameters, TlsVersion};
+use crate::model::tls::{Certificate, Origination, TlsParameters};
+use crate::proxy::tls::{build_provider, build_versions};
 
 /// The protocol that is offered where HTTP/2 is spoken.
 const H2: &str = "h2";
+/// And the one where a single connection is to speak HTTP/1.1.
+const HTTP_1_1: &str = "http/1.1";
 
 /// How TLS is begun towards one cluster, or why it can't be.
 pub(crate) type Client = Result<Secure, String>;
@@ -42,14 +43,16 @@ impl std::fmt::Debug for Secure {
 pub(super) fn build_client(cluster: &Cluster, always: bool) -> Client {
     let plain = Origination::default();
     let wanted = cluster.tls.as_deref().unwrap_or(&plain);
-    let provider = Arc::new(build_provider(&wanted.parameters));
+    let versions = build_versions(&wanted.parameters).map_err(|error| error.to_string())?;
+    let provider = build_provider(&wanted.parameters, &versions);
+    let provider = Arc::new(provider.map_err(|error| error.to_string())?);
     let name = match &wanted.sni {
         Some(sni) => server_name(sni)?,
         None => server_name(&host_of(&cluster.upstream))?,
     };
     let verifier = build_verifier(wanted, always, &provider)?;
     let builder = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&versions(&wanted.parameters))
+        .with_protocol_versions(&versions)
         .map_err(|error| format!("the versions and cipher suites don't fit: {error}"))?
         .dangerous()
         .with_custom_certificate_verifier(verifier);
@@ -65,6 +68,19 @@ pub(super) fn build_client(cluster: &Cluster, always: bool) -> Client {
     config.enable_sni = wanted.sni.is_some();
     config.alpn_protocols = build_alpn(&wanted.parameters, cluster.policy.http2 == Some(true));
     Ok(Secure { connector: TlsConnector::from(Arc::new(config)), name })
+}
+
+/// The same for a connection of its own that speaks HTTP/1.1, towards a cluster that speaks HTTP/2:
+/// for upgrades that its upstream takes in no other way. `None` where none can be needed.
+pub(super) fn build_http1(client: &Client, cluster: &Cluster) -> Option<Client> {
+    let Ok(secure) = client else { return None };
+    (cluster.policy.http2 == Some(true)).then(|| {
+        let mut config = ClientConfig::clone(secure.connector.config());
+        config.alpn_protocols = vec![HTTP_1_1.into()];
+        // A session of the other protocol must not be taken up again.
+        config.resumption = rustls::client::Resumption::default();
+        Ok(Secure { connector: TlsConnector::from(Arc::new(config)), name: secure.name.clone() })
+    })
 }
 
 /// What is spoken decides what is offered: an upstream must not choose what it wouldn't get.
@@ -100,51 +116,8 @@ fn own_certificate(
     Ok((chain, key))
 }
 
-/// The library's cryptography, with the suites and groups that are asked for. Unknown names are
-/// left out; where nothing is left, all stay.
-fn build_provider(parameters: &TlsParameters) -> CryptoProvider {
-    let mut provider = rustls::crypto::aws_lc_rs::default_provider();
-    let wanted = |name: &str| parameters.cipher_suites.iter().any(|one| &**one == name);
-    let is_new = |suite: &rustls::SupportedCipherSuite| {
-        suite.version().version == rustls::ProtocolVersion::TLSv1_3
-    };
-    let old_is_wanted = |suite: &rustls::SupportedCipherSuite| {
-        !is_new(suite) && suite.suite().as_str().is_some_and(wanted)
-    };
-    if provider.cipher_suites.iter().any(old_is_wanted) {
-        provider.cipher_suites.retain(|suite| is_new(suite) || old_is_wanted(suite));
-    }
-    let group = |name: &str| {
-        match name {
-            "P-256" => "secp256r1",
-            "P-384" => "secp384r1",
-            _ => name,
-        }
-        .to_owned()
-    };
-    let groups: Vec<String> = parameters.curves.iter().map(|name| group(name)).collect();
-    let known = |one: &&'static dyn rustls::crypto::SupportedKxGroup| {
-        one.name().as_str().is_some_and(|name| groups.iter().any(|group| group == name))
-    };
-    if provider.kx_groups.iter().any(known) {
-        provider.kx_groups.retain(known);
-    }
-    provider
-}
-
-fn versions(parameters: &TlsParameters) -> Vec<&'static SupportedProtocolVersion> {
-    let least = parameters.min_version.unwrap_or(TlsVersion::V1_2);
-    let most = parameters.max_version.unwrap_or(TlsVersion::V1_3).max(least);
-    let mut versions = Vec::new();
-    if most >= TlsVersion::V1_3 {
-        versions.push(&rustls::version::TLS13);
-    }
-    if least <= TlsVersion::V1_2 {
-        versions.push(&rustls::version::TLS12);
-    }
-    versions
-}
-
+/// With revocation lists an upstream passes only where every certificate of its chain is known not
+/// to be revoked, by a list that hasn't expired: as Envoy does, and as clients are checked here.
 fn build_verifier(
     wanted: &Origination,
     always: bool,
@@ -170,7 +143,7 @@ fn build_verifier(
     let verifier: Arc<dyn ServerCertVerifier> =
         WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
             .with_crls(revoked)
-            .allow_unknown_revocation_status()
+            .enforce_revocation_expiration()
             .build()
             .map_err(|error| format!("upstreams can't be verified: {error}"))?;
     Ok(verifier)

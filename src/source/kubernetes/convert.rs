@@ -13,7 +13,7 @@ use crate::model::service::Service;
 use crate::source::observed::ObservedStatuses;
 use crate::source::parse::{
     ParseSettings, annotation_of, parse_annotation, parse_endpoint_slice, parse_resource,
-    parse_service,
+    parse_service, parse_too_deep,
 };
 use crate::source::{Collection, ObservedCondition, ObservedStatus, Statement, StatementId};
 
@@ -67,12 +67,13 @@ impl Converter {
             Collection::Services => self.read_carrier(&raw.body, CarrierKind::Service, before),
             Collection::Ingresses => self.read_carrier(&raw.body, CarrierKind::Ingress, before),
             Collection::EndpointSlices => {
-                let endpoints = parse_endpoint_slice(&raw.body).into_iter().collect();
+                let endpoints =
+                    parse_endpoint_slice(&raw.body, &self.settings).into_iter().collect();
                 return Some(Statement { endpoints, ..silence(id) });
             }
             Collection::Files => return None,
             resources => match resources.kind() {
-                Some(kind) => self.read_resource(kind, raw.body, before),
+                Some(kind) => self.read_resource(kind, raw, before),
                 None => return None,
             },
         };
@@ -122,13 +123,16 @@ impl Converter {
         }
     }
 
-    fn read_resource(&self, kind: Kind, mut body: Value, before: Known) -> Known {
+    fn read_resource(&self, kind: Kind, raw: Raw, before: Known) -> Known {
+        let Raw { mut body, is_too_deep, .. } = raw;
         // The status is no part of what the object says: our own writes come back here.
         let status = body.as_object_mut().and_then(|object| object.remove("status"));
         let observed = observed_status(&status.unwrap_or_default());
-        let fingerprint = fingerprint(&body);
+        let fingerprint = fingerprint(&(&body, is_too_deep));
         let objects = if before.fingerprint == fingerprint && !before.objects.is_empty() {
             before.objects
+        } else if is_too_deep {
+            vec![Arc::new(parse_too_deep(kind, &body, &self.settings))]
         } else {
             vec![Arc::new(parse_resource(kind, &body, &self.settings))]
         };

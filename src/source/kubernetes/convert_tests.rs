@@ -147,3 +147,40 @@ fn ingresses_speak_by_their_annotation_alone() {
     assert!(converter.put(raw(service())).is_none());
     assert_eq!(converter.put(raw(plain())).expect("it says nothing now").objects.len(), 0);
 }
+
+/// The list that it is in would be lost with it.
+#[test]
+fn an_object_that_is_nested_too_deeply_is_rejected_alone() {
+    let deep = |levels: usize| format!("{}1{}", "{\"a\":".repeat(levels), "}".repeat(levels));
+    let mapping = |name: &str, levels: usize| {
+        format!(
+            "{{\"metadata\": {{\"name\": {name:?}, \"namespace\": \"ns\", \"managedFields\": {}}}, \
+             \"spec\": {{\"hostname\": \"*\", \"prefix\": \"/m/\", \"service\": \"m\", \
+             \"envoy_override\": {}}}}}",
+            deep(levels + 3),
+            deep(levels)
+        )
+    };
+    let (most, more) = (mapping("most", 97), mapping("more", 98));
+    let list = format!(
+        "{{\"metadata\": {{}}, \"items\": [{most}, {more}, {}]}}",
+        mapping("most-of-all", 9000)
+    );
+    let list: kube::core::ObjectList<Raw> = serde_json::from_str(&list).unwrap();
+    let mut converter = converter(Collection::Mappings);
+    let verdicts: Vec<(String, bool)> = list
+        .items
+        .into_iter()
+        .map(|raw| {
+            let object = Arc::clone(&converter.put(raw).unwrap().objects[0]);
+            let problem =
+                object.problems.iter().find(|problem| problem.field.as_deref() == Some("spec"));
+            (object.key.name.to_string(), problem.is_some())
+        })
+        .collect();
+    let expected = [("most", false), ("more", true), ("most-of-all", true)];
+    assert_eq!(verdicts, expected.map(|(name, told)| (name.to_owned(), told)));
+    let event = format!("{{\"type\": \"ADDED\", \"object\": {}}}", mapping("later", 9000));
+    let event: kube::core::WatchEvent<Raw> = serde_json::from_str(&event).unwrap();
+    assert!(matches!(event, kube::core::WatchEvent::Added(raw) if raw.is_too_deep));
+}

@@ -3,6 +3,7 @@
 //!
 //! What happens when the API server is away, refuses, or lacks a definition is in `watch`.
 
+pub(crate) mod bounded;
 mod convert;
 mod explain;
 mod raw;

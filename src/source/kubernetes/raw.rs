@@ -8,6 +8,8 @@ use kube::core::{ApiResource, DynamicResourceScope};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use super::bounded;
+
 /// Any object. Reading one never fails, so that an object of a wrong shape still arrives under
 /// its name and can be reported.
 #[derive(Debug, Clone)]
@@ -16,6 +18,8 @@ pub(super) struct Raw {
     meta: ObjectMeta,
     /// The object, pruned.
     pub(super) body: Value,
+    /// Whether its spec is nested too deeply to be read whole.
+    pub(super) is_too_deep: bool,
 }
 
 impl Raw {
@@ -37,7 +41,7 @@ impl Raw {
 
 impl<'de> Deserialize<'de> for Raw {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut body = Value::deserialize(deserializer)?;
+        let (mut body, is_cut) = bounded::read(deserializer)?;
         let text = |field: &str| body["metadata"][field].as_str().map(str::to_owned);
         let meta = ObjectMeta {
             name: text("name"),
@@ -46,7 +50,9 @@ impl<'de> Deserialize<'de> for Raw {
             ..ObjectMeta::default()
         };
         prune(&mut body);
-        Ok(Self { meta, body })
+        // What stands in the spec lies one level below it. Others' parts of the object may be cut.
+        let is_too_deep = is_cut && bounded::reaches(&body["spec"], bounded::LEVELS - 1);
+        Ok(Self { meta, body, is_too_deep })
     }
 }
 

@@ -71,6 +71,11 @@ impl Call {
         self.send(200, text.into_bytes());
     }
 
+    /// Answers with a text.
+    pub(crate) fn text(self, code: u16, body: String) {
+        self.send(code, body.into_bytes());
+    }
+
     /// Answers with an error.
     pub(crate) fn refuse(self, code: u16, reason: &str, message: &str) {
         let body = json!({

@@ -8,13 +8,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-use serde_json::Value as Json;
-
 use super::ParseSettings;
 use super::expand::expand;
 use super::fields::{Fields, Problems};
 use super::host::parse_host;
-use super::kubernetes::{created_of, labels_of};
 use super::legacy::lift;
 use super::listener::parse_listener;
 use super::mapping::parse_mapping;
@@ -62,52 +59,19 @@ pub(in crate::source) struct Place {
 }
 
 /// What the parts of a document around its spec say.
-struct Envelope {
-    kind: Kind,
-    version: ApiVersion,
-    name: Option<Arc<str>>,
-    namespace: Arc<str>,
-    labels: Arc<BTreeMap<String, String>>,
-    location: Option<Location>,
-    spec: Vec<Entry>,
-}
-
-/// Parses a custom resource as the API server sends it.
-pub(super) fn parse_resource(kind: Kind, raw: &Json, settings: &ParseSettings) -> Object {
-    let metadata = &raw["metadata"];
-    let text = |value: &Json| value.as_str().map(Arc::<str>::from);
-    // Items of a list have no apiVersion of their own; only v3alpha1 is asked for.
-    let version = raw["apiVersion"].as_str().and_then(api_version).unwrap_or(ApiVersion::V3Alpha1);
-    let mut spec = Node::from_json(&raw["spec"]);
-    expand(&mut spec, &settings.environment);
-    let mut problems = Problems::default();
-    tell_no_map(&spec, None, &mut problems);
-    let envelope = Envelope {
-        kind,
-        version,
-        name: text(&metadata["name"]),
-        namespace: text(&metadata["namespace"]).unwrap_or_default(),
-        labels: labels_of(metadata),
-        location: None,
-        spec: match spec.value {
-            Value::Map(entries) => entries,
-            Value::Scalar { .. } | Value::List(_) => Vec::new(),
-        },
-    };
-    let place = Place {
-        origin: Origin::Resource,
-        index: 0,
-        namespace: Arc::clone(&envelope.namespace),
-        generation: metadata["generation"].as_i64(),
-        created: created_of(metadata),
-        labels: Arc::clone(&envelope.labels),
-    };
-    Object { uid: text(&metadata["uid"]), ..build_object(envelope, &place, settings, problems) }
+pub(super) struct Envelope {
+    pub(super) kind: Kind,
+    pub(super) version: ApiVersion,
+    pub(super) name: Option<Arc<str>>,
+    pub(super) namespace: Arc<str>,
+    pub(super) labels: Arc<BTreeMap<String, String>>,
+    pub(super) location: Option<Location>,
+    pub(super) spec: Vec<Entry>,
 }
 
 /// Without its spec an object would be read as one that says nothing, and a Host that says
 /// nothing is every host.
-fn tell_no_map(spec: &Node, location: Option<Location>, problems: &mut Problems) {
+pub(super) fn tell_no_map(spec: &Node, location: Option<Location>, problems: &mut Problems) {
     if spec.as_map().is_none() && !spec.is_null() {
         let message = format!("expected a map, found {}", spec.describe());
         problems.add_at(Severity::Error, "spec", location, message);
@@ -150,7 +114,7 @@ pub(in crate::source) fn broken_document(
 }
 
 /// v0, v1 and v2 mean the same here. `None` for groups and versions that aren't Emissary's.
-fn api_version(text: &str) -> Option<ApiVersion> {
+pub(super) fn api_version(text: &str) -> Option<ApiVersion> {
     match text {
         "ambassador/v0"
         | "ambassador/v1"
@@ -297,7 +261,7 @@ fn parse_labels(node: Node) -> Option<BTreeMap<String, String>> {
     Some(entries.into_iter().filter_map(text).collect())
 }
 
-fn build_object(
+pub(super) fn build_object(
     envelope: Envelope,
     place: &Place,
     settings: &ParseSettings,

@@ -80,7 +80,7 @@ impl Reader<'_> {
                 self.accept_carrier(&root, CarrierKind::Ingress);
             }
             ("discovery.k8s.io/v1", "EndpointSlice") => {
-                let slice = parse_endpoint_slice(&root.to_json());
+                let slice = parse_endpoint_slice(&root.to_json(), self.settings);
                 self.statement.endpoints.extend(slice);
             }
             ("v1", "Secret") => {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
+use super::ParseSettings;
 use crate::model::key::ServiceKey;
-use crate::model::service::{EndpointSlice, Service, ServicePort};
+use crate::model::service::{EndpointSlice, Ready, Service, ServicePort};
 
 /// The namespace of objects that name none, as `kubectl apply` has it.
 pub(super) const DEFAULT_NAMESPACE: &str = "default";
@@ -29,26 +30,42 @@ pub fn parse_service(raw: &Json) -> Option<Service> {
     })
 }
 
-/// Parses a discovery.k8s.io/v1 EndpointSlice; `None` if it belongs to no Service.
-pub fn parse_endpoint_slice(raw: &Json) -> Option<EndpointSlice> {
+/// Parses a discovery.k8s.io/v1 EndpointSlice; `None` if it belongs to no Service. What it says of
+/// the gateway's own pod is believed in the gateway's namespace only.
+pub fn parse_endpoint_slice(raw: &Json, settings: &ParseSettings) -> Option<EndpointSlice> {
     let name = raw["metadata"]["labels"][SERVICE_NAME_LABEL].as_str()?;
-    let addresses = |which: fn(&Json) -> bool| {
-        raw["endpoints"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter(|endpoint| which(&endpoint["conditions"]))
-            .flat_map(|endpoint| endpoint["addresses"].as_array().into_iter().flatten())
-            // Slices of names (addressType FQDN) are of no use to routing.
-            .filter_map(|address| address.as_str()?.parse::<IpAddr>().ok())
-            .collect()
+    let namespace = namespace_of(raw);
+    let endpoints = || raw["endpoints"].as_array().into_iter().flatten();
+    let is_own = |endpoint: &Json| {
+        let target = &endpoint["targetRef"];
+        target["kind"] == "Pod" && target["name"].as_str() == settings.pod.as_deref()
     };
+    let own_zone = match settings.pod.is_some() && *namespace == *settings.namespace {
+        true => endpoints().find(|it| is_own(it)).and_then(|it| it["zone"].as_str()),
+        false => None,
+    };
+    let ready = endpoints().filter(|endpoint| is_ready(&endpoint["conditions"]));
+    let ending = endpoints().filter(|endpoint| is_ending(&endpoint["conditions"]));
     Some(EndpointSlice {
-        service: ServiceKey { namespace: namespace_of(raw), name: name.into() },
+        service: ServiceKey { namespace: Arc::clone(&namespace), name: name.into() },
         ports: parse_ports(&raw["ports"]),
-        ready: addresses(is_ready),
-        ending: addresses(is_ending),
+        ready: ready.flat_map(parse_ready).collect(),
+        ending: ending.flat_map(parse_addresses).collect(),
+        own_zone: own_zone.filter(|zone| !zone.is_empty()).map(Into::into),
     })
+}
+
+/// Slices of names (addressType FQDN) are of no use to routing.
+fn parse_addresses(endpoint: &Json) -> impl Iterator<Item = IpAddr> {
+    let addresses = endpoint["addresses"].as_array().into_iter().flatten();
+    addresses.filter_map(|address| address.as_str()?.parse().ok())
+}
+
+fn parse_ready(endpoint: &Json) -> impl Iterator<Item = Ready> {
+    let zones = endpoint["hints"]["forZones"].as_array().into_iter().flatten();
+    let zones: Vec<Arc<str>> =
+        zones.filter_map(|zone| Some(zone["name"].as_str()?.into())).collect();
+    parse_addresses(endpoint).map(move |address| Ready { address, zones: zones.clone() })
 }
 
 /// Kubernetes: a missing `ready` is to be taken as true.
@@ -133,13 +150,47 @@ mod tests {
                 endpoint("10.0.0.6", json!({"ready": false, "serving": true, "terminating": true})),
                 endpoint("host.example", json!({})),
             ]
-        }))
+        }), &ParseSettings::default())
         .expect("of a Service");
-        let ready: Vec<String> = slice.ready.iter().map(ToString::to_string).collect();
+        let ready: Vec<String> = slice.ready.iter().map(|one| one.address.to_string()).collect();
         assert_eq!(ready, ["10.0.0.1", "10.0.0.3", "10.0.0.4"]);
         assert_eq!(slice.ending, ["10.0.0.6".parse::<IpAddr>().expect("an address")]);
         assert_eq!(slice.ports, [ServicePort { name: "".into(), port: 8080 }]);
-        assert_eq!(parse_endpoint_slice(&json!({"metadata": {}})), None);
+        assert_eq!(parse_endpoint_slice(&json!({"metadata": {}}), &ParseSettings::default()), None);
+    }
+
+    #[test]
+    fn zones_are_hints_and_our_own_pod_knows_ours() {
+        let raw = |namespace: &str| {
+            json!({
+                "metadata": {
+                    "namespace": namespace, "labels": {"kubernetes.io/service-name": "nuncio"}
+                },
+                "endpoints": [
+                    {"addresses": ["10.0.0.1"], "zone": "b",
+                     "hints": {"forZones": [{"name": "a"}, {"name": "b"}, {}]}},
+                    {"addresses": ["10.0.0.2"], "zone": "a", "conditions": {"ready": false},
+                     "targetRef": {"kind": "Pod", "name": "nuncio-0"}},
+                    {"addresses": ["10.0.0.3"], "zone": "c", "hints": null},
+                ]
+            })
+        };
+        let parse = |namespace: &str, pod: Option<&str>| {
+            let settings = ParseSettings {
+                namespace: "edge".into(),
+                pod: pod.map(Into::into),
+                ..ParseSettings::default()
+            };
+            parse_endpoint_slice(&raw(namespace), &settings).expect("of a Service")
+        };
+        let own = parse("edge", Some("nuncio-0"));
+        assert_eq!(own.own_zone.as_deref(), Some("a"), "ready or not");
+        let zones: Vec<Vec<&str>> =
+            own.ready.iter().map(|one| one.zones.iter().map(|zone| &**zone).collect()).collect();
+        assert_eq!(zones, [vec!["a", "b"], vec![]]);
+        assert_eq!(parse("edge", Some("nuncio-1")).own_zone, None);
+        assert_eq!(parse("edge", None).own_zone, None);
+        assert_eq!(parse("tenant", Some("nuncio-0")).own_zone, None, "others may write anything");
     }
 
     #[test]

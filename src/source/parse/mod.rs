@@ -32,6 +32,7 @@ pub(super) mod node;
 mod outlier;
 mod read;
 mod resolver;
+mod resource;
 mod retry;
 mod secret;
 mod service;
@@ -70,6 +71,8 @@ pub struct ParseSettings {
     /// The namespace of the gateway (`AMBASSADOR_NAMESPACE`): Mappings in it name Services
     /// without being qualified, and the namespace `_automatic_` stands for it.
     pub namespace: String,
+    /// The gateway's own pod (`POD_NAME`), by which it finds its zone; `None` outside a cluster.
+    pub pod: Option<String>,
     /// Variables for `$VAR` and `${VAR}`; empty turns expansion off.
     pub environment: BTreeMap<String, String>,
 }
@@ -94,7 +97,16 @@ pub fn module_keys() -> impl Iterator<Item = (&'static str, Key)> {
     module::keys::KEYS.iter().map(|key| ("", *key)).chain(gzip)
 }
 
+/// The object of a custom resource whose spec is nested so deeply that it isn't read.
+pub(crate) fn parse_too_deep(
+    kind: Kind,
+    raw: &serde_json::Value,
+    settings: &ParseSettings,
+) -> Object {
+    resource::parse_too_deep(kind, raw, settings)
+}
+
 /// Parses one custom resource, given whole as the API server sends it.
 pub fn parse_resource(kind: Kind, raw: &serde_json::Value, settings: &ParseSettings) -> Object {
-    document::parse_resource(kind, raw, settings)
+    resource::parse_resource(kind, raw, settings)
 }

@@ -221,6 +221,13 @@ fn parse_parameters(get: Get<'_, '_>, problems: &mut Problems) -> TlsParameters 
         let message = "is newer than max_tls_version, so that no version is left";
         problems.add(Severity::Error, field, message);
     }
+    if let (Some((_, TlsVersion::V1_3)), Some(field)) =
+        (&min_version, first(get, &["cipher_suites", "cipherSuites"]))
+    {
+        let message = "has no effect: the suites of TLS 1.3 are not chosen, and min_tls_version \
+                       leaves no other; leave it out";
+        problems.add(Severity::Warning, &field, message);
+    }
     TlsParameters {
         min_version: min_version.map(|(_, version)| version),
         max_version: max_version.map(|(_, version)| version),

@@ -1,5 +1,7 @@
 //! The names of cipher suites and curves, as Envoy's users write them, and what becomes of each.
 
+use crate::model::tls::{CURVES, SUITES};
+
 /// What a name of a cipher suite or a curve means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Named {
@@ -12,16 +14,6 @@ pub(super) enum Named {
     /// Nobody knows it.
     Unknown,
 }
-
-/// Suites of TLS 1.2: IANA's name and OpenSSL's.
-const SUITES: &[(&str, &str)] = &[
-    ("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "ECDHE-ECDSA-AES128-GCM-SHA256"),
-    ("TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", "ECDHE-ECDSA-AES256-GCM-SHA384"),
-    ("TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305"),
-    ("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "ECDHE-RSA-AES128-GCM-SHA256"),
-    ("TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384", "ECDHE-RSA-AES256-GCM-SHA384"),
-    ("TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256", "ECDHE-RSA-CHACHA20-POLY1305"),
-];
 
 /// Suites of TLS 1.3.
 const SUITES_1_3: &[&str] =
@@ -51,14 +43,6 @@ const WEAK_SUITES: &[(&str, &str)] = &[
     ("TLS_PSK_WITH_AES_256_CBC_SHA", "PSK-AES256-CBC-SHA"),
 ];
 
-/// Key exchange groups: our name, and the others in use.
-const CURVES: &[(&str, &[&str])] = &[
-    ("X25519", &[]),
-    ("P-256", &["prime256v1", "secp256r1"]),
-    ("P-384", &["secp384r1"]),
-    ("X25519MLKEM768", &[]),
-];
-
 /// Groups that BoringSSL knows beside those.
 const OTHER_CURVES: &[&str] =
     &["P-521", "secp521r1", "P-224", "secp224r1", "X25519Kyber768Draft00"];
@@ -68,8 +52,8 @@ pub(super) fn cipher_suite(name: &str) -> Named {
     let is = |(iana, openssl): &&(&str, &str)| {
         iana.eq_ignore_ascii_case(name) || openssl.eq_ignore_ascii_case(name)
     };
-    if let Some((iana, _)) = SUITES.iter().find(is) {
-        Named::Spoken(iana)
+    if let Some(suite) = SUITES.iter().find(|suite| is(&&(suite.name, suite.openssl))) {
+        Named::Spoken(suite.name)
     } else if SUITES_1_3.iter().any(|suite| suite.eq_ignore_ascii_case(name)) {
         Named::Always
     } else if WEAK_SUITES.iter().any(|suite| is(&suite)) {
@@ -82,9 +66,9 @@ pub(super) fn cipher_suite(name: &str) -> Named {
 /// What the name of a curve means.
 pub(super) fn curve(name: &str) -> Named {
     let same = |other: &&str| other.eq_ignore_ascii_case(name);
-    let found = CURVES.iter().find(|(own, others)| same(own) || others.iter().any(&same));
+    let found = CURVES.iter().find(|one| same(&one.name) || one.others.iter().any(&same));
     match found {
-        Some((own, _)) => Named::Spoken(own),
+        Some(one) => Named::Spoken(one.name),
         None if OTHER_CURVES.iter().any(same) => Named::NotSpoken,
         None => Named::Unknown,
     }
@@ -92,12 +76,12 @@ pub(super) fn curve(name: &str) -> Named {
 
 /// OpenSSL's names of the suites that are spoken.
 pub(super) fn suite_names() -> impl Iterator<Item = &'static str> {
-    SUITES.iter().map(|(_, openssl)| *openssl)
+    SUITES.iter().map(|suite| suite.openssl)
 }
 
 /// The names of the curves that are spoken.
 pub(super) fn curve_names() -> impl Iterator<Item = &'static str> {
-    CURVES.iter().map(|(own, _)| *own)
+    CURVES.iter().map(|one| one.name)
 }
 
 #[cfg(test)]
@@ -113,7 +97,7 @@ mod tests {
             .collect();
         let mut ours: Vec<String> = SUITES
             .iter()
-            .map(|(iana, _)| *iana)
+            .map(|suite| suite.name)
             .chain(SUITES_1_3.iter().copied())
             .map(str::to_owned)
             .collect();

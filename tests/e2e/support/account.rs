@@ -153,12 +153,31 @@ impl Audit {
 
     /// All that an account asked for since.
     pub(crate) fn uses(&self, account: &Account) -> BTreeSet<Use> {
+        self.events().iter().flat_map(|event| read_event(event, &account.user())).collect()
+    }
+
+    /// With which addresses an account asked for a resource since, and for which objects: what else
+    /// stands in an address is left out.
+    pub(crate) fn asked(&self, account: &Account, resource: &str) -> Vec<String> {
+        let user = account.user();
+        let of_it = |event: &&Value| {
+            event["user"]["username"] == *user && event["objectRef"]["resource"] == *resource
+        };
+        let address = |event: &Value| {
+            let uri = event["requestURI"].as_str().unwrap_or_default().replace("%3D", "=");
+            let (path, query) = uri.split_once('?').unwrap_or((&uri, ""));
+            let selector = query.split('&').find(|part| part.starts_with("fieldSelector="));
+            format!("{path}?{}", selector.unwrap_or_default())
+        };
+        self.events().iter().filter(of_it).map(address).collect()
+    }
+
+    fn events(&self) -> Vec<Value> {
         let mut file = fs::File::open(&self.path).expect("it was there before");
         file.seek(SeekFrom::Start(self.begin)).expect("a file can be sought");
         let mut text = String::new();
         file.read_to_string(&mut text).expect("the log is text");
         // The last line may be half written.
-        let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        events.flat_map(|event| read_event(&event, &account.user())).collect()
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 }

@@ -8,12 +8,15 @@ use serde_json::{Value, json};
 pub(crate) mod account;
 pub(crate) mod artifacts;
 pub(crate) mod backends;
+pub(crate) mod certificates;
 pub(crate) mod client;
 pub(crate) mod gateway;
 pub(crate) mod kubectl;
 pub(crate) mod load;
 pub(crate) mod lone;
+pub(crate) mod peers;
 pub(crate) mod process;
+pub(crate) mod release;
 pub(crate) mod status;
 
 use kubectl::kubectl;

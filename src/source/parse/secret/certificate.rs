@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use rustls::SignatureAlgorithm;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::pem::{PemObject, SectionKind};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -12,7 +13,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
 use super::pem::{PemError, has_label, sections};
-use crate::model::tls::{Authorities, Certificate, Private, RevocationLists};
+use crate::model::tls::{Authorities, Certificate, KeyKind, Private, RevocationLists};
 
 /// A chain is sent in every handshake; real ones have up to five certificates.
 const MAX_CHAIN: usize = 16;
@@ -99,7 +100,7 @@ pub(super) fn read_certificate(
 ) -> Result<Certificate, CertificateError> {
     let ders = certificates(chain, MAX_CHAIN)?;
     let parsed = parse_all(chain.name, &ders)?;
-    let (key_der, public_key) = read_key(key)?;
+    let (key_der, public_key, key_kind) = read_key(key)?;
     // `certificates` never gives none.
     let (Some(leaf), Some(leaf_der)) = (parsed.first(), ders.first()) else {
         return Err(CertificateError::Pem { name: chain.name.to_owned(), error: PemError::Empty });
@@ -130,7 +131,7 @@ pub(super) fn read_certificate(
     let (not_before, not_after) = (validity.not_before.timestamp(), validity.not_after.timestamp());
     let fingerprint = fingerprint(leaf_der);
     let chain = ders.into_iter().map(Arc::from).collect();
-    Ok(Certificate { fingerprint, chain, key: key_der, names, not_before, not_after })
+    Ok(Certificate { fingerprint, chain, key: key_der, key_kind, names, not_before, not_after })
 }
 
 /// Reads authorities: each must be one that TLS can trust, and at least one able to sign.
@@ -172,8 +173,8 @@ pub(super) fn read_revoked(from: Material<'_>) -> Result<RevocationLists, Certif
     Ok(RevocationLists(ders.into_iter().map(Arc::from).collect()))
 }
 
-/// The key in DER, and the public key that belongs to it (SubjectPublicKeyInfo).
-fn read_key(from: Material<'_>) -> Result<(Private, Vec<u8>), CertificateError> {
+/// The key in DER, the public key that belongs to it (SubjectPublicKeyInfo), and its kind.
+fn read_key(from: Material<'_>) -> Result<(Private, Vec<u8>, KeyKind), CertificateError> {
     let is_encrypted = has_label(from.bytes, "ENCRYPTED PRIVATE KEY")
         || from.bytes.windows(11).any(|window| window == b"4,ENCRYPTED");
     if is_encrypted {
@@ -185,7 +186,11 @@ fn read_key(from: Material<'_>) -> Result<(Private, Vec<u8>), CertificateError> 
     let key = PrivateKeyDer::from_pem_slice(from.bytes).map_err(|_| unusable())?;
     let signing = any_supported_type(&key).map_err(|_| unusable())?;
     let public = signing.public_key().ok_or_else(unusable)?;
-    Ok((Private::new(key.secret_der()), public.to_vec()))
+    let kind = match signing.algorithm() {
+        SignatureAlgorithm::RSA => KeyKind::Rsa,
+        _ => KeyKind::Ecdsa,
+    };
+    Ok((Private::new(key.secret_der()), public.to_vec(), kind))
 }
 
 fn certificates(from: Material<'_>, limit: usize) -> Result<Vec<Vec<u8>>, CertificateError> {

@@ -25,7 +25,7 @@ use crate::model::{Build, build};
 
 /// The settings of a gateway in the namespace `ambassador`.
 fn settings() -> ParseSettings {
-    ParseSettings { namespace: "ambassador".into(), environment: std::collections::BTreeMap::new() }
+    ParseSettings { namespace: "ambassador".into(), ..ParseSettings::default() }
 }
 
 /// A Service that carries an annotation.

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// http2 is one HTTP/2 connection, with prior knowledge, that several share. After a
+// http2 is one HTTP/2 connection, over TLS or with prior knowledge, that several share. After a
 // GOAWAY what is on its way finishes there, and the next request opens another.
 type http2 struct {
 	options   *options
@@ -20,8 +20,14 @@ type http2 struct {
 
 func newHTTP2(options *options) *http2 {
 	protocols := new(http.Protocols)
-	protocols.SetUnencryptedHTTP2(true)
-	return &http2{options: options, transport: &http.Transport{Protocols: protocols}}
+	transport := &http.Transport{Protocols: protocols}
+	if options.protocol == "h2" {
+		protocols.SetHTTP2(true)
+		transport.TLSClientConfig = tlsConfig(options)
+	} else {
+		protocols.SetUnencryptedHTTP2(true)
+	}
+	return &http2{options: options, transport: transport}
 }
 
 func (c *http2) exchange(deadline time.Time) (answer, error) {

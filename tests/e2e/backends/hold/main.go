@@ -51,9 +51,9 @@ func parseOptions() (options, error) {
 		o.header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
 		return nil
 	})
-	flag.StringVar(&o.protocol, "protocol", "h1", "h1: HTTP/1.1; h2c: HTTP/2 with prior knowledge")
+	flag.StringVar(&o.protocol, "protocol", "h1", "h1: HTTP/1.1; h2: HTTP/2 over TLS; h2c: HTTP/2 with prior knowledge")
 	flag.IntVar(&o.connections, "connections", 4, "how many")
-	flag.IntVar(&o.streams, "streams", 1, "requests at a time on each connection; h2c only")
+	flag.IntVar(&o.streams, "streams", 1, "requests at a time on each connection; HTTP/2 only")
 	flag.BoolVar(&o.each, "each", false, "a new connection for each request; h1 only")
 	flag.Float64Var(&o.rate, "rate", 0, "requests a second of all connections together; 0: no limit")
 	flag.DurationVar(&o.duration, "duration", 0, "when to stop; 0: at a signal")
@@ -64,11 +64,13 @@ func parseOptions() (options, error) {
 	switch {
 	case o.url == nil || o.url.Host == "":
 		return o, fmt.Errorf("-url: need http://… or https://…")
-	case o.protocol != "h1" && o.protocol != "h2c":
-		return o, fmt.Errorf("-protocol %q: need h1 or h2c", o.protocol)
+	case o.protocol != "h1" && o.protocol != "h2" && o.protocol != "h2c":
+		return o, fmt.Errorf("-protocol %q: need h1, h2 or h2c", o.protocol)
+	case o.protocol == "h2" && o.url.Scheme != "https":
+		return o, fmt.Errorf("-protocol h2: need https://…; h2c is for http://…")
 	case o.protocol == "h1" && o.streams != 1:
 		return o, fmt.Errorf("-streams: HTTP/1.1 has one request at a time; use -connections")
-	case o.protocol == "h2c" && o.each:
+	case o.protocol != "h1" && o.each:
 		return o, fmt.Errorf("-each: h1 only")
 	}
 	return o, nil

@@ -19,7 +19,7 @@ func main() {
 	addr := flag.String("addr", ":8000", "address to listen on")
 	drain := flag.Duration("drain", 5*time.Second, "how long to serve on after SIGTERM")
 	flag.Parse()
-	server.Run(*addr, *drain, http.HandlerFunc(handle))
+	server.Run(*addr, *drain, nil, http.HandlerFunc(handle))
 }
 
 func handle(w http.ResponseWriter, r *http.Request) {

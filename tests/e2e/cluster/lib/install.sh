@@ -1,10 +1,10 @@
 # What the cluster takes from the system. Go is expected to be there.
 
-packages=(containernetworking-plugins curl faketime gcc iproute2 libc6-dev nftables openssl procps python3 runc util-linux)
+packages=(containernetworking-plugins curl faketime gcc haproxy iproute2 libc6-dev nftables openssl procps python3 runc util-linux)
 
 missing_tools() {
   local tool
-  for tool in cc curl faketime ip nft nsenter openssl pgrep python3 runc setsid unshare; do
+  for tool in cc curl faketime haproxy ip nft nsenter openssl pgrep python3 runc setsid unshare; do
     command -v "$tool" >/dev/null || echo "$tool"
   done
   [ -x /usr/lib/cni/ptp ] || echo /usr/lib/cni/ptp

@@ -4,6 +4,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"log"
 	"net/http"
 	"os/signal"
@@ -20,18 +21,21 @@ const finish = 15 * time.Second
 
 // Run serves until SIGTERM. From then on it reports itself as not ready, goes on
 // serving for the time of drain, while others learn that its endpoint is gone,
-// and at last finishes what is in flight.
-func Run(addr string, drain time.Duration, handler http.Handler) {
+// and at last finishes what is in flight. With secure it speaks TLS and nothing else
+// on addr.
+func Run(addr string, drain time.Duration, secure *tls.Config, handler http.Handler) {
 	stop, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer cancel()
 	var draining atomic.Bool
 
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
 	server := &http.Server{
 		Addr:      addr,
 		Protocols: protocols,
+		TLSConfig: secure,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if draining.Load() {
 				// Busy connections end here, between two requests, and not under one.
@@ -48,9 +52,13 @@ func Run(addr string, drain time.Duration, handler http.Handler) {
 			}
 		}),
 	}
-	for _, s := range []*http.Server{server, health} {
+	serve := server.ListenAndServe
+	if secure != nil {
+		serve = func() error { return server.ListenAndServeTLS("", "") }
+	}
+	for _, serve := range []func() error{serve, health.ListenAndServe} {
 		go func() {
-			if err := s.ListenAndServe(); err != http.ErrServerClosed {
+			if err := serve(); err != http.ErrServerClosed {
 				log.Fatal(err)
 			}
 		}()

@@ -1,0 +1,3 @@
+module upstream-grpc
+
+go 1.24
