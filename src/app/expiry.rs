@@ -2,11 +2,11 @@
 //! expires soon, has expired, or is valid from now on.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::Duration;
 
+use crate::admin::seconds_now;
 use crate::controller::rebuild::{Arrival, Built};
 use crate::model::report::EXPIRY_STAGES;
 use crate::source::Event;
@@ -43,12 +43,6 @@ pub(super) async fn run(
             () = tokio::time::sleep(wait.unwrap_or(LONGEST).min(LONGEST)) => {}
         }
     }
-}
-
-/// The wall clock, in seconds since 1970.
-pub(super) fn seconds_now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// From when and until when each certificate is valid that is served, or would be.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use super::expiry::seconds_now;
+use crate::admin::seconds_now;
 use crate::controller::rebuild::Arrival;
 use crate::model::key::ObjectKey;
 use crate::source::Event;

@@ -15,8 +15,9 @@ use tokio::time::{Duration, Instant, timeout_at};
 
 use crate::model::Build;
 use crate::model::report::Report;
-use crate::model::secret::LastGood;
+use crate::model::secret::{LastGood, SecretState};
 use crate::model::service::Endpoints;
+use crate::model::tls::SecretKey;
 use crate::model::written::PemSource;
 use crate::publish::Publisher;
 use crate::routing::RouteTable;
@@ -72,6 +73,10 @@ pub struct Built {
     pub table: Arc<RouteTable>,
     /// The endpoints that were published.
     pub endpoints: Arc<Endpoints>,
+    /// The Secrets that were wanted, as they were read.
+    pub secrets: Arc<BTreeMap<SecretKey, SecretState>>,
+    /// The same of files.
+    pub pem_files: Arc<BTreeMap<PemSource, SecretState>>,
     /// What could be used last of each Secret and file that is wanted.
     pub last_good: Arc<BTreeMap<PemSource, LastGood>>,
     /// What another replica must have taken in to serve the same.
@@ -194,6 +199,8 @@ fn rebuild(
         let start = Instant::now();
         next.build = Arc::new(settle::build(store, &last.build));
         next.timing.build = start.elapsed();
+        next.secrets = Arc::clone(&store.snapshot().secrets);
+        next.pem_files = Arc::clone(&store.snapshot().pem_files);
         next.last_good = Arc::clone(&store.snapshot().last_good);
         outputs.want(&next.build);
         if patience.waits(store, &next.build.wanted, last.generation == 0) {
@@ -237,6 +244,8 @@ impl Built {
             build: Arc::clone(&self.build),
             table: Arc::clone(&self.table),
             endpoints: Arc::clone(&self.endpoints),
+            secrets: Arc::clone(&self.secrets),
+            pem_files: Arc::clone(&self.pem_files),
             last_good: Arc::clone(&self.last_good),
             needed: Arc::clone(&self.needed),
             timing: self.timing,

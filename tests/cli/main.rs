@@ -4,6 +4,7 @@
 
 mod certificates;
 mod full_disk;
+mod redaction;
 
 use std::fs;
 use std::io::{Read, Write};

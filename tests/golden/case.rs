@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use nuncio::admin::explain::Served;
+use nuncio::admin::values::Process;
 use nuncio::model::secret::{SecretContents, SecretState};
 use nuncio::model::snapshot::{Defaults, Snapshot};
 use nuncio::model::tls::{Authorities, Certificate, KeyKind, Private, SecretKey};
@@ -23,6 +25,8 @@ pub(crate) struct Case {
     pub(crate) build: Build,
     /// The compiled routes.
     pub(crate) table: RouteTable,
+    /// The time that the process was told.
+    now: i64,
 }
 
 /// What the process was told.
@@ -50,9 +54,16 @@ impl Case {
             None => Settings::default(),
         };
         let before = fs::read_to_string(folder.join("before.yaml")).ok();
+        let now = settings.now;
         let build = build_text(before.as_deref(), &text, settings);
         let table = RouteTable::compile(&build.config, &RouteTable::default());
-        Self { folder: folder.to_owned(), build, table }
+        Self { folder: folder.to_owned(), build, table, now }
+    }
+
+    /// What is asked by `explain`.
+    pub(crate) fn served(&self) -> Served<'_> {
+        let (table, build) = (&self.table, &self.build);
+        Served { table, build, process: Process::default(), now: self.now }
     }
 }
 

@@ -143,9 +143,10 @@ impl Environment {
     }
 
     /// The TLSContext that lists a host by this very name, the first by name and key.
-    pub(super) fn context_of_host(&self, host: &str) -> Option<&Context> {
-        let mut contexts = self.contexts.values().flatten();
-        contexts.find(|context| context.spec.hosts.iter().any(|listed| **listed == *host))
+    pub(super) fn context_of_host(&self, host: &str) -> Option<(&Arc<str>, &Context)> {
+        let mut contexts =
+            self.contexts.iter().flat_map(|(name, all)| all.iter().map(move |one| (name, one)));
+        contexts.find(|(_, context)| context.spec.hosts.iter().any(|listed| **listed == *host))
     }
 
     /// How a TLSContext begins TLS.

@@ -12,7 +12,10 @@
 //! 5. [`groups`]: routes with the same match become one route group with exact shares, and those
 //!    that can't live in theirs are told so; [`probes`] adds the gateway's own routes;
 //! 6. [`references`]: whether the Services exist that an object names.
+//!
+//! [`answers`] says of a finished build where its settings were written.
 
+mod answers;
 mod attach;
 mod clusters;
 mod environment;
@@ -31,6 +34,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+pub use self::answers::TlsOrigin;
 use self::attach::Takers;
 use self::environment::Environment;
 use self::references::Lookup;
