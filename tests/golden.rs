@@ -1,9 +1,10 @@
 //! Golden cases: what users write, what it means, what is said about it, and where requests go.
 //!
-//! A case is a folder of `tests/golden/` with four files:
+//! A case is a folder of `tests/golden/` with these files:
 //!
 //! - `in.yaml`: the input, any number of documents of any kind; its first line may set what the
 //!   process was told: `# settings: {ambassador_id: blue, environment: {HOST_IP: 10.0.0.1}}`
+//! - `before.yaml`, where there is one: what stood there before, of which certificates are kept
 //! - `config.yaml`: the merged configuration
 //! - `status.yaml`: the conditions of every object
 //! - `requests.yaml`: requests, written by hand, each with its answer, which is generated

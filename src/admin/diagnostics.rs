@@ -166,9 +166,9 @@ pub fn object(report: &Report) -> Value {
         "verdict": verdict(&report.verdict),
         "conditions": report
             .conditions()
-            .iter()
-            .chain(&report.stalled())
-            .map(condition)
+            .into_iter()
+            .chain(report.occasional())
+            .map(|one| condition(&one))
             .collect::<Value>(),
         "problems": problems.collect::<Value>(),
     })

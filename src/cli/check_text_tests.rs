@@ -16,6 +16,7 @@ fn report(problems: Vec<Problem>, verdict: Verdict) -> Report {
             name: "a".into(),
             origin,
         },
+        uid: None,
         generation: None,
         created: None,
         labels: Arc::default(),
@@ -25,7 +26,13 @@ fn report(problems: Vec<Problem>, verdict: Verdict) -> Report {
         problems,
         document: None,
     };
-    Report { object: Arc::new(object), verdict, references: References::Resolved, failure: None }
+    Report {
+        object: Arc::new(object),
+        verdict,
+        references: References::Resolved,
+        failure: None,
+        warning: None,
+    }
 }
 
 fn format(report: &Report) -> String {

@@ -53,8 +53,9 @@ impl Case {
             Some(settings) => serde_saphyr::from_str(settings).unwrap(),
             None => Settings::default(),
         };
+        let before = fs::read_to_string(folder.join("before.yaml")).ok();
         let now = settings.now;
-        let build = build_text(&text, settings);
+        let build = build_text(before.as_deref(), &text, settings);
         let table = RouteTable::compile(&build.config, &RouteTable::default());
         Self { folder: folder.to_owned(), build, table, now }
     }
@@ -66,7 +67,7 @@ impl Case {
     }
 }
 
-fn build_text(text: &str, settings: Settings) -> Build {
+fn build_text(before: Option<&str>, text: &str, settings: Settings) -> Build {
     let secrets: BTreeMap<_, _> =
         settings.secrets.iter().map(|(key, text)| secret(key, text)).collect();
     let now = settings.now;
@@ -80,6 +81,10 @@ fn build_text(text: &str, settings: Settings) -> Build {
     defaults.ambassador_id = settings.ambassador_id.unwrap_or(defaults.ambassador_id);
     let mut store = Store::new(defaults, [Collection::Files]);
     store.apply(Event::Init(Collection::Files));
+    if let Some(before) = before {
+        store.apply(Event::Put(parse_file("in.yaml", before, &parse)));
+        settle::build(&mut store, &Build::default());
+    }
     store.apply(Event::Put(parse_file("in.yaml", text, &parse)));
     store.apply(Event::Listed(Collection::Files));
     assert!(store.is_synced());

@@ -186,11 +186,19 @@ fn reports(
             }
             let references = lookup.references(object, &verdict, route.map(|route| &**route));
             let failure = lookup.failure(object);
+            let warning = lookup.warning(object, &verdict);
             match old {
-                Some(old) if old.references == references && old.failure == failure => {
+                Some(old)
+                    if old.references == references
+                        && old.failure == failure
+                        && old.warning == warning =>
+                {
                     Arc::clone(old)
                 }
-                _ => Arc::new(Report { object: Arc::clone(object), verdict, references, failure }),
+                _ => {
+                    let object = Arc::clone(object);
+                    Arc::new(Report { object, verdict, references, failure, warning })
+                }
             }
         })
         .collect()
