@@ -51,6 +51,7 @@ fn object(n: usize, prefix: &str) -> Arc<Object> {
             name: format!("mapping-{n}").into(),
             origin: Origin::Resource,
         }),
+        uid: None,
         generation: Some(1),
         created: Some(n as i64),
         labels: Arc::default(),

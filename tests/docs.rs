@@ -12,6 +12,8 @@ mod commands;
 mod compatibility;
 #[path = "docs/examples.rs"]
 mod examples;
+#[path = "docs/explain.rs"]
+mod explain;
 #[path = "docs/fences.rs"]
 mod fences;
 #[path = "docs/fields.rs"]

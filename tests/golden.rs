@@ -1,12 +1,14 @@
 //! Golden cases: what users write, what it means, what is said about it, and where requests go.
 //!
-//! A case is a folder of `tests/golden/` with four files:
+//! A case is a folder of `tests/golden/` with these files:
 //!
 //! - `in.yaml`: the input, any number of documents of any kind; its first line may set what the
 //!   process was told: `# settings: {ambassador_id: blue, environment: {HOST_IP: 10.0.0.1}}`
+//! - `before.yaml`, where there is one: what stood there before, of which certificates are kept
 //! - `config.yaml`: the merged configuration
 //! - `status.yaml`: the conditions of every object
 //! - `requests.yaml`: requests, written by hand, each with its answer, which is generated
+//! - `explain.yaml`, in some: the same of what `nuncio explain` says, values and who wrote them
 //!
 //! `UPDATE_GOLDEN=1 cargo test --test golden` accepts what comes out; the diff is what a reviewer
 //! reads.
@@ -16,6 +18,8 @@
 mod case;
 #[path = "golden/config.rs"]
 mod config;
+#[path = "golden/explain.rs"]
+mod explain;
 #[path = "golden/listeners.rs"]
 mod listeners;
 #[path = "golden/requests.rs"]
@@ -40,6 +44,7 @@ fn golden_cases_hold() {
             ("config.yaml", config::dump(&case)),
             ("status.yaml", status::dump(&case)),
             ("requests.yaml", requests::answer(&case)),
+            ("explain.yaml", explain::answer(&case)),
         ];
         for (name, actual) in outputs {
             let path = folder.join(name);

@@ -100,6 +100,7 @@ fn objects() -> impl Strategy<Value = Vec<Arc<Object>>> {
                 name: format!("m{n}").into(),
                 origin: Origin::Resource,
             }),
+            uid: None,
             generation: Some(1),
             created,
             labels: Arc::default(),

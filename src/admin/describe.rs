@@ -1,5 +1,6 @@
 //! Matches and actions in words, for diagnostics and explanations.
 
+use super::redact;
 use crate::model::cluster::Upstream;
 use crate::model::key::{ObjectKey, Origin};
 use crate::model::route::{
@@ -40,8 +41,10 @@ pub(super) fn route_match(matches: &RouteMatch) -> String {
     }
     parts.push(format!("host {}", matches.host.as_ref().map_or("(none)".to_owned(), host)));
     parts.push(path(&matches.path));
-    parts.extend(matches.headers.iter().map(|h| format!("header {} {}", h.name, value(&h.value))));
-    parts.extend(matches.query.iter().map(|q| format!("query {} {}", q.name, value(&q.value))));
+    let headers = matches.headers.iter();
+    parts.extend(headers.map(|h| format!("header {} {}", h.name, named_value(&h.name, &h.value))));
+    let query = matches.query.iter();
+    parts.extend(query.map(|q| format!("query {} {}", q.name, named_value(&q.name, &q.value))));
     parts.join(", ")
 }
 
@@ -73,6 +76,14 @@ pub(super) fn value(value: &ValueMatch) -> String {
         ValueMatch::Present => "present".to_owned(),
         ValueMatch::Exact(text) => text.to_string(),
         ValueMatch::Regex(regex) => format!("/{}/", regex.as_str()),
+    }
+}
+
+/// The same of a header or a query parameter, which may hold what nobody may read.
+pub(super) fn named_value(name: &str, value: &ValueMatch) -> String {
+    match value {
+        ValueMatch::Present => self::value(value),
+        ValueMatch::Exact(_) | ValueMatch::Regex(_) => redact::shown(name, self::value(value)),
     }
 }
 
@@ -140,13 +151,14 @@ pub(super) fn header_edits(edits: &HeaderEdits) -> Vec<String> {
     let removed = edits.remove.iter().map(|name| format!("- {name}"));
     let added = edits.add.iter().map(|add| {
         let sign = if add.append { '+' } else { '=' };
-        format!("{sign} {}: {}", add.name, template(&add.value))
+        let value = redact::shown(add.name.as_str(), template(&add.value));
+        format!("{sign} {}: {value}", add.name)
     });
     removed.chain(added).collect()
 }
 
 /// A format string as it is written.
-fn template(template: &Template) -> String {
+pub(super) fn template(template: &Template) -> String {
     let part = |part: &Part| match part {
         Part::Text(text) => text.replace('%', "%%"),
         Part::Value(operator, limit) => {

@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::describe;
-use super::replication;
-use super::{Admin, Identity, SourceState};
+use super::{Admin, Identity, SourceState, seconds_now};
+use super::{describe, inventory, replication};
 use crate::controller::rebuild::Built;
 use crate::model::cluster::Upstream;
 use crate::model::config::{GatewayConfig, Leg, RouteGroup};
@@ -50,7 +49,7 @@ pub(super) fn build_page(admin: &Admin) -> Value {
     let pairs = |pairs: &[(String, String)]| -> Value {
         pairs.iter().map(|(key, message)| json!([key, message])).collect()
     };
-    json!({
+    let mut page = json!({
         "system": system(&admin.identity),
         "envoy_status": { "alive": true, "ready": admin.health.is_ready() },
         "ready": readiness(admin),
@@ -60,13 +59,14 @@ pub(super) fn build_page(admin: &Admin) -> Value {
         "sources": (admin.sources)().iter().map(source).collect::<Value>(),
         "replication": replication::describe(&admin.replication),
         "generation": built.generation,
-        "listeners": built.build.config.listeners.iter().map(|listener| {
-            json!({ "port": listener.port, "stat_prefix": &*listener.stat_prefix })
-        }).collect::<Value>(),
         "route_info": routes(&built.build.config),
         "cluster_info": clusters(&built.build.config, &built.endpoints),
         "objects": built.reports().iter().map(|report| object(report)).collect::<Value>(),
-    })
+    });
+    if let Value::Object(page) = &mut page {
+        page.extend(inventory::build_inventory(&built, admin.process, seconds_now()));
+    }
+    page
 }
 
 fn system(identity: &Identity) -> Value {
@@ -98,7 +98,7 @@ fn routes(config: &GatewayConfig) -> Value {
 fn route(group: &RouteGroup) -> Value {
     let first = group.first();
     let matches = group.matches();
-    let header = |header: &HeaderMatch| json!({ "name": &*header.name, "value": describe::value(&header.value) });
+    let header = |header: &HeaderMatch| json!({ "name": &*header.name, "value": describe::named_value(&header.name, &header.value) });
     json!({
         "key": first.key.to_string(),
         "prefix": matches.path.text(),
@@ -166,9 +166,9 @@ pub fn object(report: &Report) -> Value {
         "verdict": verdict(&report.verdict),
         "conditions": report
             .conditions()
-            .iter()
-            .chain(&report.stalled())
-            .map(condition)
+            .into_iter()
+            .chain(report.occasional())
+            .map(|one| condition(&one))
             .collect::<Value>(),
         "problems": problems.collect::<Value>(),
     })

@@ -9,7 +9,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::{Admin, diagnostics};
 use crate::controller::rebuild::Built;
 use crate::controller::replicas::Link;
-use crate::model::secret::SecretState;
 use crate::model::written::PemSource;
 use crate::telemetry::process::Process;
 use crate::telemetry::timings::DurationsSnapshot;
@@ -76,21 +75,17 @@ pub(super) fn render(admin: &Admin) -> String {
     out.0
 }
 
-/// When the certificates that objects name expire.
+/// When the certificates that objects name expire: those of before where they are still used.
 fn certificates(out: &mut Exposition, built: &Built, now: i64) {
-    let secrets = built.secrets.iter().map(|(key, state)| {
-        (vec![("namespace", &*key.namespace), ("secret", &*key.name)], not_after(state))
+    let all = built.last_good.iter().filter_map(|(source, good)| {
+        let labels = match source {
+            PemSource::Secret(key) => vec![("namespace", &*key.namespace), ("secret", &*key.name)],
+            PemSource::Files { certificates, .. } => vec![("file", &**certificates)],
+        };
+        Some((labels, good.certificate.as_ref()?.not_after))
     });
-    let files = built.pem_files.iter().filter_map(|(source, state)| match source {
-        PemSource::Files { certificates, .. } => {
-            Some((vec![("file", &**certificates)], not_after(state)))
-        }
-        PemSource::Secret(_) => None,
-    });
-    let expiries: Vec<_> = secrets
-        .chain(files)
-        .filter_map(|(labels, not_after)| Some((labels, not_after?.saturating_sub(now))))
-        .collect();
+    let expiries: Vec<_> =
+        all.map(|(labels, not_after)| (labels, not_after.saturating_sub(now))).collect();
     let Some(first) = expiries.iter().map(|(_, seconds)| *seconds).min() else { return };
     let name = "nuncio_certificate_expiry_seconds";
     out.head(name, "gauge", "Seconds until a certificate expires, negative once it has");
@@ -102,11 +97,6 @@ fn certificates(out: &mut Exposition, built: &Built, now: i64) {
         "Whole days until the first certificate expires",
         (first / 86_400).max(0),
     );
-}
-
-fn not_after(state: &SecretState) -> Option<i64> {
-    let SecretState::Present(contents) = state else { return None };
-    Some(contents.certificate.as_ref().ok()?.as_ref()?.not_after)
 }
 
 fn seconds_now() -> i64 {
@@ -192,12 +182,14 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::model::secret::SecretContents;
+    use std::collections::BTreeMap;
+
+    use crate::model::secret::LastGood;
     use crate::model::tls::{Certificate, KeyKind, Private, SecretKey};
 
     #[test]
     fn certificates_are_shown_with_the_time_that_is_left() {
-        let state = |not_after: i64| {
+        let good = |not_after: i64| {
             let certificate = Certificate {
                 fingerprint: [0; 32],
                 chain: vec![],
@@ -207,21 +199,21 @@ mod tests {
                 not_before: 0,
                 not_after,
             };
-            let certificate = Ok(Some(Arc::new(certificate)));
-            let contents = SecretContents { certificate, authorities: Ok(None), revoked: Ok(None) };
-            SecretState::Present(Arc::new(contents))
+            LastGood { certificate: Some(Arc::new(certificate)), ..LastGood::default() }
         };
-        let key = |name: &str| SecretKey { namespace: "shop".into(), name: name.into() };
-        let secrets = [
-            (key("a"), state(10 * 86_400)),
-            (key("b"), SecretState::Missing),
-            (key("c"), state(5)),
-        ];
+        let secret = |name: &str| {
+            PemSource::Secret(SecretKey { namespace: "shop".into(), name: name.into() })
+        };
         let files = PemSource::Files { certificates: "/tls.crt".into(), key: None };
-        let pem_files = [(files, state(20 * 86_400))].into_iter().collect();
-        let mut built = Built {
-            secrets: Arc::new(secrets.into_iter().collect()),
-            pem_files: Arc::new(pem_files),
+        let mut all: BTreeMap<_, _> = [
+            (secret("a"), good(10 * 86_400)),
+            (secret("b"), LastGood::default()),
+            (secret("c"), good(5)),
+            (files.clone(), good(20 * 86_400)),
+        ]
+        .into();
+        let built = |all: &BTreeMap<PemSource, LastGood>| Built {
+            last_good: Arc::new(all.clone()),
             ..Built::default()
         };
         let render = |built: &Built, now: i64| {
@@ -240,13 +232,13 @@ mod tests {
             format!("{name}{{file=\"/tls.crt\"}} 1727900"),
             "envoy_server_days_until_first_cert_expiring 0".to_owned(),
         ];
-        assert_eq!(render(&built, 100), expected);
-        built.secrets = Arc::default();
+        assert_eq!(render(&built(&all), 100), expected);
+        all.retain(|source, _| *source == files);
         assert!(
-            render(&built, 0).contains(&"envoy_server_days_until_first_cert_expiring 20".into())
+            render(&built(&all), 0)
+                .contains(&"envoy_server_days_until_first_cert_expiring 20".into())
         );
-        built.pem_files = Arc::default();
-        assert!(render(&built, 0).is_empty());
+        assert!(render(&Built::default(), 0).is_empty());
     }
 
     #[test]

@@ -2,21 +2,25 @@
 //!
 //! Reads only; what it can change is the log level. Diagnostics are for localhost unless allowed.
 
+pub mod certificate;
 mod describe;
 pub mod diagnostics;
 pub mod explain;
 mod health;
+mod inventory;
 mod metrics;
 mod page;
+mod redact;
 mod replication;
 #[cfg(test)]
 mod tests;
+pub mod values;
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::extract::{ConnectInfo, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -107,6 +111,8 @@ pub struct Admin {
     pub identity: Identity,
     /// This replica among the others.
     pub replication: Replication,
+    /// What the process was told that decides effective values.
+    pub process: values::Process,
     /// Whether others than localhost see the diagnostics (Emissary:
     /// `diagnostics.allow_non_local`).
     pub allow_non_local: bool,
@@ -245,9 +251,21 @@ async fn explain_request(State(admin): Shared, parameters: Parameters) -> Respon
         .collect();
     let method = parameter(&parameters, "method").unwrap_or("GET");
     let url = parameter(&parameters, "url").unwrap_or_default();
-    let table = Arc::clone(&admin.built.borrow().table);
+    let built = Arc::clone(&admin.built.borrow());
+    let served = explain::Served {
+        table: &built.table,
+        build: &built.build,
+        process: admin.process,
+        now: seconds_now(),
+    };
     match explain::Question::parse(method, url, &headers) {
-        Ok(question) => Json(explain::explain(&table, &question)).into_response(),
+        Ok(question) => Json(explain::explain(&served, &question)).into_response(),
         Err(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
     }
+}
+
+/// The wall clock, in seconds since 1970.
+pub fn seconds_now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

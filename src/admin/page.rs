@@ -28,6 +28,7 @@ pub(super) fn render(page: &Value) -> String {
     out.push_str("<p><a href=\"?json=true\">All of it as JSON</a></p>\n");
     write_table(&mut out, "Errors", &["Object", "Message"], rows(&page["errors"], &["0", "1"]));
     write_table(&mut out, "Notices", &["Object", "Message"], rows(&page["notices"], &["0", "1"]));
+    write_served(&mut out, page);
     let routes = page["route_info"].as_array().map(Vec::as_slice).unwrap_or_default();
     let routes = routes.iter().map(|route| {
         let clusters = route["clusters"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -52,6 +53,23 @@ pub(super) fn render(page: &Value) -> String {
     );
     out.push_str("</body></html>\n");
     out
+}
+
+/// Ports, Hosts and certificates.
+fn write_served(out: &mut String, page: &Value) {
+    let listeners = rows(&page["listeners"], &["port", "stat_prefix", "hosts", "key", "problem"]);
+    write_table(out, "Ports", &["Port", "Name", "Hosts", "Object", "Problem"], listeners);
+    let hosts = rows(&page["hosts"], &["hostname", "state", "ports", "key"]);
+    write_table(out, "Hosts", &["Name", "State", "Ports", "Object"], hosts);
+    let secrets = page["secrets"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let secrets = secrets.iter().map(|secret| {
+        let certificate = &secret["holds"]["certificate"];
+        let of = |name: &str| text(&certificate[name]);
+        let told = [text(&secret["message"]), of("problem")].concat();
+        vec![text(&secret["name"]), text(&secret["state"]), of("names"), of("not_after"), told]
+    });
+    let columns = ["Kept in", "State", "Names", "Until", "Problem"];
+    write_table(out, "Certificates", &columns, secrets.collect());
 }
 
 /// The named members of each element; a number names a position.

@@ -40,6 +40,7 @@ fn port(allow_non_local: bool) -> Port {
         log_level: LogLevel::detached(Level::Info),
         identity: Identity { version: "1.2.3".into(), ..Identity::default() },
         replication: Replication::new("pod_1".to_owned(), served, leader, replicas, stop.clone()),
+        process: values::Process::default(),
         allow_non_local,
     });
     Port { served: served_sender, stop, router: router(Arc::clone(&admin)), built, admin }
@@ -106,6 +107,15 @@ async fn the_page_has_emissarys_keys() {
     for key in ["envoy_status", "loginfo", "notices", "route_info", "cluster_info", "objects"] {
         assert!(!page[key].is_null(), "{key}");
     }
+    for key in ["listeners", "hosts", "tls_contexts", "tcp", "secrets"] {
+        assert_eq!(page[key], serde_json::json!([]), "{key}");
+    }
+    assert_eq!(page["left_out"], serde_json::json!({}));
+    let values = page["module"]["values"].as_array().unwrap();
+    let timeout = serde_json::json!({
+        "name": "cluster_request_timeout_ms", "value": 3000, "from": {"source": "default"},
+    });
+    assert!(values.contains(&timeout), "{values:?}");
     let (status, html) = ask(&port(false), LOCAL, "GET", "/ambassador/v0/diag/").await;
     assert!(status.is_success() && html.starts_with("<!doctype html>"), "{html}");
 }

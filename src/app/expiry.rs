@@ -1,20 +1,17 @@
 //! Tells the rebuild loop the time when there is something to say of a certificate: that it
 //! expires soon, has expired, or is valid from now on.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::Duration;
 
+use crate::admin::seconds_now;
 use crate::controller::rebuild::{Arrival, Built};
-use crate::model::secret::SecretState;
+use crate::model::report::EXPIRY_STAGES;
 use crate::source::Event;
 
 const DAY: i64 = 86_400;
-/// Days before its end at which a certificate is told of anew, so that the message counts down.
-const WARNINGS: [i64; 4] = [30, 14, 7, 1];
 /// The longest sleep: the clock may be set meanwhile.
 const LONGEST: Duration = Duration::from_secs(600);
 
@@ -48,29 +45,16 @@ pub(super) async fn run(
     }
 }
 
-/// The wall clock.
-fn seconds_now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-}
-
-/// From when and until when each certificate that was read is valid.
+/// From when and until when each certificate is valid that is served, or would be.
 fn validities(built: &Built) -> impl Iterator<Item = (i64, i64)> {
-    certificates(&built.secrets).chain(certificates(&built.pem_files))
-}
-
-fn certificates<K>(states: &BTreeMap<K, SecretState>) -> impl Iterator<Item = (i64, i64)> {
-    states.values().filter_map(|state| {
-        let SecretState::Present(contents) = state else { return None };
-        let certificate = contents.certificate.as_ref().ok()?.as_ref()?;
-        Some((certificate.not_before, certificate.not_after))
-    })
+    let certificates = built.last_good.values().filter_map(|good| good.certificate.as_ref());
+    certificates.map(|certificate| (certificate.not_before, certificate.not_after))
 }
 
 /// The first moment after `told` at which there is something new to say.
 fn next_moment(validities: impl Iterator<Item = (i64, i64)>, told: i64) -> Option<i64> {
     let moments = validities.flat_map(|(not_before, not_after)| {
-        let warnings = WARNINGS.map(|days| not_after.saturating_sub(days * DAY));
+        let warnings = EXPIRY_STAGES.map(|days| not_after.saturating_sub(i64::from(days) * DAY));
         // In its last second it is still valid.
         warnings.into_iter().chain([not_before, not_after.saturating_add(1)])
     });

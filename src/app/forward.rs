@@ -7,6 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
+use crate::admin::seconds_now;
 use crate::controller::rebuild::Arrival;
 use crate::model::key::ObjectKey;
 use crate::source::Event;
@@ -72,11 +73,26 @@ pub(super) async fn run(
         if let Some(files) = &files {
             files.note(&event);
         }
+        // A certificate that was made a moment ago must not be judged by the time at which
+        // something was last told of another.
+        if brings_certificates(&event)
+            && arrivals.send(Event::Now(seconds_now()).into()).await.is_err()
+        {
+            break;
+        }
         if arrivals.send(event.into()).await.is_err() {
             break;
         }
     }
     Ok(())
+}
+
+fn brings_certificates(event: &Event) -> bool {
+    match event {
+        Event::Pem(_, state) => state.is_some(),
+        Event::Put(statement) => !statement.secrets.is_empty(),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

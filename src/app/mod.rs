@@ -28,6 +28,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Duration;
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::values::Process;
 use crate::admin::{self, Admin, Health, Identity, Replication};
 use crate::controller::ControllerOutputs;
 use crate::controller::lead::Leadership;
@@ -146,6 +147,7 @@ impl Gateway {
             log_level,
             identity: identity(&settings),
             allow_non_local: settings.diagnostics_allow_non_local,
+            process: Process { verify_upstreams: settings.verify_upstreams },
             proxy_metrics: OnceLock::new(),
             replication,
         });

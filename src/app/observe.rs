@@ -152,6 +152,7 @@ mod tests {
                 name: name.into(),
                 origin: Origin::Resource,
             }),
+            uid: None,
             generation: None,
             created: None,
             labels: Arc::default(),
@@ -162,7 +163,13 @@ mod tests {
             document: None,
         };
         let references = References::Resolved;
-        Arc::new(Report { object: Arc::new(object), verdict, references, failure: None })
+        Arc::new(Report {
+            object: Arc::new(object),
+            verdict,
+            references,
+            failure: None,
+            warning: None,
+        })
     }
 
     #[test]

@@ -13,14 +13,16 @@ use crate::settings::Flags;
 /// Check files, and say what is wrong where.
 ///
 /// Reads what `nuncio serve` would read and gives the verdict on every object. Fails if anything
-/// is not served as it was written; fields that have no effect yet are only noted. Whether the
-/// Services exist can't be seen from files.
+/// is not served as it was written; fields that have no effect yet are only noted. Certificates are
+/// read as the gateway reads them: from Secrets among the files, and from files of this machine that
+/// TLSContexts and Hosts name. Whether the Services exist can't be seen from files.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
   nuncio check manifests/
   nuncio check mapping.yaml service.yaml --output json
   kubectl get mappings,services -A -o yaml | nuncio check -
+  nuncio check hosts.yaml tls-secret.yaml
 
 Exit codes: 0 all right, 1 errors were found, 2 the command was used wrongly.")]
 pub(super) struct Arguments {
@@ -59,7 +61,7 @@ fn format_json(offline: &Offline, summary: &Summary) -> String {
     let objects = offline.build.reports.iter().map(|report| {
         let mut object = diagnostics::object(report);
         object["file"] = offline.file(&report.object.key).map(|file| file.path).into();
-        object["ok"] = (!report.has_errors()).into();
+        object["ok"] = (!check_text::is_wrong(report)).into();
         object
     });
     let page = json!({

@@ -36,7 +36,7 @@ pub(super) struct Summary {
 impl Summary {
     /// Counts.
     pub(super) fn of(reports: &[Arc<Report>], others: usize) -> Self {
-        let with_errors = reports.iter().filter(|report| report.has_errors()).count();
+        let with_errors = reports.iter().filter(|report| is_wrong(report)).count();
         Self { objects: reports.len(), with_errors, others }
     }
 }
@@ -59,10 +59,16 @@ impl fmt::Display for Summary {
     }
 }
 
+/// Whether anything of an object is wrong, the certificates that it names included.
+pub(super) fn is_wrong(report: &Report) -> bool {
+    let [_, references, ..] = report.conditions();
+    report.has_errors() || !references.status
+}
+
 /// One line for an object that is in order, and a paragraph for each problem of one that isn't.
 pub(super) fn format_report(report: &Report, file: Option<File<'_>>, terminal: bool) -> String {
     let key = &report.object.key;
-    if !report.has_errors() && report.object.problems.is_empty() {
+    if !is_wrong(report) && report.object.problems.is_empty() {
         let at = place(file, report.object.location);
         return format!("ok: {key}{at}\n");
     }
@@ -79,6 +85,10 @@ pub(super) fn format_report(report: &Report, file: Option<File<'_>>, terminal: b
     if !matches!(report.verdict, Verdict::Accepted | Verdict::Rejected) {
         let [accepted, ..] = report.conditions();
         add(&Finding { level: Level::ERROR, text: accepted.message, at: report.object.location });
+    }
+    let [_, references, ..] = report.conditions();
+    if report.is_accepted() && !references.status {
+        add(&Finding { level: Level::ERROR, text: references.message, at: report.object.location });
     }
     out
 }
@@ -104,12 +114,13 @@ impl Finding<'_> {
         let group = Group::with_title(self.level.clone().primary_title(&self.text));
         let group = match (file, self.at) {
             (Some(file), Some(at)) => match span(file.text, at) {
-                Some(span) => {
+                // Its lines would end up in the log of a pipeline.
+                Some(span) if !is_in_secret(file.text, span.start) => {
                     let mark = AnnotationKind::Primary.span(span);
                     let snippet = Snippet::source(file.text).path(file.path).annotation(mark);
                     group.element(snippet)
                 }
-                None => group.element(
+                _ => group.element(
                     Origin::path(file.path).line(at.line as usize).char_column(at.column as usize),
                 ),
             },
@@ -118,6 +129,18 @@ impl Finding<'_> {
         };
         group.element(Level::NOTE.with_name("in").message(object))
     }
+}
+
+/// Whether a place lies in a document that says that it is a Secret. Read as text: one whose YAML is
+/// broken is shown for that very reason.
+fn is_in_secret(text: &str, at: usize) -> bool {
+    let separator = "\n---";
+    let begin = text[..at].rfind(separator).unwrap_or(0);
+    let end = text[at..].find(separator).map_or(text.len(), |length| at + length);
+    let words =
+        text[begin..end].split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let words: Vec<&str> = words.collect();
+    words.windows(2).any(|pair| pair == ["kind", "Secret"])
 }
 
 /// ` at path:line:column`, as far as it is known.
@@ -151,94 +174,5 @@ fn span(text: &str, at: Location) -> Option<Range<usize>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::key::{Kind, ObjectKey, Origin as ObjectOrigin};
-    use crate::model::object::{Content, Object};
-    use crate::model::report::{Detached, References};
-
-    const TEXT: &str = "kind: Mapping\nname: a\nprefix: [x]  # no\n";
-
-    fn report(problems: Vec<Problem>, verdict: Verdict) -> Report {
-        let origin = ObjectOrigin::File { path: "a.yaml".into(), index: 0 };
-        let object = Object {
-            key: Arc::new(ObjectKey {
-                kind: Kind::Mapping,
-                namespace: "default".into(),
-                name: "a".into(),
-                origin,
-            }),
-            generation: None,
-            created: None,
-            labels: Arc::default(),
-            ambassador_id: ["default".to_owned()].into(),
-            location: Some(Location { line: 1, column: 1 }),
-            content: Content::Rejected,
-            problems,
-            document: None,
-        };
-        Report {
-            object: Arc::new(object),
-            verdict,
-            references: References::Resolved,
-            failure: None,
-        }
-    }
-
-    fn format(report: &Report) -> String {
-        format_report(report, Some(File { path: "a.yaml", text: TEXT }), false)
-    }
-
-    #[test]
-    fn a_problem_stands_under_its_line() {
-        let at = Some(Location { line: 3, column: 9 });
-        let problem = Problem { location: at, ..Problem::error("prefix", "must be a text") };
-        let text = format(&report(vec![problem], Verdict::Rejected));
-        assert_eq!(
-            text,
-            "error: prefix: must be a text\n \
-             --> a.yaml:3:9\n  |\n3 | prefix: [x]  # no\n  |         ^^^\n  |\n  \
-             = in: Mapping default/a (a.yaml, document 1)\n\n"
-        );
-    }
-
-    #[test]
-    fn what_is_right_takes_one_line() {
-        let text = format(&report(vec![], Verdict::Accepted));
-        assert_eq!(text, "ok: Mapping default/a (a.yaml, document 1), a.yaml:1:1\n");
-    }
-
-    #[test]
-    fn a_verdict_without_problems_is_told_at_the_object() {
-        let text = format(&report(vec![], Verdict::NotAttached(Detached::Unnamed)));
-        assert!(text.starts_with("error: Nothing attaches this object"), "{text}");
-        assert!(text.contains("--> a.yaml:1:1"), "{text}");
-    }
-
-    #[test]
-    fn places_beyond_the_text_do_no_harm() {
-        for (line, column) in [(0, 0), (9, 1), (3, 0)] {
-            assert_eq!(span(TEXT, Location { line, column }), None, "{line}:{column}");
-            let at = Some(Location { line, column });
-            let problem = Problem { location: at, ..Problem::error("", "wrong") };
-            assert!(format(&report(vec![problem], Verdict::Rejected)).starts_with("error: wrong"));
-        }
-        assert_eq!(span("a: ü b\n", Location { line: 1, column: 4 }), Some(3..7));
-        for column in [2, 99] {
-            assert_eq!(span("aü\n", Location { line: 1, column }), Some(1..3));
-        }
-        assert_eq!(span("\n", Location { line: 1, column: 1 }), None);
-    }
-
-    #[test]
-    fn summaries_count() {
-        let summary =
-            |objects, with_errors, others| Summary { objects, with_errors, others }.to_string();
-        assert_eq!(summary(0, 0, 0), "no objects found\n");
-        assert_eq!(summary(1, 0, 0), "1 object, all right\n");
-        assert_eq!(
-            summary(3, 2, 1),
-            "3 objects, 2 with problems; 1 object of other gateways (ambassador_id)\n"
-        );
-    }
-}
+#[path = "check_text_tests.rs"]
+mod tests;

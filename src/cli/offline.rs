@@ -9,12 +9,14 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use super::check_text::File;
+use crate::admin::seconds_now;
 use crate::model::Build;
 use crate::model::key::ObjectKey;
+use crate::model::written::PemSource;
 use crate::settings::Settings;
 use crate::source::files::{self, SourceFile};
 use crate::source::store::Store;
-use crate::source::{Event, parse, settle};
+use crate::source::{Event, parse, pem_files, settle};
 
 /// How standard input is named on the command line.
 const STDIN: &str = "-";
@@ -65,7 +67,9 @@ impl Offline {
             texts.insert(Arc::clone(&statement.id.name), text);
             store.apply(Event::Put(statement));
         }
-        let build = settle::build(&mut store, &Build::default());
+        // Whether a certificate's time is now is a question of every check.
+        store.apply(Event::Now(seconds_now()));
+        let build = with_files(&mut store);
         let others = store.snapshot().objects.len().saturating_sub(build.reports.len());
         Self { build, others, files, texts }
     }
@@ -75,6 +79,22 @@ impl Offline {
         let path = self.files.get(key)?;
         Some(File { path, text: self.texts.get(path).map_or("", String::as_str) })
     }
+}
+
+/// Builds with the certificate files that objects name: those of this machine, where they stand
+/// here as they will in the gateway's pod.
+fn with_files(store: &mut Store) -> Build {
+    let first = settle::build(store, &Build::default());
+    let files: Vec<&PemSource> =
+        first.wanted.iter().filter(|source| matches!(source, PemSource::Files { .. })).collect();
+    if files.is_empty() {
+        return first;
+    }
+    for source in files {
+        let state = pem_files::read(source, None);
+        store.apply(Event::Pem(source.clone(), state));
+    }
+    settle::build(store, &first)
 }
 
 #[cfg(test)]

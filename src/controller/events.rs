@@ -1,5 +1,6 @@
-//! Events on the carriers of annotations, so that `kubectl describe service` shows what is wrong
-//! with the configuration in them.
+//! Events, so that `kubectl describe` shows what is wrong: on the carriers of annotations all that
+//! is wrong with the configuration in them, on Hosts and TLSContexts what becomes of a certificate
+//! with nobody having touched them.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -18,13 +19,13 @@ use super::lead::{Builds, Duty, published};
 use super::rebuild::Built;
 use super::status::plan::shorten;
 use crate::model::Build;
-use crate::model::key::{Carrier, CarrierKind, Origin};
-use crate::model::report::{ConditionKind, References, Report};
+use crate::model::key::{Carrier, CarrierKind, Kind, Origin};
+use crate::model::report::{Condition, ConditionKind, References, Report};
 use crate::source::kubernetes::{explain, permission};
 
 /// The longest note of an event (events.k8s.io/v1), in bytes, with room for multi-byte text.
 const MAX_NOTE: usize = 1000;
-/// Events for one carrier within [`WINDOW`], one that counts the others included.
+/// Events for one subject within [`WINDOW`], one that counts the others included.
 const PER_CARRIER: usize = 10;
 /// The time over which events are counted.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -33,10 +34,20 @@ const MAX_WAITING: usize = 1000;
 /// How long writing one event may take.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Something to say on a carrier.
+/// What an event is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Subject {
+    api_version: &'static str,
+    kind: &'static str,
+    namespace: Arc<str>,
+    name: Arc<str>,
+    uid: Arc<str>,
+}
+
+/// Something to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Note {
-    carrier: Arc<Carrier>,
+    subject: Subject,
     reason: &'static str,
     text: String,
 }
@@ -45,33 +56,32 @@ struct Note {
 #[derive(Debug, Default)]
 struct Planner {
     /// What has been said of the documents that there are.
-    said: HashMap<Arc<Carrier>, HashSet<u64>>,
-    /// When each carrier's window began, and how many events it has had since.
-    spent: HashMap<Arc<Carrier>, (Instant, usize)>,
+    said: HashMap<Subject, HashSet<u64>>,
+    /// When each subject's window began, and how many events it has had since.
+    spent: HashMap<Subject, (Instant, usize)>,
 }
 
 impl Planner {
-    /// What to say after a build, carriers in order.
+    /// What to say after a build, subjects in order.
     fn plan(&mut self, build: &Build, now: Instant) -> Vec<Note> {
         let mut before = std::mem::take(&mut self.said);
         self.spent.retain(|_, (began, _)| now.duration_since(*began) < WINDOW);
-        let mut fresh: BTreeMap<Arc<Carrier>, Vec<Note>> = BTreeMap::new();
-        for report in &build.reports {
-            let Some(note) = note(report) else { continue };
+        let mut fresh: BTreeMap<Subject, Vec<Note>> = BTreeMap::new();
+        for note in build.reports.iter().flat_map(|report| notes(report)) {
             let hash = stable_hash(0, &[note.reason, &note.text]);
-            let is_old = before.get_mut(&note.carrier).is_some_and(|said| said.remove(&hash));
-            self.said.entry(note.carrier.clone()).or_default().insert(hash);
+            let is_old = before.get_mut(&note.subject).is_some_and(|said| said.remove(&hash));
+            self.said.entry(note.subject.clone()).or_default().insert(hash);
             if is_old {
                 continue;
             }
-            fresh.entry(note.carrier.clone()).or_default().push(note);
+            fresh.entry(note.subject.clone()).or_default().push(note);
         }
-        fresh.into_iter().flat_map(|(carrier, notes)| self.limit(carrier, notes, now)).collect()
+        fresh.into_iter().flat_map(|(subject, notes)| self.limit(subject, notes, now)).collect()
     }
 
-    /// Keeps as many notes as the carrier may have, and counts the others in the last of them.
-    fn limit(&mut self, carrier: Arc<Carrier>, mut notes: Vec<Note>, now: Instant) -> Vec<Note> {
-        let (_, spent) = self.spent.entry(carrier.clone()).or_insert((now, 0));
+    /// Keeps as many notes as the subject may have, and counts the others in the last of them.
+    fn limit(&mut self, subject: Subject, mut notes: Vec<Note>, now: Instant) -> Vec<Note> {
+        let (_, spent) = self.spent.entry(subject.clone()).or_insert((now, 0));
         let left = PER_CARRIER.saturating_sub(*spent);
         if notes.len() > left {
             let kept = left.saturating_sub(1);
@@ -80,7 +90,7 @@ impl Planner {
             if left > 0 {
                 let text =
                     format!("… and {more} more documents; see kubectl get annotatedresources");
-                notes.push(Note { carrier, reason: "MoreProblems", text });
+                notes.push(Note { subject, reason: "MoreProblems", text });
             }
         }
         *spent += notes.len();
@@ -89,23 +99,78 @@ impl Planner {
 }
 
 /// What a report gives to say, if anything is wrong.
-fn note(report: &Report) -> Option<Note> {
-    let Origin::Annotation { carrier, index } = &report.object.key.origin else { return None };
-    if carrier.uid.is_empty() {
-        return None;
+fn notes(report: &Report) -> Vec<Note> {
+    let object = &report.object;
+    match (&object.key.origin, &object.uid) {
+        (Origin::Annotation { carrier, index }, _) if !carrier.uid.is_empty() => {
+            let text =
+                |message| format!("document {} \"{}\": {message}", index + 1, object.key.name);
+            let note =
+                |bad: Condition| Note::new(subject_of(carrier), bad.reason, text(bad.message));
+            mistake(report).or_else(|| warning(report)).map(note).into_iter().collect()
+        }
+        (Origin::Resource, Some(uid))
+            if matches!(object.key.kind, Kind::Host | Kind::TlsContext) =>
+        {
+            let subject = Subject {
+                api_version: "getambassador.io/v3alpha1",
+                kind: object.key.kind.as_str(),
+                namespace: Arc::clone(&object.key.namespace),
+                name: Arc::clone(&object.key.name),
+                uid: Arc::clone(uid),
+            };
+            let told = certificate_trouble(report).into_iter().chain(warning(report));
+            told.map(|bad| Note::new(subject.clone(), bad.reason, bad.message)).collect()
+        }
+        _ => Vec::new(),
     }
+}
+
+impl Note {
+    fn new(subject: Subject, reason: &'static str, text: String) -> Self {
+        Self { subject, reason, text: cut(text) }
+    }
+}
+
+fn subject_of(carrier: &Carrier) -> Subject {
+    Subject {
+        api_version: match carrier.kind {
+            CarrierKind::Service => "v1",
+            CarrierKind::Ingress => "networking.k8s.io/v1",
+        },
+        kind: carrier.kind.as_str(),
+        namespace: Arc::clone(&carrier.namespace),
+        name: Arc::clone(&carrier.name),
+        uid: Arc::clone(&carrier.uid),
+    }
+}
+
+/// What the author of a document has to put right.
+fn mistake(report: &Report) -> Option<Condition> {
     // A Service whose pods are still coming up is no mistake of the annotation's author.
     if report.is_accepted() && matches!(report.references, References::NoEndpoints(_)) {
         return None;
     }
-    let conditions = report.conditions();
-    let of = |kind| conditions.iter().find(|condition| condition.kind == kind);
-    let bad = of(ConditionKind::Ready).filter(|ready| !ready.status).or_else(|| {
-        of(ConditionKind::Accepted).filter(|accepted| accepted.reason == "PartiallyInvalid")
-    })?;
-    let name = &report.object.key.name;
-    let text = format!("document {} \"{name}\": {}", index + 1, bad.message);
-    Some(Note { carrier: carrier.clone(), reason: bad.reason, text: cut(text) })
+    let [accepted, .., ready] = report.conditions();
+    match ready.status {
+        false => Some(ready),
+        true => (accepted.reason == "PartiallyInvalid").then_some(accepted),
+    }
+}
+
+/// What has become of a certificate that is served. The author of the object did nothing, and
+/// doesn't look at its status.
+fn certificate_trouble(report: &Report) -> Option<Condition> {
+    let is_trouble = matches!(
+        report.references,
+        References::Outdated(..) | References::Expired(_) | References::NotYetValid(_)
+    );
+    let [_, references, ..] = report.conditions();
+    is_trouble.then_some(references)
+}
+
+fn warning(report: &Report) -> Option<Condition> {
+    report.occasional().find(|condition| condition.kind == ConditionKind::Warning)
 }
 
 /// Cuts a note to [`MAX_NOTE`] bytes.
@@ -194,13 +259,13 @@ impl std::fmt::Debug for EventWriter {
 
 async fn publish(client: &Client, identity: &str, note: Option<&Note>) -> Result<(), String> {
     let Some(note) = note else { return Ok(()) };
-    let api: Api<Event> = Api::namespaced(client.clone(), &note.carrier.namespace);
+    let api: Api<Event> = Api::namespaced(client.clone(), &note.subject.namespace);
     let event = event(note, identity, Timestamp::now());
     match tokio::time::timeout(DEADLINE, api.create(&PostParams::default(), &event)).await {
         Err(_) => Err("no answer within five seconds".to_owned()),
         // It has been said already, before a restart or by another replica.
         Ok(Err(kube::Error::Api(status))) if status.code == 409 => Ok(()),
-        // The carrier's namespace is gone or going.
+        // The subject's namespace is gone or going.
         Ok(Err(kube::Error::Api(status)))
             if status.code == 404 || status.message.contains("being terminated") =>
         {
@@ -218,16 +283,12 @@ async fn publish(client: &Client, identity: &str, note: Option<&Note>) -> Result
 /// The event that says a note. Its name depends on what it says alone, so that the API server
 /// tells when it has been said.
 fn event(note: &Note, identity: &str, now: Timestamp) -> Event {
-    let carrier = &note.carrier;
-    let hash = stable_hash(0, &[&carrier.uid, note.reason, &note.text]);
-    let api_version = match carrier.kind {
-        CarrierKind::Service => "v1",
-        CarrierKind::Ingress => "networking.k8s.io/v1",
-    };
+    let subject = &note.subject;
+    let hash = stable_hash(0, &[&subject.uid, note.reason, &note.text]);
     Event {
         metadata: ObjectMeta {
-            namespace: Some(carrier.namespace.to_string()),
-            name: Some(format!("{}.{hash:016x}", carrier.name)),
+            namespace: Some(subject.namespace.to_string()),
+            name: Some(format!("{}.{hash:016x}", subject.name)),
             ..ObjectMeta::default()
         },
         action: Some("Configure".to_owned()),
@@ -235,11 +296,11 @@ fn event(note: &Note, identity: &str, now: Timestamp) -> Event {
         note: Some(note.text.clone()),
         reason: Some(note.reason.to_owned()),
         regarding: Some(ObjectReference {
-            api_version: Some(api_version.to_owned()),
-            kind: Some(carrier.kind.as_str().to_owned()),
-            name: Some(carrier.name.to_string()),
-            namespace: Some(carrier.namespace.to_string()),
-            uid: Some(carrier.uid.to_string()),
+            api_version: Some(subject.api_version.to_owned()),
+            kind: Some(subject.kind.to_owned()),
+            name: Some(subject.name.to_string()),
+            namespace: Some(subject.namespace.to_string()),
+            uid: Some(subject.uid.to_string()),
             ..ObjectReference::default()
         }),
         reporting_controller: Some("nuncio.dev/gateway".to_owned()),

@@ -15,7 +15,7 @@ use tokio::time::{Duration, Instant, timeout_at};
 
 use crate::model::Build;
 use crate::model::report::Report;
-use crate::model::secret::SecretState;
+use crate::model::secret::{LastGood, SecretState};
 use crate::model::service::Endpoints;
 use crate::model::tls::SecretKey;
 use crate::model::written::PemSource;
@@ -77,6 +77,8 @@ pub struct Built {
     pub secrets: Arc<BTreeMap<SecretKey, SecretState>>,
     /// The same of files.
     pub pem_files: Arc<BTreeMap<PemSource, SecretState>>,
+    /// What could be used last of each Secret and file that is wanted.
+    pub last_good: Arc<BTreeMap<PemSource, LastGood>>,
     /// What another replica must have taken in to serve the same.
     pub needed: Arc<Versions>,
     /// What it cost.
@@ -199,6 +201,7 @@ fn rebuild(
         next.timing.build = start.elapsed();
         next.secrets = Arc::clone(&store.snapshot().secrets);
         next.pem_files = Arc::clone(&store.snapshot().pem_files);
+        next.last_good = Arc::clone(&store.snapshot().last_good);
         outputs.want(&next.build);
         if patience.waits(store, &next.build.wanted, last.generation == 0) {
             return None;
@@ -243,6 +246,7 @@ impl Built {
             endpoints: Arc::clone(&self.endpoints),
             secrets: Arc::clone(&self.secrets),
             pem_files: Arc::clone(&self.pem_files),
+            last_good: Arc::clone(&self.last_good),
             needed: Arc::clone(&self.needed),
             timing: self.timing,
         }

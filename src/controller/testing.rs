@@ -27,6 +27,7 @@ pub(crate) fn mapping(namespace: &str, name: &str) -> Object {
             name: name.into(),
             origin: Origin::Resource,
         }),
+        uid: None,
         generation: Some(1),
         created: None,
         labels: Arc::default(),
@@ -56,7 +57,13 @@ pub(crate) fn document(carrier: &str, index: u32, name: &str) -> Object {
 }
 
 pub(crate) fn report(object: Object, verdict: Verdict) -> Report {
-    Report { object: Arc::new(object), verdict, references: References::Resolved, failure: None }
+    Report {
+        object: Arc::new(object),
+        verdict,
+        references: References::Resolved,
+        failure: None,
+        warning: None,
+    }
 }
 
 /// A build of these reports.

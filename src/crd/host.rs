@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::rules;
 use super::selector::{LabelSelector, LocalReference, SecretReference};
 use super::status::HostStatus;
+use super::tls_settings::TlsSettings;
 
 /// A host name, its certificate, and the Mappings that are served there. A manifest that
 /// Emissary's definition (`getambassador.io/v3alpha1`) accepts is accepted here.
@@ -120,49 +121,4 @@ pub struct PreviewUrl {
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = ["Path"]))]
     pub kind: Option<String>,
-}
-
-/// How TLS is spoken with clients.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct TlsSettings {
-    /// A file with the certificate, beside private_key_file.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cert_chain_file: Option<String>,
-    /// A file with its key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub private_key_file: Option<String>,
-    /// The Secret with the authorities that clients' certificates are checked against, as `name` or
-    /// `name.namespace`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca_secret: Option<String>,
-    /// A file with these authorities.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cacert_chain_file: Option<String>,
-    /// The Secret with revoked certificates (crl.pem), as `name` or `name.namespace`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub crl_secret: Option<String>,
-    /// Application protocols in the order of preference, such as `h2, http/1.1`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub alpn_protocols: Option<String>,
-    /// Whether a client without a certificate is refused. Default false.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cert_required: Option<bool>,
-    /// The oldest version: v1.2 (the default) or v1.3; older ones are not spoken.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min_tls_version: Option<String>,
-    /// The newest version: v1.2 or v1.3 (the default).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_tls_version: Option<String>,
-    /// Cipher suites of TLS 1.2, by OpenSSL's or IANA's names. Default: all that are strong.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cipher_suites: Option<Vec<String>>,
-    /// Curves: X25519, P-256, P-384. Default: all of them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ecdh_curves: Option<Vec<String>>,
-    /// Has no effect, as in Emissary: write requestPolicy.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub redirect_cleartext_from: Option<i64>,
-    /// The name to ask for; only towards upstreams.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sni: Option<String>,
 }

@@ -16,14 +16,13 @@ mod selector;
 mod status;
 mod tcp_mapping;
 mod tls_context;
+mod tls_settings;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
 
 pub use self::annotated::{AnnotatedResource, AnnotatedResourceSpec, CarrierRef};
-pub use self::host::{
-    AcmeProvider, Host, HostSpec, InsecurePolicy, PreviewUrl, RequestPolicy, TlsSettings,
-};
+pub use self::host::{AcmeProvider, Host, HostSpec, InsecurePolicy, PreviewUrl, RequestPolicy};
 pub use self::legacy::{
     CONVERSION_PATH, Legacy, conversion, legacy_versions, with_legacy_versions,
 };
@@ -42,6 +41,7 @@ pub use self::selector::{LabelSelector, LocalReference, SecretReference};
 pub use self::status::{Condition, ConditionStatus, HostStatus, ObjectStatus};
 pub use self::tcp_mapping::{TCPMapping, TcpMappingSpec};
 pub use self::tls_context::{TLSContext, TlsContextSpec};
+pub use self::tls_settings::TlsSettings;
 
 /// The definitions of all custom resources, in the order in which they are printed.
 pub fn all() -> Vec<CustomResourceDefinition> {

@@ -25,7 +25,8 @@ pub struct ObjectStatus {
     /// configuration), ResolvedRefs (what it names exists), Programmed (the proxies serve this
     /// generation), and Ready, the summary of the others, as in
     /// `kubectl wait --for=condition=Ready`. Stalled is there only while it is True: waiting is no
-    /// use, because only a change of this object can help.
+    /// use, because only a change of this object can help. So is Warning: something will go wrong
+    /// later, such as a certificate that expires soon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend(
         "x-kubernetes-list-type" = "map",
@@ -48,7 +49,8 @@ pub struct ConditionStatus {
     /// configuration), ResolvedRefs (what it names exists), Programmed (the proxies serve this
     /// generation), and Ready, the summary of the others, as in
     /// `kubectl wait --for=condition=Ready`. Stalled is there only while it is True: waiting is no
-    /// use, because only a change of this object can help.
+    /// use, because only a change of this object can help. So is Warning: something will go wrong
+    /// later, such as a certificate that expires soon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend(
         "x-kubernetes-list-type" = "map",
@@ -103,7 +105,8 @@ pub struct HostStatus {
     /// configuration), ResolvedRefs (what it names exists), Programmed (the proxies serve this
     /// generation), and Ready, the summary of the others, as in
     /// `kubectl wait --for=condition=Ready`. Stalled is there only while it is True: waiting is no
-    /// use, because only a change of this object can help.
+    /// use, because only a change of this object can help. So is Warning: something will go wrong
+    /// later, such as a certificate that expires soon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend(
         "x-kubernetes-list-type" = "map",

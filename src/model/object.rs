@@ -17,6 +17,8 @@ use super::written::{
 pub struct Object {
     /// Its identity.
     pub key: Arc<ObjectKey>,
+    /// `metadata.uid` of the resource, for events about it; `None` for documents.
+    pub uid: Option<Arc<str>>,
     /// `metadata.generation` of the resource, or of the carrier; `None` for files.
     pub generation: Option<i64>,
     /// `metadata.creationTimestamp` of the resource or the carrier, in seconds since 1970.

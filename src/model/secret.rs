@@ -33,3 +33,33 @@ pub struct SecretContents {
     /// Revoked certificates.
     pub revoked: Result<Option<Arc<RevocationLists>>, Arc<str>>,
 }
+
+/// What could be used last of a Secret, or of files, each part for itself. It is given to a build
+/// beside what is there now, so that a Secret that is broken, or deleted by mistake, ends nothing
+/// that was served with it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LastGood {
+    /// The last certificate with its key. It is used until it expires.
+    pub certificate: Option<Arc<Certificate>>,
+    /// The last authorities.
+    pub authorities: Option<Arc<Authorities>>,
+    /// The last revocation lists.
+    pub revoked: Option<Arc<RevocationLists>>,
+}
+
+impl LastGood {
+    /// This, with what is right in `contents` in place of what was there before.
+    pub fn and(&self, contents: &SecretContents) -> Self {
+        fn newer<T>(
+            new: &Result<Option<Arc<T>>, Arc<str>>,
+            old: &Option<Arc<T>>,
+        ) -> Option<Arc<T>> {
+            new.as_ref().ok().and_then(Option::as_ref).or(old.as_ref()).map(Arc::clone)
+        }
+        Self {
+            certificate: newer(&contents.certificate, &self.certificate),
+            authorities: newer(&contents.authorities, &self.authorities),
+            revoked: newer(&contents.revoked, &self.revoked),
+        }
+    }
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::key::{ObjectKey, ServiceKey};
 use super::object::Object;
-use super::secret::SecretState;
+use super::secret::{LastGood, SecretState};
 use super::service::{OwnZone, Service};
 use super::tls::SecretKey;
 use super::written::PemSource;
@@ -23,6 +23,8 @@ pub struct Snapshot {
     /// The files that the last build wanted, as far as they have been read; only
     /// [`PemSource::Files`].
     pub pem_files: Arc<BTreeMap<PemSource, SecretState>>,
+    /// What could be used last of each of these Secrets and files, since the process began.
+    pub last_good: Arc<BTreeMap<PemSource, LastGood>>,
     /// What serving has found out.
     pub observations: Arc<Observations>,
     /// The time in seconds since 1970, moved on only when a certificate's time comes: 0 is not

@@ -199,6 +199,9 @@ pub enum ResolverKind {
 pub struct GatewayDefaults {
     /// How HTTP is served.
     pub http: Arc<HttpPolicy>,
+    /// The settings that were written and could be read, by their names in the Module: `http` has
+    /// the product's default where nothing is written, and doesn't tell the two apart.
+    pub written: Vec<&'static str>,
     /// For routes.
     pub route: RoutePolicy,
     /// For clusters.

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use crate::model::cluster::ServiceRef;
 use crate::model::key::{ObjectKey, ServiceKey};
 use crate::model::object::Object;
-use crate::model::secret::SecretState;
+use crate::model::secret::{LastGood, SecretState};
 use crate::model::service::{EndpointSlice, Endpoints, OwnZone, Service, build_endpoints};
 use crate::model::snapshot::{Defaults, Services, Snapshot};
 use crate::model::tls::SecretKey;
@@ -141,6 +141,7 @@ impl Store {
         if !self.only_files {
             return false;
         }
+        self.forget_last_good(|source| !wanted.contains(source));
         let missing: Vec<PemSource> = wanted
             .iter()
             .filter(|source| matches!(source, PemSource::Secret(_)) && !self.is_read(source))
@@ -182,7 +183,12 @@ impl Store {
                 self.marks.forget(collection);
             }
             Event::Versioned(version, event) => self.apply_versioned(version, event),
-            Event::Pem(source, state) => self.put_pem(source, state),
+            Event::Pem(source, state) => {
+                if state.is_none() {
+                    self.forget_last_good(|other| *other == source);
+                }
+                self.put_pem(source, state);
+            }
             Event::Now(now) => {
                 self.changes.snapshot |= self.snapshot.now != now;
                 self.snapshot.now = now;
@@ -305,11 +311,25 @@ impl Store {
 
     /// What is known of a Secret or a file from now on.
     fn put_pem(&mut self, source: PemSource, state: Option<SecretState>) {
+        if let Some(SecretState::Present(contents)) = &state {
+            let known = self.snapshot.last_good.get(&source);
+            let good = known.unwrap_or(&LastGood::default()).and(contents);
+            if known != Some(&good) {
+                Arc::make_mut(&mut self.snapshot.last_good).insert(source.clone(), good);
+            }
+        }
         let changed = match source {
             PemSource::Secret(key) => replace(&mut self.snapshot.secrets, key, state),
             files => replace(&mut self.snapshot.pem_files, files, state),
         };
         self.changes.snapshot |= changed;
+    }
+
+    /// Lets go of what nobody asks for any more.
+    fn forget_last_good(&mut self, is_over: impl Fn(&PemSource) -> bool) {
+        if self.snapshot.last_good.keys().any(&is_over) {
+            Arc::make_mut(&mut self.snapshot.last_good).retain(|source, _| !is_over(source));
+        }
     }
 
     /// Takes Secrets back that a statement no longer holds; another may hold them too.

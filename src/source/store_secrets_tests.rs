@@ -1,4 +1,6 @@
 use super::*;
+use crate::model::secret::SecretContents;
+use crate::model::tls::RevocationLists;
 
 fn key(name: &str) -> SecretKey {
     SecretKey { namespace: "shop".into(), name: name.into() }
@@ -59,6 +61,57 @@ fn secrets_of_a_cluster_are_what_was_read_of_them() {
     store.apply(Event::Pem(files.clone(), Some(SecretState::Missing)));
     assert!(store.take_changes().snapshot && store.is_read(&files));
     assert!(store.needed().iter().next().is_none(), "no replica is asked for them");
+}
+
+/// With a revocation list, or with one that can't be read.
+fn present(list: Result<&[u8], &str>) -> SecretState {
+    let revoked = list.map(|der| Some(Arc::new(RevocationLists(vec![der.into()]))));
+    SecretState::Present(Arc::new(SecretContents {
+        certificate: Ok(None),
+        authorities: Ok(None),
+        revoked: revoked.map_err(Arc::from),
+    }))
+}
+
+#[test]
+fn what_could_be_used_last_is_known_as_long_as_it_is_wanted() {
+    let mut store = Store::new(Defaults::default(), [Collection::Hosts]);
+    let files = PemSource::Files { certificates: "/crl.pem".into(), key: None };
+    let known = |store: &Store, source: &PemSource| {
+        let good = store.snapshot().last_good.get(source)?;
+        Some(good.revoked.as_ref()?.0[0].to_vec())
+    };
+    for source in [source("web"), files] {
+        let mut put = |state| store.apply(Event::Pem(source.clone(), state));
+        put(Some(SecretState::Missing));
+        put(Some(present(Ok(b"one"))));
+        put(Some(present(Ok(b"two"))));
+        for worse in [present(Err("no PEM")), unreadable("its type"), SecretState::Missing] {
+            put(Some(worse));
+        }
+        assert_eq!(known(&store, &source), Some(b"two".to_vec()), "{source}");
+        store.apply(Event::Pem(source.clone(), None));
+        assert_eq!(known(&store, &source), None, "{source}: nobody wants it any more");
+    }
+}
+
+#[test]
+fn what_files_held_last_is_known_as_long_as_it_is_wanted() {
+    let mut store = Store::new(Defaults::default(), [Collection::Files]);
+    let with = |state: Option<SecretState>| {
+        let Event::Put(mut statement) = file("a", &[]) else { panic!("a statement") };
+        statement.secrets = state.into_iter().map(|state| (key("web"), state)).collect();
+        Event::Put(statement)
+    };
+    let wanted = BTreeSet::from([source("web")]);
+    store.apply(with(Some(present(Ok(b"one")))));
+    store.want(&wanted);
+    store.apply(with(None));
+    store.want(&wanted);
+    assert_eq!(store.snapshot().secrets.get(&key("web")), Some(&SecretState::Missing));
+    assert!(store.snapshot().last_good.contains_key(&source("web")), "its document was deleted");
+    store.want(&BTreeSet::new());
+    assert!(!store.snapshot().last_good.contains_key(&source("web")));
 }
 
 #[test]

@@ -2,7 +2,9 @@
 //! gateway whose cluster can't be reached.
 #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
+mod certificates;
 mod full_disk;
+mod redaction;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -83,6 +85,11 @@ impl Gateway {
 
     fn ready(&self) -> String {
         ask(self.admin, "GET", "/ambassador/v0/check_ready", "").unwrap_or_default()
+    }
+
+    /// What is said about every object.
+    fn diagnostics(&self) -> String {
+        ask(self.admin, "GET", "/ambassador/v0/diag/?json=true", "").unwrap_or_default()
     }
 
     fn terminate(&self) {

@@ -11,7 +11,7 @@ const FINE: &[&str] = &["Accepted", "ResolvedRefs", "Programmed", "Ready"];
 
 #[test]
 fn every_reason_is_explained() {
-    let source = ["mod.rs", "text.rs"]
+    let source = ["conditions.rs", "text.rs", "warning.rs"]
         .map(|file| fs::read_to_string(project(&format!("src/model/report/{file}"))).unwrap())
         .concat();
     let reasons: BTreeSet<&str> = texts(&source).filter(|text| is_reason(text)).collect();

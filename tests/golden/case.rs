@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use nuncio::admin::explain::Served;
+use nuncio::admin::values::Process;
 use nuncio::model::secret::{SecretContents, SecretState};
 use nuncio::model::snapshot::{Defaults, Snapshot};
 use nuncio::model::tls::{Authorities, Certificate, KeyKind, Private, SecretKey};
@@ -23,6 +25,8 @@ pub(crate) struct Case {
     pub(crate) build: Build,
     /// The compiled routes.
     pub(crate) table: RouteTable,
+    /// The time that the process was told.
+    now: i64,
 }
 
 /// What the process was told.
@@ -49,13 +53,21 @@ impl Case {
             Some(settings) => serde_saphyr::from_str(settings).unwrap(),
             None => Settings::default(),
         };
-        let build = build_text(&text, settings);
+        let before = fs::read_to_string(folder.join("before.yaml")).ok();
+        let now = settings.now;
+        let build = build_text(before.as_deref(), &text, settings);
         let table = RouteTable::compile(&build.config, &RouteTable::default());
-        Self { folder: folder.to_owned(), build, table }
+        Self { folder: folder.to_owned(), build, table, now }
+    }
+
+    /// What is asked by `explain`.
+    pub(crate) fn served(&self) -> Served<'_> {
+        let (table, build) = (&self.table, &self.build);
+        Served { table, build, process: Process::default(), now: self.now }
     }
 }
 
-fn build_text(text: &str, settings: Settings) -> Build {
+fn build_text(before: Option<&str>, text: &str, settings: Settings) -> Build {
     let secrets: BTreeMap<_, _> =
         settings.secrets.iter().map(|(key, text)| secret(key, text)).collect();
     let now = settings.now;
@@ -69,6 +81,10 @@ fn build_text(text: &str, settings: Settings) -> Build {
     defaults.ambassador_id = settings.ambassador_id.unwrap_or(defaults.ambassador_id);
     let mut store = Store::new(defaults, [Collection::Files]);
     store.apply(Event::Init(Collection::Files));
+    if let Some(before) = before {
+        store.apply(Event::Put(parse_file("in.yaml", before, &parse)));
+        settle::build(&mut store, &Build::default());
+    }
     store.apply(Event::Put(parse_file("in.yaml", text, &parse)));
     store.apply(Event::Listed(Collection::Files));
     assert!(store.is_synced());

@@ -8,9 +8,7 @@ use nuncio::admin::explain::{self, Effect, Question};
 use nuncio::model::cluster::Upstream;
 use nuncio::model::config::Leg;
 use nuncio::model::route::{Action, Forward, HostRewrite};
-use nuncio::routing::{
-    CanonicalPath, Found, RequestHead, RouteTable, redirect_location, rewrite_path,
-};
+use nuncio::routing::{CanonicalPath, Found, RequestHead, redirect_location, rewrite_path};
 use serde::{Deserialize, Serialize};
 
 use crate::case::Case;
@@ -93,7 +91,7 @@ fn ask(case: &Case, entry: &Entry) -> Answer {
     let nothing = |text: &str| Answer { route: text.to_owned(), ..Answer::default() };
     let host = listener.host_by_authority(head.host);
     let found = host.map(|host| table.find(listener, host, entry.secure, &head));
-    let explained = explained(table, listener.spec().port, entry, target);
+    let explained = explained(case, listener.spec().port, entry, target);
     match found.unwrap_or(Found::NoRoute) {
         Found::Route(leg) => {
             let is_told = |answer: &explain::Answer| answer.object.ends_with(&*leg.key.name);
@@ -117,7 +115,7 @@ fn ask(case: &Case, entry: &Entry) -> Answer {
 }
 
 /// What `nuncio explain` says of the same request.
-fn explained(table: &RouteTable, port: u16, entry: &Entry, target: &str) -> Vec<explain::Answer> {
+fn explained(case: &Case, port: u16, entry: &Entry, target: &str) -> Vec<explain::Answer> {
     let (host, path) = target.split_at(target.find('/').expect("a path"));
     let method = entry.request.split_once(' ').expect("METHOD host/path").0;
     let scheme = if entry.secure { "https" } else { "http" };
@@ -128,7 +126,7 @@ fn explained(table: &RouteTable, port: u16, entry: &Entry, target: &str) -> Vec<
     headers.push(format!("host: {host}"));
     let url = format!("{scheme}://any:{port}{path}");
     let question = Question::parse(method, &url, &headers).expect("a question");
-    explain::explain(table, &question).answers
+    explain::explain(&case.served(), &question).answers
 }
 
 fn headers(texts: &BTreeMap<String, String>) -> HeaderMap {

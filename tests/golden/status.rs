@@ -19,7 +19,7 @@ pub(crate) fn dump(case: &Case) -> String {
 }
 
 fn describe(report: &Report) -> Status {
-    let conditions = report.conditions().into_iter().chain(report.stalled()).map(|condition| {
+    let conditions = report.conditions().into_iter().chain(report.occasional()).map(|condition| {
         let (kind, status) = (condition.kind.as_str(), condition.status);
         format!("{kind} {status} {}: {}", condition.reason, condition.message)
     });

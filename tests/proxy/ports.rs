@@ -87,7 +87,7 @@ fn requests_are_counted_under_the_name_of_their_port() {
         let text = gateway.proxy.metrics().render();
         text.lines().find_map(|line| line.strip_prefix(&start)?.parse::<u64>().ok())
     };
-    assert_eq!(value("envoy_http_downstream_rq_total", "edge"), Some(0), "before the first");
+    wait_for("it before the first", || value("envoy_http_downstream_rq_total", "edge") == Some(0));
     for port in [one, two, three, three] {
         assert_eq!(status(&ask(local(port), LAST)), "200");
     }

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use nuncio::model::cluster::Upstream;
 use nuncio::model::policy::ClusterPolicy;
@@ -179,9 +180,14 @@ fn only_what_is_spoken_is_offered() {
     tls.parameters.alpn = vec!["h2".into(), "http/1.1".into()];
     let (answer, _gateway) = ask(&server, tls);
     assert!(answer.ends_with("alpn=http/1.1"), "{answer}");
-    // An upstream that speaks cleartext is no TLS upstream.
+    // An upstream that speaks cleartext is no TLS upstream: it waits for the rest of a head. The
+    // limit for connecting ends that well before the route's.
     let plain = Backend::echo();
-    let mut route = route_with("/", Upstream::Address(plain.address), ClusterPolicy::default());
+    let policy = ClusterPolicy {
+        connect_timeout: Some(Duration::from_millis(200)),
+        ..ClusterPolicy::default()
+    };
+    let mut route = route_with("/", Upstream::Address(plain.address), policy);
     if let Action::Forward(forward) = &mut route.action {
         Arc::make_mut(&mut forward.cluster).tls = Some(Arc::default());
     }

@@ -63,6 +63,7 @@ async fn simulate(seed: u64) -> Total {
     let changes = storm(&mut random, &server, &mut replicas).await;
 
     server.disturb(faults::Faults::end);
+    server.change(users::put_secrets_right);
     sleep(REST).await;
     let rest = Instant::now();
     let served: Vec<Served> = replicas.iter().map(|replica| Served::of(&replica.built)).collect();

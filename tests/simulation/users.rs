@@ -9,6 +9,8 @@ use crate::replica::HOME;
 use crate::storage::{Key, Storage};
 
 const NAMESPACES: [&str; 2] = ["a", "b"];
+/// Names of Secrets in each.
+const SECRETS: u32 = 2;
 
 /// One change of one object: written anew, in one of its forms, or deleted.
 pub(crate) fn change(random: &mut Rng, storage: &mut Storage) {
@@ -18,7 +20,7 @@ pub(crate) fn change(random: &mut Rng, storage: &mut Storage) {
         40..55 => named(random, "services", namespace, 4, service),
         55..65 => named(random, "endpointslices", namespace, 3, slice),
         65..75 => named(random, "hosts", namespace, 3, host),
-        75..83 => named(random, "secrets", namespace, 2, secret),
+        75..83 => named(random, "secrets", namespace, SECRETS, secret),
         83..89 => named(random, "tlscontexts", namespace, 2, tls_context),
         89..94 => named(random, "listeners", namespace, 2, listener),
         94..97 => named(random, "tcpmappings", namespace, 2, tcp_mapping),
@@ -28,6 +30,17 @@ pub(crate) fn change(random: &mut Rng, storage: &mut Storage) {
         storage.delete(&key);
     } else {
         storage.put(&key, object);
+    }
+}
+
+/// Puts every Secret right. What a gateway goes on with where one is broken depends on what it has
+/// seen of it, so that no two need say the same of it before.
+pub(crate) fn put_secrets_right(storage: &mut Storage) {
+    for namespace in NAMESPACES {
+        for number in 0..SECRETS {
+            let key = Key::new("secrets", namespace, &format!("x{number}"));
+            storage.put(&key, secret_of(&pairs()[0]));
+        }
     }
 }
 
@@ -156,13 +169,21 @@ fn module(random: &mut Rng, _: &str) -> Value {
 
 /// A certificate, another, or neither.
 fn secret(random: &mut Rng, _: &str) -> Value {
-    static PAIRS: OnceLock<[Value; 2]> = OnceLock::new();
-    let pairs = PAIRS.get_or_init(|| [pair(), pair()]);
+    let pairs = pairs();
     let data = match random.u32(0..5) {
         0 => json!({"tls.crt": "bm90aGluZw==", "tls.key": "bm90aGluZw=="}),
         1 => json!({}),
         _ => pairs[random.usize(..pairs.len())].clone(),
     };
+    secret_of(&data)
+}
+
+fn pairs() -> &'static [Value; 2] {
+    static PAIRS: OnceLock<[Value; 2]> = OnceLock::new();
+    PAIRS.get_or_init(|| [pair(), pair()])
+}
+
+fn secret_of(data: &Value) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {}, "type": "kubernetes.io/tls",
         "data": data,

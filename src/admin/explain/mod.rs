@@ -1,21 +1,38 @@
 //! Which route answers a request, which ones it beat and why, and what is sent upstream: one
 //! answer for `nuncio explain` and for `/ambassador/v0/diag/explain`.
 
+mod answers;
+mod connection;
 mod question;
-
-use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::connection::TlsAnswer;
 pub use self::question::{Question, QuestionError};
 use super::describe;
-use crate::model::config::Leg;
+use super::values::{self, Effective, Origins, Process};
+use crate::model::Build;
 use crate::model::listener::{InsecureAction, VirtualHost};
-use crate::model::route::{Action, Probe};
-use crate::routing::{
-    Considered, Found, HostTable, ListenerTable, Outcome, RouteTable, https_location,
-    redirect_location, rewrite_path,
-};
+use crate::routing::{Considered, ListenerTable, Outcome, RouteTable};
+
+/// What is served, and what has to be known to say where it came from.
+#[derive(Debug, Clone, Copy)]
+pub struct Served<'a> {
+    /// The table.
+    pub table: &'a RouteTable,
+    /// What it was compiled from.
+    pub build: &'a Build,
+    /// What the process was told.
+    pub process: Process,
+    /// The time in seconds since 1970; 0 is not known.
+    pub now: i64,
+}
+
+impl Served<'_> {
+    fn origins(&self) -> Origins<'_> {
+        Origins { build: self.build, process: self.process }
+    }
+}
 
 /// The answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,14 +41,32 @@ pub struct Explanation {
     pub request: String,
     /// The port that it is taken to come by.
     #[serde(default)]
-    pub listener: String,
+    pub listener: Option<Part>,
+    /// Who ends its TLS; `None` of a request in cleartext.
+    #[serde(default)]
+    pub tls: Option<TlsAnswer>,
     /// The Hosts of its name there, each with what it makes of the request. Empty is 404.
     #[serde(default)]
-    pub hosts: Vec<String>,
-    /// What answers it: one, or several by weight. Empty is 404.
+    pub hosts: Vec<Part>,
+    /// What answers it: one, or several by weight. Empty is 404, or the end of a connection.
     pub answers: Vec<Answer>,
     /// Every route whose host and path hold, best first.
     pub considered: Vec<Candidate>,
+    /// Why it is refused before it meets any route.
+    #[serde(default)]
+    pub refused: Option<String>,
+    /// What holds for all requests.
+    #[serde(default)]
+    pub gateway: Vec<Effective>,
+}
+
+/// Something on a request's way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// What it is, and what it makes of the request, in words.
+    pub told: String,
+    /// Its effective values.
+    pub values: Vec<Effective>,
 }
 
 /// What answers some of the requests.
@@ -45,6 +80,31 @@ pub struct Answer {
     pub origin: String,
     /// What happens.
     pub action: Effect,
+    /// Who gets copies.
+    #[serde(default)]
+    pub copies: Option<Copies>,
+    /// Every effective value.
+    #[serde(default)]
+    pub values: Vec<Effective>,
+}
+
+/// Who gets copies of requests that others answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Copies {
+    /// Percent of the requests.
+    pub percent: u8,
+    /// The object that asked for them.
+    pub object: String,
+    /// Where it was written.
+    pub origin: String,
+    /// The service as the author wrote it.
+    pub service: String,
+    /// The cluster's name.
+    pub cluster: String,
+    /// Where its addresses come from.
+    pub upstream: String,
+    /// What is asked of it.
+    pub values: Vec<Effective>,
 }
 
 /// What happens to a request.
@@ -82,6 +142,15 @@ pub enum Effect {
         /// `alive` or `ready`.
         of: String,
     },
+    /// The bytes of the connection are passed on.
+    Connect {
+        /// The service as the author wrote it.
+        service: String,
+        /// The cluster's name.
+        cluster: String,
+        /// Where its addresses come from.
+        upstream: String,
+    },
 }
 
 /// A route that was looked at.
@@ -111,37 +180,57 @@ pub enum CandidateVerdict {
     Fails,
 }
 
-/// Asks the table.
-pub fn explain(table: &RouteTable, question: &Question) -> Explanation {
-    let listener = listener_of(table, question);
-    let host = listener.and_then(|listener| listener.host_by_authority(&question.host));
-    let considered = host.map(|host| table.explain_at(host, &question.head(0)));
-    let considered = considered.unwrap_or_default();
-    Explanation {
-        request: format!(
-            "{} {} {}",
-            question.method,
-            question.host,
-            question.with_query(&question.path)
-        ),
-        listener: listener.map(describe_listener).unwrap_or_default(),
-        hosts: host
-            .into_iter()
-            .flat_map(HostTable::hosts)
-            .map(|host| describe_host(host))
-            .collect(),
-        answers: match (listener, host) {
-            (Some(listener), Some(host)) => answers(table, (listener, host), question, &considered),
-            _ => Vec::new(),
-        },
-        considered: considered.iter().map(candidate).collect(),
+/// Asks what is served.
+pub fn explain(served: &Served<'_>, question: &Question) -> Explanation {
+    let listener = listener_of(served.table, question);
+    let origins = served.origins();
+    let mut explanation = Explanation {
+        request: question.to_string(),
+        listener: listener.map(|listener| Part {
+            told: describe_listener(listener),
+            values: values::of_listener(listener.spec(), &origins),
+        }),
+        tls: None,
+        hosts: Vec::new(),
+        answers: Vec::new(),
+        considered: Vec::new(),
+        refused: None,
+        gateway: Vec::new(),
+    };
+    let Some(listener) = listener else { return explanation };
+    if question.is_secure() {
+        explanation.tls = Some(connection::tls_answer(served, listener, question));
     }
+    if question.is_connection() {
+        explanation.answers = connection::answers(served, listener, question);
+        return explanation;
+    }
+    explanation.gateway = values::of_http(&origins);
+    let http = &served.build.config.http;
+    let question = &match question.admitted(http, listener.spec().port) {
+        Ok(question) => question,
+        Err(why) => return Explanation { refused: Some(why.to_owned()), ..explanation },
+    };
+    explanation.request = question.to_string();
+    let Some(host) = listener.host_by_authority(&question.host) else { return explanation };
+    let considered = served.table.explain_at(host, &question.head(0));
+    explanation.hosts = host
+        .hosts()
+        .map(|host| Part { told: describe_host(host), values: values::of_host(host, &origins) })
+        .collect();
+    explanation.answers = answers::answers(served, (listener, host), question, &considered);
+    explanation.considered = considered.iter().map(candidate).collect();
+    explanation
 }
 
 /// The port that a request comes by: the one that it names, else the first that speaks its scheme.
 fn listener_of<'t>(table: &'t RouteTable, question: &Question) -> Option<&'t ListenerTable> {
+    let is_named = |one: &&ListenerTable| Some(one.spec().port) == question.port;
+    if question.is_connection() {
+        return table.listeners().iter().find(is_named);
+    }
     let speaks_http = || table.listeners().iter().filter(|one| one.spec().stack.http);
-    let by_port = speaks_http().find(|one| Some(one.spec().port) == question.port);
+    let by_port = speaks_http().find(is_named);
     let by_scheme = || speaks_http().find(|one| one.spec().stack.tls == question.is_secure());
     by_port.or_else(by_scheme).or_else(|| speaks_http().next())
 }
@@ -150,7 +239,10 @@ fn describe_listener(listener: &ListenerTable) -> String {
     let spec = listener.spec();
     match &spec.key {
         Some(key) => format!("{}, port {}", describe::object(key), spec.port),
-        None => format!("port {}, which is open while there is no Listener", spec.port),
+        None if spec.stack.http => {
+            format!("port {}, which is open while there is no Listener", spec.port)
+        }
+        None => format!("port {}, which TCPMappings have opened", spec.port),
     }
 }
 
@@ -166,96 +258,6 @@ fn describe_host(host: &VirtualHost) -> String {
         (false, InsecureAction::Route) => "insecure requests are served",
     };
     format!("{name} ({what})")
-}
-
-/// Asks the table once for every range of draws that its weights tell apart.
-fn answers(
-    table: &RouteTable,
-    (listener, host): (&ListenerTable, &HostTable),
-    question: &Question,
-    considered: &[Considered],
-) -> Vec<Answer> {
-    let mut borders = BTreeSet::from([0, 100]);
-    for leg in considered.iter().flat_map(|considered| &considered.group.legs) {
-        borders.extend([leg.share.from.min(100), leg.share.to.min(100)]);
-    }
-    let borders: Vec<u8> = borders.into_iter().collect();
-    let mut answers: Vec<Answer> = Vec::new();
-    for range in borders.windows(2) {
-        let head = question.head(range[0]);
-        let found = match table.find(listener, host, question.is_secure(), &head) {
-            Found::Route(leg) => answer_of(leg, question),
-            Found::RedirectToHttps => Some(answer_to_https(host, question)),
-            Found::NoRoute => None,
-        };
-        let Some(found) = found else { continue };
-        let percent = range[1] - range[0];
-        match answers.iter_mut().find(|known| known.object == found.object) {
-            Some(known) => known.percent += percent,
-            None => answers.push(Answer { percent, ..found }),
-        }
-    }
-    answers
-}
-
-fn answer_of(leg: &Leg, question: &Question) -> Option<Answer> {
-    Some(Answer {
-        percent: 0,
-        object: describe::object(&leg.key),
-        origin: describe::origin(&leg.key.origin),
-        action: effect(leg, question)?,
-    })
-}
-
-fn answer_to_https(host: &HostTable, question: &Question) -> Answer {
-    let key = host.hosts().find_map(|host| host.key.as_ref());
-    Answer {
-        percent: 0,
-        object: key.map(|key| describe::object(key)).unwrap_or_default(),
-        origin: key.map(|key| describe::origin(&key.origin)).unwrap_or_default(),
-        action: Effect::Redirect {
-            status: 301,
-            location: https_location(&question.host, &question.with_query(&question.path)),
-        },
-    }
-}
-
-/// What a route does with the request; a mirror does nothing for who asks.
-fn effect(leg: &Leg, question: &Question) -> Option<Effect> {
-    let route = &leg.route;
-    Some(match &route.action {
-        Action::Forward(forward) => {
-            let path = rewrite_path(forward, &route.matches.path, &question.path);
-            let path = question.with_query(path.as_deref().unwrap_or(&question.path));
-            let upstream = &forward.cluster.upstream;
-            Effect::Forward {
-                service: forward.cluster.service.to_string(),
-                cluster: forward.cluster.name.to_string(),
-                upstream: describe::upstream(upstream),
-                request_line: format!("{} {path}", question.method),
-                host: describe::upstream_host(&forward.host, &question.host, upstream),
-                request_headers: describe::header_edits(&route.request_headers),
-                response_headers: describe::header_edits(&route.response_headers),
-                timeout_ms: route
-                    .policy
-                    .timeout()
-                    .map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
-            }
-        }
-        Action::Redirect(redirect) => Effect::Redirect {
-            status: redirect.status.as_u16(),
-            location: redirect_location(
-                redirect,
-                &route.matches.path,
-                &question.scheme,
-                &question.path,
-                question.query.as_deref(),
-            ),
-        },
-        Action::Mirror(_) => return None,
-        Action::Probe(Probe::Alive) => Effect::Probe { of: "alive".to_owned() },
-        Action::Probe(Probe::Ready) => Effect::Probe { of: "ready".to_owned() },
-    })
 }
 
 fn candidate(considered: &Considered) -> Candidate {

@@ -126,7 +126,7 @@ pub fn plan(
     let (state, reason) = if form.has_state() { state(&found) } else { (None, None) };
     let conditions = found
         .into_iter()
-        .chain(finding.report.stalled())
+        .chain(finding.report.occasional())
         .filter(|_| form.has_conditions())
         .map(|condition| plan_condition(condition, observed, generation, now))
         .collect();
@@ -192,14 +192,17 @@ fn is_observed(patch: &StatusPatch, observed: Option<&ObservedStatus>, form: Sta
             && text(&observed.reason) == text(&patch.reason));
     let generation_stands =
         !form.has_generation() || observed.observed_generation == patch.observed_generation;
-    let stalled = ConditionKind::Stalled.as_str();
-    // Applying without it takes it away, if it is ours.
-    let no_longer_stalled = form.has_conditions()
-        && observed.conditions.iter().any(|c| c.kind == stalled && c.status == "True")
-        && !patch.conditions.iter().any(|c| c.r#type == stalled);
+    // Applying without one takes it away, if it is ours.
+    let is_over = |kind: ConditionKind| {
+        let kind = kind.as_str();
+        observed.conditions.iter().any(|c| c.kind == kind && c.status == "True")
+            && !patch.conditions.iter().any(|c| c.r#type == kind)
+    };
+    let any_is_over = form.has_conditions()
+        && [ConditionKind::Stalled, ConditionKind::Warning].map(is_over) != [false; 2];
     state_stands
         && generation_stands
-        && !no_longer_stalled
+        && !any_is_over
         && patch.conditions.iter().all(|wanted| {
             observed.conditions.iter().any(|before| {
                 before.kind == wanted.r#type

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::controller::testing::{mapping, report};
 use crate::model::key::ServiceKey;
-use crate::model::report::{Detached, References, Verdict};
+use crate::model::report::{Detached, References, Verdict, Warning};
 use crate::source::ObservedCondition;
 
 const BEFORE: &str = "2026-01-01T00:00:00Z";
@@ -207,6 +207,28 @@ fn the_transition_time_moves_with_the_status_alone() {
             ("Ready", flipped)
         ]
     );
+}
+
+#[test]
+fn a_warning_is_written_once_for_each_stage_and_taken_away() {
+    let soon = |days| {
+        let warning = Some(Warning::ExpiresSoon { days, at: 1_800_000_000 });
+        Report { warning, ..accepted() }
+    };
+    let form = StatusForm::Conditions;
+    let plan_for = |report: &Report, observed: Option<&ObservedStatus>| {
+        plan(report, observed, Some(1), form, now())
+    };
+    let first = plan_for(&soon(14), None).unwrap();
+    let told: Vec<_> = first.conditions.iter().map(|c| (c.r#type, c.status)).collect();
+    assert_eq!(told[3..], [("Ready", "True"), ("Warning", "True")]);
+    let observed = written(&first);
+    assert_eq!(plan_for(&soon(14), Some(&observed)), None, "the same stage");
+    let next = plan_for(&soon(7), Some(&observed)).unwrap();
+    assert!(next.conditions[4].message.contains("less than 7 days"));
+    assert_eq!(next.conditions[4].last_transition_time, BEFORE, "it was True before");
+    let renewed = plan_for(&accepted(), Some(&observed)).unwrap();
+    assert_eq!(renewed.conditions.len(), 4, "applying without it takes it away");
 }
 
 #[test]

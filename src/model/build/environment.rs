@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::hosts::age;
 use super::secrets::Secrets;
 use super::{Candidate, secrets};
-use crate::model::object::Content;
+use crate::model::key::{Kind, ObjectKey, Origin};
+use crate::model::object::{Content, Object};
 use crate::model::report::{Conflict, Missing, Verdict};
 use crate::model::snapshot::Snapshot;
 use crate::model::tls::Origination;
@@ -79,6 +80,11 @@ impl Environment {
                 continue;
             };
             let name = Arc::clone(&object.key.name);
+            if let Some(with) = taken_from_everybody(object, *kind, &self.namespace) {
+                let (with, conflict) = (Arc::new(with), Conflict::BuiltIn);
+                candidates[index].verdict = Verdict::Conflicted { with, conflict };
+                continue;
+            }
             if let Some(owner) = owners.get(&name) {
                 let with = Arc::clone(&candidates[*owner].object.key);
                 candidates[index].verdict = Verdict::Conflicted { with, conflict: Conflict::Name };
@@ -137,9 +143,10 @@ impl Environment {
     }
 
     /// The TLSContext that lists a host by this very name, the first by name and key.
-    pub(super) fn context_of_host(&self, host: &str) -> Option<&Context> {
-        let mut contexts = self.contexts.values().flatten();
-        contexts.find(|context| context.spec.hosts.iter().any(|listed| **listed == *host))
+    pub(super) fn context_of_host(&self, host: &str) -> Option<(&Arc<str>, &Context)> {
+        let mut contexts =
+            self.contexts.iter().flat_map(|(name, all)| all.iter().map(move |one| (name, one)));
+        contexts.find(|(_, context)| context.spec.hosts.iter().any(|listed| **listed == *host))
     }
 
     /// How a TLSContext begins TLS.
@@ -158,6 +165,22 @@ impl Environment {
             false => &spec.namespace,
         }
     }
+}
+
+/// The built-in resolver that an object would replace by one of another kind. Emissary lets every
+/// namespace do that; the gateway's own only may, because everybody uses it.
+fn taken_from_everybody(object: &Object, kind: ResolverKind, namespace: &str) -> Option<ObjectKey> {
+    let (name, built_in) = BUILT_IN.into_iter().find(|(name, _)| *name == &*object.key.name)?;
+    let of = match built_in {
+        ResolverKind::Dns => Kind::KubernetesServiceResolver,
+        ResolverKind::Endpoints => Kind::KubernetesEndpointResolver,
+    };
+    (built_in != kind && *object.key.namespace != *namespace).then(|| ObjectKey {
+        kind: of,
+        namespace: Arc::default(),
+        name: name.into(),
+        origin: Origin::BuiltIn,
+    })
 }
 
 /// The indices of all candidates in the order of their claims to what holds for everybody: those of

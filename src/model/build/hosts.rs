@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Candidate;
 use super::environment::Environment;
-use super::secrets::{Secrets, host_termination};
+use super::secrets::{Secrets, host_parts, host_termination};
 use crate::model::key::ObjectKey;
 use crate::model::listener::{InsecureAction, VirtualHost};
 use crate::model::object::{Content, Object};
@@ -38,7 +38,9 @@ pub(super) fn build_hosts<'a>(
         let object = candidates[index].object;
         let (spec, tls) = match &object.content {
             Content::Host(spec) => {
-                (spec, host_termination(&object.key, spec, environment, secrets).map_err(Some))
+                let parts = host_parts(&object.key, spec, environment);
+                let tls = parts.and_then(|parts| host_termination(&parts, secrets));
+                (spec, tls.map_err(Some))
             }
             Content::Closed(spec) => (spec, Err(None)),
             _ => continue,

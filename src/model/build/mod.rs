@@ -12,7 +12,10 @@
 //! 5. [`groups`]: routes with the same match become one route group with exact shares, and those
 //!    that can't live in theirs are told so; [`probes`] adds the gateway's own routes;
 //! 6. [`references`]: whether the Services exist that an object names.
+//!
+//! [`answers`] says of a finished build where its settings were written.
 
+mod answers;
 mod attach;
 mod clusters;
 mod environment;
@@ -32,6 +35,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+pub use self::answers::TlsOrigin;
 use self::attach::Takers;
 use self::environment::Environment;
 use self::references::Lookup;
@@ -186,11 +190,19 @@ fn reports(
             }
             let references = lookup.references(object, &verdict, route.map(|route| &**route));
             let failure = lookup.failure(object);
+            let warning = lookup.warning(object, &verdict);
             match old {
-                Some(old) if old.references == references && old.failure == failure => {
+                Some(old)
+                    if old.references == references
+                        && old.failure == failure
+                        && old.warning == warning =>
+                {
                     Arc::clone(old)
                 }
-                _ => Arc::new(Report { object: Arc::clone(object), verdict, references, failure }),
+                _ => {
+                    let object = Arc::clone(object);
+                    Arc::new(Report { object, verdict, references, failure, warning })
+                }
             }
         })
         .collect()

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use super::environment::Environment;
 use super::routes::Prepared;
-use super::secrets::{Secrets, context_faults};
+use super::secrets::{Parts, Secrets, context_faults, host_parts};
 use crate::model::cluster::{Cluster, ServiceRef, Upstream};
 use crate::model::config::GatewayConfig;
 use crate::model::key::ServiceKey;
 use crate::model::listener::{Listener, VirtualHost};
 use crate::model::object::{Content, Object};
-use crate::model::report::{References, Verdict};
+use crate::model::report::{Missing, References, Verdict, Warning};
 use crate::model::snapshot::Snapshot;
 use crate::model::tls::Certificate;
+use crate::model::written::TlsSpec;
 
 /// Where things are looked up.
 #[derive(Debug, Clone, Copy)]
@@ -52,18 +53,43 @@ impl Lookup<'_> {
                 let leg = legs.find(|leg| leg.key == object.key);
                 leg.map_or(References::Resolved, |leg| self.service(object, &leg.cluster))
             }
-            Content::Host(_) => self.host(object),
-            Content::TlsContext(spec) => match context_faults(
-                self.environment.undivided(spec).unwrap_or(spec),
-                &Secrets::new(self.snapshot),
-            ) {
+            Content::Host(spec) => match self.host_certificate(object) {
+                Some(certificate) => {
+                    let parts = host_parts(&object.key, spec, self.environment).ok();
+                    self.certificate(parts.as_ref(), Some(certificate))
+                }
+                None => References::Resolved,
+            },
+            Content::TlsContext(spec) => match self.context_certificate(spec) {
                 Err(missing) => References::Missing(Box::new(missing)),
                 Ok(certificate) => {
-                    certificate.map_or(References::Resolved, |known| self.validity(&known))
+                    let parts = Parts::of_context(self.names_read(spec));
+                    self.certificate(Some(&parts), certificate.as_deref())
                 }
             },
             _ => References::Resolved,
         }
+    }
+
+    /// What will go wrong with a certificate that an object names.
+    pub(super) fn warning(&self, object: &Object, verdict: &Verdict) -> Option<Warning> {
+        if *verdict != Verdict::Accepted || self.snapshot.now == 0 {
+            return None;
+        }
+        let of = |certificate: &Certificate| Warning::of(certificate, self.snapshot.now);
+        match &object.content {
+            Content::Host(_) => of(self.host_certificate(object)?),
+            Content::TlsContext(spec) => of(&*self.context_certificate(spec).ok()??),
+            _ => None,
+        }
+    }
+
+    fn names_read<'a>(&'a self, spec: &'a TlsSpec) -> &'a TlsSpec {
+        self.environment.undivided(spec).map_or(spec, |read| &**read)
+    }
+
+    fn context_certificate(&self, spec: &TlsSpec) -> Result<Option<Arc<Certificate>>, Missing> {
+        context_faults(self.names_read(spec), &Secrets::new(self.snapshot))
     }
 
     /// Why serving can't listen where an object asks for it.
@@ -84,11 +110,25 @@ impl Lookup<'_> {
         failed.get(&(listener.address, listener.port)).cloned()
     }
 
-    fn host(&self, object: &Object) -> References {
+    /// The certificate that a Host is served with.
+    fn host_certificate(&self, object: &Object) -> Option<&Certificate> {
         let key = Some(&object.key);
         let found = self.hosts.binary_search_by(|host| host.key.as_ref().cmp(&key));
-        let tls = found.ok().and_then(|position| self.hosts[position].tls.as_ref());
-        tls.map_or(References::Resolved, |tls| self.validity(&tls.certificate))
+        Some(&*self.hosts[found.ok()?].tls.as_ref()?.certificate)
+    }
+
+    /// Whether what TLS is made of is what stands there now, and its time is now too.
+    fn certificate(
+        &self,
+        parts: Option<&Parts<'_>>,
+        certificate: Option<&Certificate>,
+    ) -> References {
+        let outdated = parts.and_then(|parts| Secrets::new(self.snapshot).outdated(parts));
+        match (outdated, certificate) {
+            (Some((missing, kept)), _) => References::Outdated(Box::new(missing), kept),
+            (None, Some(certificate)) => self.validity(certificate),
+            (None, None) => References::Resolved,
+        }
     }
 
     fn validity(&self, certificate: &Certificate) -> References {

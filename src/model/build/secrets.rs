@@ -7,8 +7,8 @@ use super::Candidate;
 use super::environment::Environment;
 use crate::model::key::ObjectKey;
 use crate::model::object::Content;
-use crate::model::report::{Missing, SecretFault, Verdict};
-use crate::model::secret::{SecretContents, SecretState};
+use crate::model::report::{Kept, Missing, SecretFault, Verdict};
+use crate::model::secret::{LastGood, SecretContents, SecretState};
 use crate::model::snapshot::Snapshot;
 use crate::model::tls::{
     Authorities, Certificate, ClientValidation, KeyKind, Origination, RevocationLists, SecretKey,
@@ -48,22 +48,84 @@ impl<'a> Secrets<'a> {
         Err(Missing::Secret(source.clone(), fault))
     }
 
-    /// The certificate that is kept there.
-    pub(super) fn certificate(&self, source: &PemSource) -> Result<Arc<Certificate>, Missing> {
+    fn last_good(&self, source: &PemSource) -> Option<&'a LastGood> {
+        self.0.last_good.get(source)
+    }
+
+    fn certificate_now(&self, source: &PemSource) -> Result<Arc<Certificate>, Missing> {
         part(source, &self.contents(source)?.certificate, "certificate with its key")
     }
 
-    fn authorities(&self, source: &PemSource) -> Result<Arc<Authorities>, Missing> {
+    fn authorities_now(&self, source: &PemSource) -> Result<Arc<Authorities>, Missing> {
         part(source, &self.contents(source)?.authorities, "CA certificate")
     }
 
-    fn revoked(&self, source: &PemSource) -> Result<Arc<RevocationLists>, Missing> {
+    fn revoked_now(&self, source: &PemSource) -> Result<Arc<RevocationLists>, Missing> {
         part(source, &self.contents(source)?.revoked, "revocation list")
     }
 
-    /// The certificate of the default host, where there is one.
+    /// The certificate that is kept there, or else the last that was, until it expires.
+    pub(super) fn certificate(&self, source: &PemSource) -> Result<Arc<Certificate>, Missing> {
+        let is_valid = |kept: &Arc<Certificate>| self.0.now <= kept.not_after;
+        let kept = || self.last_good(source)?.certificate.clone().filter(is_valid);
+        self.certificate_now(source).or_else(|missing| kept().ok_or(missing))
+    }
+
+    /// The authorities, or else the last that were there: who was refused stays refused.
+    fn authorities(&self, source: &PemSource) -> Result<Arc<Authorities>, Missing> {
+        let kept = || self.last_good(source)?.authorities.clone();
+        self.authorities_now(source).or_else(|missing| kept().ok_or(missing))
+    }
+
+    /// The same for revocation lists.
+    fn revoked(&self, source: &PemSource) -> Result<Arc<RevocationLists>, Missing> {
+        let kept = || self.last_good(source)?.revoked.clone();
+        self.revoked_now(source).or_else(|missing| kept().ok_or(missing))
+    }
+
+    /// What can't be used any more of what TLS is made of, and what is used instead.
+    pub(super) fn outdated(&self, parts: &Parts<'_>) -> Option<(Missing, Kept)> {
+        let certificate = parts.certificate.as_ref().and_then(|source| {
+            let missing = self.certificate_now(source).err()?;
+            Some((missing, Kept::certificate(&*self.certificate(source).ok()?)))
+        });
+        let authorities = || {
+            let source = parts.settings?.authorities.as_ref()?;
+            let missing = self.authorities_now(source).err()?;
+            self.authorities(source).ok().map(|_| (missing, Kept::Authorities))
+        };
+        let revoked = || {
+            let source = parts.settings?.revoked.as_ref()?;
+            let missing = self.revoked_now(source).err()?;
+            self.revoked(source).ok().map(|_| (missing, Kept::Revoked))
+        };
+        certificate.or_else(authorities).or_else(revoked)
+    }
+
+    /// The certificate of the default host, where there is one. Nobody names it, so that deleting
+    /// it is how to go without.
     pub(super) fn fallback(&self) -> Option<Arc<Certificate>> {
-        self.certificate(&fallback(self.0)).ok()
+        let source = fallback(self.0);
+        match self.state(&source) {
+            Some(SecretState::Missing) => None,
+            _ => self.certificate(&source).ok(),
+        }
+    }
+}
+
+/// Of what TLS is made.
+#[derive(Debug, Clone)]
+pub(super) struct Parts<'a> {
+    /// Where its certificate is.
+    pub(super) certificate: Option<PemSource>,
+    /// All else, where anything is written.
+    pub(super) settings: Option<&'a TlsSpec>,
+}
+
+impl<'a> Parts<'a> {
+    /// Those that a TLSContext names.
+    pub(super) fn of_context(spec: &'a TlsSpec) -> Self {
+        Self { certificate: spec.certificate.clone(), settings: Some(spec) }
     }
 }
 
@@ -117,36 +179,41 @@ pub(super) fn context_faults(
     origination(&Arc::default(), spec, secrets).map(|origination| origination.certificate)
 }
 
-/// How a Host ends TLS; `None` serves it in cleartext only.
+/// Of what a Host's TLS is made; without anything it is served in cleartext only.
 ///
 /// Its certificate is that of its `tlsSecret`, of its `tls`, or of its TLSContext. Emissary looks
 /// at the latter two only where there is a `tlsSecret`.
-pub(super) fn host_termination(
+pub(super) fn host_parts<'a>(
     key: &ObjectKey,
-    spec: &HostSpec,
-    environment: &Environment,
-    secrets: &Secrets<'_>,
-) -> Result<Option<Arc<Termination>>, Missing> {
+    spec: &'a HostSpec,
+    environment: &'a Environment,
+) -> Result<Parts<'a>, Missing> {
     let context = match &spec.context {
-        Some(name) => Some(Arc::clone(&environment.context(name, &key.namespace)?.spec)),
+        Some(name) => Some(&*environment.context(name, &key.namespace)?.spec),
         None => None,
     };
     let own = spec.tls.as_ref();
     let own = own.map(|own| environment.undivided(own).map_or(own, |read| &**read));
-    let settings = own.or(context.as_deref());
+    let settings = own.or(context);
     let secret = spec.certificate.clone().map(PemSource::Secret);
     let named = settings.and_then(|settings| settings.certificate.clone());
-    if let (Some(own), Some(other)) = (&secret, &named)
-        && own != other
-    {
-        return Err(Missing::OneCertificate(own.clone(), other.clone()));
+    match (secret, named) {
+        (Some(own), Some(other)) if own != other => Err(Missing::OneCertificate(own, other)),
+        (own, other) => Ok(Parts { certificate: own.or(other), settings }),
     }
-    match (secret.or(named), settings) {
+}
+
+/// How TLS is ended with these parts; `None` where there are none.
+pub(super) fn host_termination(
+    parts: &Parts<'_>,
+    secrets: &Secrets<'_>,
+) -> Result<Option<Arc<Termination>>, Missing> {
+    match (&parts.certificate, parts.settings) {
         (None, None) => Ok(None),
         (None, Some(_)) => Err(Missing::Certificate),
         (Some(source), settings) => {
             let default = TlsSpec::default();
-            termination(&source, settings.unwrap_or(&default), secrets).map(Some)
+            termination(source, settings.unwrap_or(&default), secrets).map(Some)
         }
     }
 }

@@ -150,7 +150,7 @@ fn termination(
         _ => None,
     };
     match context {
-        Some(context) => context_termination(&context.spec, secrets).map(Some),
+        Some((_, context)) => context_termination(&context.spec, secrets).map(Some),
         None => Err(Missing::Termination),
     }
 }

@@ -68,6 +68,7 @@ fn object(name: &str, created: i64, content: Content) -> Object {
             name: name.into(),
             origin: Origin::Resource,
         }),
+        uid: None,
         generation: Some(1),
         created: Some(created),
         labels: Arc::default(),

@@ -110,6 +110,9 @@ impl Conflict {
             Self::Name => format!(
                 "{with} has the same name and is used instead: of this kind one is used in the whole cluster"
             ),
+            Self::BuiltIn => format!(
+                "{with} is built in, and who names it means that: only an object in the gateway's own namespace may replace it; give this one another name"
+            ),
             Self::Port(port) => format!("{with} listens on port {port} already"),
             Self::Tls => format!("{with} is for the same host and has other TLS settings"),
             Self::Redirect => format!(

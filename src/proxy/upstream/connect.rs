@@ -3,8 +3,8 @@
 //! Without a retry policy a request goes out again only where that can't do anything twice: it was
 //! never written, its upstream says that it wasn't looked at (HTTP/2), or its connection ended
 //! before any answer and it is idempotent and without a body (RFC 9110 section 9.2.2). The last
-//! happens once at most: an idle connection that the upstream was closing, or a pod that ends with
-//! connections in its queue, costs no request.
+//! happens once to a connection that lay idle, which the upstream was closing as a rule, and once to
+//! a new one: a pod that ends with both costs no request.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -60,6 +60,8 @@ pub(crate) struct Wish<'a> {
 enum Attempt {
     /// The request, to go elsewhere: nothing of it was written, or looked at.
     Unsent(Request<RequestBody>, Ticket),
+    /// The request, which may be sent twice: its connection ended before any answer.
+    Ended(Request<RequestBody>, Ticket),
     /// It may have been seen.
     Failed(Failure),
 }
@@ -74,8 +76,10 @@ pub(super) struct Journey<'a> {
     pub(super) wish: Wish<'a>,
     turn: usize,
     tried: SmallVec<[SocketAddr; 2]>,
-    /// It has been sent a second time.
-    replayed: bool,
+    /// A connection that lay idle has ended under it.
+    was_stale: bool,
+    /// A new one has.
+    was_reset: bool,
     unprocessed: u32,
 }
 
@@ -92,7 +96,8 @@ pub(crate) async fn exchange_with(
         wish,
         turn: target.next_turn(),
         tried: SmallVec::new(),
-        replayed: false,
+        was_stale: false,
+        was_reset: false,
         unprocessed: 0,
     };
     match wish.retry {
@@ -131,7 +136,9 @@ impl Journey<'_> {
             match self.send_open(endpoint, want.over, (request, ticket)).await {
                 Ok(answered) => return Ok(answered),
                 Err(Attempt::Failed(failure)) => return Err(failure),
-                Err(Attempt::Unsent(unsent, back)) => (request, ticket) = (unsent, back),
+                Err(Attempt::Unsent(unsent, back) | Attempt::Ended(unsent, back)) => {
+                    (request, ticket) = (unsent, back);
+                }
             }
             let until = *budget
                 .get_or_insert_with(|| Instant::now() + target.cluster.policy.connect_timeout());
@@ -153,15 +160,17 @@ impl Journey<'_> {
             };
             let unprocessed = self.unprocessed;
             // Where there is no other address, sending it again would only ask the same one twice.
-            let elsewhere = step + 1 < count;
-            match self.send_once_more(connection, endpoint, (request, ticket), elsewhere).await {
+            let again = step + 1 < count && !self.was_reset;
+            match self.send_over(connection, endpoint, (request, ticket), again).await {
                 Ok(answered) => return Ok(answered),
                 Err(Attempt::Failed(failure)) => return Err(failure),
-                Err(Attempt::Unsent(unsent, back)) => {
+                Err(Attempt::Unsent(unsent, back)) => (request, ticket) = (unsent, back),
+                Err(Attempt::Ended(unsent, back)) => {
                     (request, ticket) = (unsent, back);
-                    last = Failure::UpstreamReset;
+                    self.was_reset = true;
                 }
             }
+            last = Failure::UpstreamReset;
             if self.unprocessed == unprocessed {
                 step += 1;
             } else {
@@ -208,14 +217,15 @@ impl Journey<'_> {
         (mut request, mut ticket): (Request<RequestBody>, Ticket),
     ) -> Result<Answered, Attempt> {
         while let Some(connection) = self.target.checkout(endpoint.address, over) {
-            let replayed = self.replayed;
-            match self.send_once_more(connection, endpoint, (request, ticket), true).await {
+            let again = !self.was_stale;
+            match self.send_over(connection, endpoint, (request, ticket), again).await {
                 Err(Attempt::Unsent(unsent, back)) => (request, ticket) = (unsent, back),
+                Err(Attempt::Ended(unsent, back)) => {
+                    // Its neighbours were probably closed, too.
+                    self.was_stale = true;
+                    return Err(Attempt::Ended(unsent, back));
+                }
                 other => return other,
-            }
-            // It was closed while it lay idle. Its neighbours probably were, too.
-            if self.replayed != replayed {
-                break;
             }
         }
         Err(Attempt::Unsent(request, ticket))
@@ -223,7 +233,7 @@ impl Journey<'_> {
 
     /// Sends a request. If its connection ends before an answer, `again` and its nature decide
     /// whether the same request comes back to be sent elsewhere.
-    async fn send_once_more(
+    async fn send_over(
         &mut self,
         connection: Connection,
         endpoint: &Arc<Endpoint>,
@@ -233,7 +243,7 @@ impl Journey<'_> {
         let harmless = request.body().is_empty() && request.method().is_idempotent();
         let spare = match self.target.speaks_http2() {
             true => copy(&request),
-            false if again && harmless && !self.replayed => copy(&request),
+            false if again && harmless => copy(&request),
             false => None,
         };
         let sending = send(self.exchange, connection, request, self.wish.upgrade);
@@ -260,11 +270,10 @@ impl Journey<'_> {
                 Failure::RefusedStream
             }
             Sent::Unprocessed => Failure::RefusedStream,
-            Sent::Failed(Failure::UpstreamReset) if again && harmless && !self.replayed => {
+            Sent::Failed(Failure::UpstreamReset) if again && harmless => {
                 if let Some(spare) = spare {
-                    self.replayed = true;
                     self.target.stats.retried();
-                    return Err(Attempt::Unsent(spare, ticket));
+                    return Err(Attempt::Ended(spare, ticket));
                 }
                 Failure::UpstreamReset
             }

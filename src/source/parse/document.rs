@@ -283,6 +283,7 @@ pub(super) fn build_object(
     let name = name.unwrap_or_else(|| format!("document-{}", place.index + 1).into());
     Object {
         key: Arc::new(ObjectKey { kind, namespace, name, origin: place.origin.clone() }),
+        uid: None,
         generation: place.generation,
         created: place.created,
         labels,

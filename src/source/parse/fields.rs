@@ -51,6 +51,11 @@ impl Problems {
         }));
     }
 
+    /// Whether something was said of this very field, and not only of a part of it.
+    pub(super) fn is_told(&self, path: &str) -> bool {
+        self.list.iter().any(|problem| problem.field.as_deref() == Some(path))
+    }
+
     /// Whether the object can't be used.
     pub(super) fn has_errors(&self) -> bool {
         self.list.iter().any(|problem| problem.severity.is_fatal())

@@ -63,5 +63,5 @@ fn build_resource(
         created: created_of(metadata),
         labels: Arc::clone(&envelope.labels),
     };
-    build_object(envelope, &place, settings, problems)
+    Object { uid: text(&metadata["uid"]), ..build_object(envelope, &place, settings, problems) }
 }

@@ -4,14 +4,19 @@ use serde_json::{Value, json};
 
 /// Echo of version `v1`, with more arguments.
 pub(crate) fn echo_deployment(replicas: u32, arguments: &[&str]) -> Value {
-    let arguments = [&["-version", "v1"], arguments].concat();
+    echo_of("echo", "v1", replicas, arguments)
+}
+
+/// The same by another name, and of another version.
+pub(crate) fn echo_of(name: &str, version: &str, replicas: u32, arguments: &[&str]) -> Value {
+    let arguments = [&["-version", version], arguments].concat();
     json!({
-        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "echo"},
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
         "spec": {
             "replicas": replicas,
-            "selector": {"matchLabels": {"app": "echo"}},
+            "selector": {"matchLabels": {"app": name}},
             "template": {
-                "metadata": {"labels": {"app": "echo"}},
+                "metadata": {"labels": {"app": name}},
                 "spec": {"containers": [{
                     "name": "echo", "image": "localhost/echo:1", "imagePullPolicy": "Never",
                     "args": arguments,
@@ -19,8 +24,11 @@ pub(crate) fn echo_deployment(replicas: u32, arguments: &[&str]) -> Value {
                         {"name": "http", "containerPort": 8080},
                         {"name": "health", "containerPort": 8081},
                     ],
-                    "readinessProbe":
-                        {"httpGet": {"path": "/", "port": "health"}, "periodSeconds": 1},
+                    // A busy machine takes no pod away: what has no endpoint loses requests.
+                    "readinessProbe": {
+                        "httpGet": {"path": "/", "port": "health"},
+                        "periodSeconds": 1, "timeoutSeconds": 10, "failureThreshold": 10,
+                    },
                 }]},
             },
         },

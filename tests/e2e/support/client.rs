@@ -1,15 +1,16 @@
 //! An HTTP/1.1 client that never sends a request twice: what it gets is what the gateway said.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, header};
+use http::{HeaderMap, Method, Request, header};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
@@ -29,6 +30,8 @@ pub(crate) struct Client {
 #[derive(Debug)]
 struct Wire {
     address: SocketAddr,
+    /// Where it connects from; `None` leaves that to the system.
+    source: Option<Ipv4Addr>,
     sender: Option<SendRequest<Full<Bytes>>>,
     driver: JoinSet<()>,
 }
@@ -37,6 +40,7 @@ struct Wire {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
@@ -49,8 +53,14 @@ impl Client {
     /// To any address.
     pub(crate) fn to(address: SocketAddr) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let wire = Wire { address, sender: None, driver: JoinSet::new() };
+        let wire = Wire { address, source: None, sender: None, driver: JoinSet::new() };
         Self { runtime, wire, patience: TIMEOUT }
+    }
+
+    /// From an address of this machine.
+    pub(crate) fn from(mut self, source: Ipv4Addr) -> Self {
+        self.wire.source = Some(source);
+        self
     }
 
     /// With less time for each request, to see the moment in which a server begins to answer: a
@@ -114,11 +124,11 @@ impl Wire {
         if head.headers.get(header::CONNECTION).is_none_or(|value| value != "close") {
             self.sender = Some(sender);
         }
-        Ok(Answer { status: head.status.as_u16(), body })
+        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
     }
 
     async fn connect(&mut self) -> Result<SendRequest<Full<Bytes>>, String> {
-        let stream = TcpStream::connect(self.address).await.map_err(|e| format!("connect: {e}"))?;
+        let stream = self.dial().await.map_err(|e| format!("connect: {e}"))?;
         stream.set_nodelay(true).map_err(|e| e.to_string())?;
         let (sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
@@ -126,6 +136,13 @@ impl Wire {
             let _ = connection.await; // what is wrong with it shows in the request
         });
         Ok(sender)
+    }
+
+    async fn dial(&self) -> io::Result<TcpStream> {
+        let Some(source) = self.source else { return TcpStream::connect(self.address).await };
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((source, 0).into())?;
+        socket.connect(self.address).await
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 pub(crate) mod account;
 pub(crate) mod artifacts;
 pub(crate) mod backends;
+pub(crate) mod certificate;
 pub(crate) mod certificates;
 pub(crate) mod client;
 pub(crate) mod gateway;
@@ -18,6 +19,7 @@ pub(crate) mod peers;
 pub(crate) mod process;
 pub(crate) mod release;
 pub(crate) mod status;
+pub(crate) mod traffic;
 
 use kubectl::kubectl;
 

@@ -1,9 +1,10 @@
-//! Clients of several habits at the same time, none of which may lose a request.
+//! The clients of a gateway whose pods go.
 
 use std::net::SocketAddr;
 
 use super::release::Version;
-use crate::support::load::{Hold, Tally};
+use crate::support::load::Hold;
+use crate::support::traffic;
 
 /// The requests of one experiment are at least so many, however soon it is over; fewer with
 /// NUNCIO_E2E_REQUESTS, where a machine has other work. Seven of them make more than 200,000.
@@ -13,9 +14,7 @@ fn at_least() -> u64 {
 
 /// Running clients.
 #[derive(Debug)]
-pub(super) struct Traffic {
-    clients: Vec<Hold>,
-}
+pub(super) struct Traffic(traffic::Traffic);
 
 impl Traffic {
     /// Starts them while pods of a version are to go. Requests are short or take 8 s.
@@ -49,52 +48,14 @@ impl Traffic {
             let each = "-connections 2 -each";
             clients.push(client("long download", "/download/", each));
         }
-        Self { clients }
+        Self(traffic::Traffic::of(clients))
     }
 
-    /// Ends them; not one request may have failed. The table says how many there were in all,
-    /// and how many while the change was made.
+    /// Ends them; not one request may have failed, and there must have been enough.
     #[track_caller]
     pub(super) fn stop(self, during: &str) {
-        self.clients.iter().for_each(Hold::interrupt);
-        let mut complaints = Vec::new();
-        let (mut requests, mut meanwhile, mut failed) = (0, 0, 0);
-        for client in self.clients {
-            let name = client.name().to_owned();
-            let tally = client.wait();
-            row(during, &name, [tally.requests, tally.asked, tally.failed]);
-            requests += tally.requests;
-            meanwhile += tally.asked;
-            failed += tally.failed;
-            if tally.failed > 0 || tally.requests == 0 {
-                complaints.push(describe(&name, &tally));
-            }
-        }
-        row(during, "**all**", [requests, meanwhile, failed]);
-        assert!(complaints.is_empty(), "{during}: {}", complaints.join("\n"));
+        let tallies = self.0.stop(during);
+        let requests: u64 = tallies.iter().map(|(_, tally)| tally.requests).sum();
         assert!(requests >= at_least(), "{during}: only {requests} requests");
     }
-}
-
-/// A line of the table: requests, those of them during the change, failed.
-fn row(during: &str, client: &str, [requests, meanwhile, failed]: [u64; 3]) {
-    println!("| {during} | {client} | {requests} | {meanwhile} | {failed} |");
-}
-
-fn describe(name: &str, tally: &Tally) -> String {
-    let each: Vec<String> = tally
-        .failures
-        .iter()
-        .map(|failure| format!("  {} after {} ms: {}", failure.at, failure.took_ms, failure.kind))
-        .collect();
-    format!(
-        "{name}: {} of {} failed, {:?} {:?}, {} connections, {} closed idle\n{}",
-        tally.failed,
-        tally.requests,
-        tally.status,
-        tally.errors,
-        tally.connections,
-        tally.closed_idle,
-        each.join("\n")
-    )
 }

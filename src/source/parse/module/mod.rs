@@ -62,7 +62,15 @@ fn parse_ambassador(config: &Field<'_>, problems: &mut Problems) -> Option<Gatew
     tell_keys(config, keys::KEYS, problems);
     let mut defaults = defaults::parse_defaults(config, problems);
     defaults.http = http::parse_http(config, problems).into();
+    defaults.written = written(config, problems);
     Some(defaults)
+}
+
+/// The keys that are there, but for those that were ignored as a whole.
+fn written(config: &Field<'_>, problems: &Problems) -> Vec<&'static str> {
+    let is_read =
+        |name: &&str| config.child(name).is_some_and(|field| !problems.is_told(&field.path));
+    keys::KEYS.iter().map(|key| key.name).filter(is_read).collect()
 }
 
 /// The oldest way to say TLS, from before there were Hosts: each part has its own place now.

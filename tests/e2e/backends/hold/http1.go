@@ -59,9 +59,16 @@ func (c *http1) send(deadline time.Time, a *answer) (*http.Response, error) {
 	return response, nil
 }
 
+// The first byte of a record by which TLS tells that it ends, or what is wrong.
+const tlsAlert = 21
+
 // isClosed says whether the server has ended the connection, as every client can know
 // that reads while it has nothing to send.
 func isClosed(conn net.Conn) bool {
+	secure, isTLS := conn.(*tls.Conn)
+	if isTLS {
+		conn = secure.NetConn()
+	}
 	tcp, is := conn.(*net.TCPConn)
 	if !is {
 		return false
@@ -70,10 +77,12 @@ func isClosed(conn net.Conn) bool {
 	if err != nil {
 		return true
 	}
-	closed := false
+	closed, next := false, make([]byte, 1)
 	err = raw.Control(func(fd uintptr) {
-		count, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		closed = count <= 0 && err != syscall.EAGAIN
+		count, _, err := syscall.Recvfrom(int(fd), next, syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		// TLS sends tickets, too, for which nobody has asked.
+		isTicket := isTLS && count > 0 && next[0] != tlsAlert
+		closed = count <= 0 && err != syscall.EAGAIN || count > 0 && !isTicket
 	})
 	return closed || err != nil
 }
