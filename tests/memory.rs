@@ -25,7 +25,7 @@ const ROUTES: usize = 10_000;
 
 /// What a route may hold in all, in bytes: what it does hold, and 5 % for small change. Raise it
 /// with the reason in the commit.
-const LIMIT: usize = 1_860;
+const LIMIT: usize = 1_960;
 
 #[test]
 fn a_route_holds_no_more_than_it_did() {
