@@ -5,6 +5,7 @@
 //! the compact form of all that it says; nothing else of it is kept.
 
 pub mod annotation;
+mod entry;
 pub mod files;
 pub mod kubernetes;
 pub mod observed;

@@ -5,10 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use super::entry::{Entry, Others};
 use super::versions::{Marks, Version, Versions};
 use super::{Collection, Event, Statement, StatementId};
-use smallvec::SmallVec;
-
 use crate::model::cluster::ServiceRef;
 use crate::model::key::{ObjectKey, ServiceKey};
 use crate::model::object::Object;
@@ -55,22 +54,6 @@ impl Changes {
             endpoints: self.endpoints || other.endpoints,
         }
     }
-}
-
-/// What a statement contributed, to be taken back when it goes.
-#[derive(Debug, Default)]
-struct Entry {
-    objects: SmallVec<[Arc<Object>; 1]>,
-    /// What custom resources, the most numerous, never have.
-    others: Option<Box<Others>>,
-}
-
-/// What a statement contributed beside objects.
-#[derive(Debug, Default)]
-struct Others {
-    services: Vec<Arc<Service>>,
-    sliced: Vec<ServiceKey>,
-    secrets: Vec<(SecretKey, SecretState)>,
 }
 
 impl Store {
