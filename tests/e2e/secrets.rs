@@ -48,9 +48,10 @@ fn secrets_are_read_where_that_is_allowed() {
         let account = account(&gateway);
         let all_at_once = |address: &String| address.starts_with("/api/v1/secrets?");
         assert!(audit.asked(&account, "secrets").iter().any(all_at_once), "one watch for all");
+        // What is deleted is told, and serves until it expires.
         foreign.kubectl(&["delete", "secret", "certificate"]);
         namespace.told("host/foreign", "Ready", ("False", "SecretNotFound"));
-        assert_shown(&gateway, all, &["own", "allowed"]);
+        assert_shown(&gateway, all, &["own", "allowed", "foreign"]);
     });
 }
 

@@ -55,13 +55,22 @@ pub(crate) struct Wish<'a> {
     pub(crate) upgrade: Option<&'a Upgrade>,
 }
 
+/// What a request is sent over.
+#[derive(Debug, Clone, Copy)]
+enum Lane {
+    /// A connection that lay idle.
+    Kept,
+    /// A new one; where there is no other address, sending it again would only ask the same one
+    /// twice.
+    New { elsewhere: bool },
+}
+
 /// How one attempt went wrong.
 #[expect(clippy::large_enum_variant, reason = "moved at most a few times, and rarely")]
 enum Attempt {
-    /// The request, to go elsewhere: nothing of it was written, or looked at.
+    /// The request, to go elsewhere: nothing of it was written, or looked at, or it may be sent
+    /// twice.
     Unsent(Request<RequestBody>, Ticket),
-    /// The request, which may be sent twice: its connection ended before any answer.
-    Ended(Request<RequestBody>, Ticket),
     /// It may have been seen.
     Failed(Failure),
 }
@@ -136,9 +145,7 @@ impl Journey<'_> {
             match self.send_open(endpoint, want.over, (request, ticket)).await {
                 Ok(answered) => return Ok(answered),
                 Err(Attempt::Failed(failure)) => return Err(failure),
-                Err(Attempt::Unsent(unsent, back) | Attempt::Ended(unsent, back)) => {
-                    (request, ticket) = (unsent, back);
-                }
+                Err(Attempt::Unsent(unsent, back)) => (request, ticket) = (unsent, back),
             }
             let until = *budget
                 .get_or_insert_with(|| Instant::now() + target.cluster.policy.connect_timeout());
@@ -159,18 +166,15 @@ impl Journey<'_> {
                 }
             };
             let unprocessed = self.unprocessed;
-            // Where there is no other address, sending it again would only ask the same one twice.
-            let again = step + 1 < count && !self.was_reset;
-            match self.send_over(connection, endpoint, (request, ticket), again).await {
+            let lane = Lane::New { elsewhere: step + 1 < count };
+            match self.send_over(connection, endpoint, (request, ticket), lane).await {
                 Ok(answered) => return Ok(answered),
                 Err(Attempt::Failed(failure)) => return Err(failure),
-                Err(Attempt::Unsent(unsent, back)) => (request, ticket) = (unsent, back),
-                Err(Attempt::Ended(unsent, back)) => {
+                Err(Attempt::Unsent(unsent, back)) => {
                     (request, ticket) = (unsent, back);
-                    self.was_reset = true;
+                    last = Failure::UpstreamReset;
                 }
             }
-            last = Failure::UpstreamReset;
             if self.unprocessed == unprocessed {
                 step += 1;
             } else {
@@ -217,33 +221,36 @@ impl Journey<'_> {
         (mut request, mut ticket): (Request<RequestBody>, Ticket),
     ) -> Result<Answered, Attempt> {
         while let Some(connection) = self.target.checkout(endpoint.address, over) {
-            let again = !self.was_stale;
-            match self.send_over(connection, endpoint, (request, ticket), again).await {
+            let was_stale = self.was_stale;
+            match self.send_over(connection, endpoint, (request, ticket), Lane::Kept).await {
                 Err(Attempt::Unsent(unsent, back)) => (request, ticket) = (unsent, back),
-                Err(Attempt::Ended(unsent, back)) => {
-                    // Its neighbours were probably closed, too.
-                    self.was_stale = true;
-                    return Err(Attempt::Ended(unsent, back));
-                }
                 other => return other,
+            }
+            // It was closed while it lay idle. Its neighbours probably were, too.
+            if self.was_stale != was_stale {
+                break;
             }
         }
         Err(Attempt::Unsent(request, ticket))
     }
 
-    /// Sends a request. If its connection ends before an answer, `again` and its nature decide
-    /// whether the same request comes back to be sent elsewhere.
+    /// Sends a request. If its connection ends before an answer, its nature and what has happened
+    /// to it before decide whether the same request comes back to be sent elsewhere.
     async fn send_over(
         &mut self,
         connection: Connection,
         endpoint: &Arc<Endpoint>,
         (request, ticket): (Request<RequestBody>, Ticket),
-        again: bool,
+        lane: Lane,
     ) -> Result<Answered, Attempt> {
         let harmless = request.body().is_empty() && request.method().is_idempotent();
+        let again = match lane {
+            Lane::Kept => harmless && !self.was_stale,
+            Lane::New { elsewhere } => harmless && elsewhere && !self.was_reset,
+        };
         let spare = match self.target.speaks_http2() {
             true => copy(&request),
-            false if again && harmless => copy(&request),
+            false if again => copy(&request),
             false => None,
         };
         let sending = send(self.exchange, connection, request, self.wish.upgrade);
@@ -270,10 +277,14 @@ impl Journey<'_> {
                 Failure::RefusedStream
             }
             Sent::Unprocessed => Failure::RefusedStream,
-            Sent::Failed(Failure::UpstreamReset) if again && harmless => {
+            Sent::Failed(Failure::UpstreamReset) if again => {
                 if let Some(spare) = spare {
+                    match lane {
+                        Lane::Kept => self.was_stale = true,
+                        Lane::New { .. } => self.was_reset = true,
+                    }
                     self.target.stats.retried();
-                    return Err(Attempt::Ended(spare, ticket));
+                    return Err(Attempt::Unsent(spare, ticket));
                 }
                 Failure::UpstreamReset
             }
