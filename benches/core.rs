@@ -7,10 +7,10 @@ use divan::{Bencher, black_box};
 use http::{HeaderMap, Method};
 use nuncio::model::key::{Kind, ObjectKey, Origin};
 use nuncio::model::object::{Content, Object};
-use nuncio::model::policy::RoutePolicy;
+
 use nuncio::model::route::{
-    Action, Forward, HeaderEdits, HostMatch, HostRewrite, PathMatch, PathMatchKind, PathRewrite,
-    Route, RouteMatch,
+    Action, Forward, HostMatch, HostRewrite, PathMatch, PathMatchKind, PathRewrite, Route,
+    RouteMatch,
 };
 use nuncio::model::snapshot::Snapshot;
 use nuncio::model::written::UpstreamSpec;
@@ -26,13 +26,13 @@ fn main() {
 fn object(n: usize, prefix: &str) -> Arc<Object> {
     let cluster = UpstreamSpec::plain(&format!("web-{n}.team"), 80, "default");
     let route = Route {
-        matches: RouteMatch {
+        matches: Arc::new(RouteMatch {
             host: Some(HostMatch::Any),
             path: PathMatch { kind: PathMatchKind::Prefix(prefix.into()), case_sensitive: true },
             method: None,
             headers: vec![],
             query: vec![],
-        },
+        }),
         precedence: 0,
         weight: None,
         action: Action::Forward(Forward {
@@ -40,17 +40,17 @@ fn object(n: usize, prefix: &str) -> Arc<Object> {
             path: PathRewrite::Matched("/".into()),
             host: HostRewrite::Keep,
         }),
-        request_headers: HeaderEdits::default(),
-        response_headers: HeaderEdits::default(),
-        policy: RoutePolicy::default(),
+        request_headers: Arc::default(),
+        response_headers: Arc::default(),
+        policy: Arc::default(),
     };
     Arc::new(Object {
-        key: ObjectKey {
+        key: Arc::new(ObjectKey {
             kind: Kind::Mapping,
             namespace: format!("team-{}", n % 50).into(),
             name: format!("mapping-{n}").into(),
             origin: Origin::Resource,
-        },
+        }),
         uid: None,
         generation: Some(1),
         created: Some(n as i64),

@@ -30,12 +30,12 @@ const MAX_CLUSTER_NAME: usize = 60;
 pub(crate) fn annotation(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let carrier = CarrierMeta {
-        carrier: Carrier {
+        carrier: Arc::new(Carrier {
             kind: CarrierKind::Service,
             namespace: "shop".into(),
             name: "web".into(),
             uid: "".into(),
-        },
+        }),
         generation: None,
         created: None,
         labels: Arc::default(),

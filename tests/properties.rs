@@ -9,11 +9,10 @@ use nuncio::model::config::{Attachment, Leg};
 use nuncio::model::key::{Kind, ObjectKey, Origin};
 use nuncio::model::listener::{InsecureAction, Listener, VirtualHost};
 use nuncio::model::object::{Content, Object};
-use nuncio::model::policy::RoutePolicy;
 use nuncio::model::regex::Regex;
 use nuncio::model::route::{
-    Action, Forward, HeaderEdits, HeaderMatch, HostMatch, HostRewrite, PathMatch, PathMatchKind,
-    PathRewrite, QueryMatch, Route, RouteMatch, ValueMatch,
+    Action, Forward, HeaderMatch, HostMatch, HostRewrite, PathMatch, PathMatchKind, PathRewrite,
+    QueryMatch, Route, RouteMatch, ValueMatch,
 };
 use nuncio::model::snapshot::{Defaults, Snapshot};
 use nuncio::model::written::{UpstreamSpec, WrittenRoute};
@@ -73,13 +72,13 @@ fn route() -> impl Strategy<Value = WrittenRoute> {
     let precedence = prop_oneof![4 => Just(0), 1 => -1_i64..3];
     (host_match(), path_match(), method, headers, query, weight, precedence).prop_map(
         |(host, path, method, headers, query, weight, precedence)| Route {
-            matches: RouteMatch { host: Some(host), path, method, headers, query },
+            matches: Arc::new(RouteMatch { host: Some(host), path, method, headers, query }),
             precedence,
             weight,
             action: forward(),
-            request_headers: HeaderEdits::default(),
-            response_headers: HeaderEdits::default(),
-            policy: RoutePolicy::default(),
+            request_headers: Arc::default(),
+            response_headers: Arc::default(),
+            policy: Arc::default(),
         },
     )
 }
@@ -95,12 +94,12 @@ fn forward() -> Action<UpstreamSpec> {
 fn objects() -> impl Strategy<Value = Vec<Arc<Object>>> {
     prop::collection::vec((route(), prop::option::of(0_i64..3)), 0..24).prop_map(|routes| {
         let objects = routes.into_iter().enumerate().map(|(n, (route, created))| Object {
-            key: ObjectKey {
+            key: Arc::new(ObjectKey {
                 kind: Kind::Mapping,
                 namespace: "default".into(),
                 name: format!("m{n}").into(),
                 origin: Origin::Resource,
-            },
+            }),
             uid: None,
             generation: Some(1),
             created,

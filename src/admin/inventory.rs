@@ -89,7 +89,7 @@ fn hosts(listeners: &[Arc<Listener>]) -> BTreeMap<Option<&ObjectKey>, Found<'_>>
     let mut hosts: BTreeMap<Option<&ObjectKey>, Found<'_>> = BTreeMap::new();
     for listener in listeners {
         for host in &listener.hosts {
-            let found = hosts.entry(host.key.as_ref());
+            let found = hosts.entry(host.key.as_deref());
             found.or_insert_with(|| Found { host, ports: Vec::new() }).ports.push(listener.port);
         }
     }

@@ -19,8 +19,8 @@ pub(super) struct FileIndex(Arc<Mutex<Index>>);
 
 #[derive(Debug, Default)]
 struct Index {
-    files: HashMap<ObjectKey, Arc<str>>,
-    objects: HashMap<Arc<str>, Vec<ObjectKey>>,
+    files: HashMap<Arc<ObjectKey>, Arc<str>>,
+    objects: HashMap<Arc<str>, Vec<Arc<ObjectKey>>>,
 }
 
 impl FileIndex {
@@ -47,7 +47,7 @@ impl FileIndex {
 }
 
 impl Index {
-    fn put(&mut self, file: &Arc<str>, keys: Vec<ObjectKey>) {
+    fn put(&mut self, file: &Arc<str>, keys: Vec<Arc<ObjectKey>>) {
         for key in self.objects.remove(file).unwrap_or_default() {
             // It may have moved to another file meanwhile.
             if self.files.get(&key) == Some(file) {
@@ -100,9 +100,10 @@ mod tests {
     use super::*;
     use crate::model::key::{Kind, Origin};
 
-    fn key(name: &str) -> ObjectKey {
+    fn key(name: &str) -> Arc<ObjectKey> {
         let origin = Origin::Resource;
-        ObjectKey { kind: Kind::Mapping, namespace: "default".into(), name: name.into(), origin }
+        let namespace = "default".into();
+        Arc::new(ObjectKey { kind: Kind::Mapping, namespace, name: name.into(), origin })
     }
 
     #[test]

@@ -146,12 +146,12 @@ mod tests {
 
     fn report(name: &str, problems: Vec<Problem>, verdict: Verdict) -> Arc<Report> {
         let object = Object {
-            key: ObjectKey {
+            key: Arc::new(ObjectKey {
                 kind: Kind::Mapping,
                 namespace: "default".into(),
                 name: name.into(),
                 origin: Origin::Resource,
-            },
+            }),
             uid: None,
             generation: None,
             created: None,

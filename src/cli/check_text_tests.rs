@@ -10,12 +10,12 @@ const TEXT: &str = "kind: Mapping\nname: a\nprefix: [x]  # no\n";
 fn report(problems: Vec<Problem>, verdict: Verdict) -> Report {
     let origin = ObjectOrigin::File { path: "a.yaml".into(), index: 0 };
     let object = Object {
-        key: ObjectKey {
+        key: Arc::new(ObjectKey {
             kind: Kind::Mapping,
             namespace: "default".into(),
             name: "a".into(),
             origin,
-        },
+        }),
         uid: None,
         generation: None,
         created: None,

@@ -31,7 +31,7 @@ pub(super) struct Offline {
     /// How many objects speak to other gateways.
     pub(super) others: usize,
     /// The file that each object was written in.
-    files: HashMap<ObjectKey, Arc<str>>,
+    files: HashMap<Arc<ObjectKey>, Arc<str>>,
     /// Their texts.
     texts: BTreeMap<Arc<str>, String>,
 }

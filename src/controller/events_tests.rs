@@ -26,7 +26,7 @@ fn only(report: &Report) -> Note {
 /// A Host of this name that is served.
 fn host(references: References, warning: Option<Warning>) -> Report {
     let mut object = mapping("ns", "web");
-    object.key.kind = Kind::Host;
+    Arc::make_mut(&mut object.key).kind = Kind::Host;
     object.uid = Some("uid-web".into());
     object.problems.clear();
     Report { references, warning, ..report(object, Verdict::Accepted) }

@@ -41,7 +41,7 @@ fn put(name: &str) -> Event {
 fn put_host(name: &str) -> Event {
     let id = StatementId { collection: C, namespace: "ns".into(), name: name.into() };
     let mut object = crate::controller::testing::mapping("ns", name);
-    object.key.kind = Kind::Host;
+    Arc::make_mut(&mut object.key).kind = Kind::Host;
     object.problems.clear();
     object.content = Content::Host(Arc::new(HostSpec {
         name: HostMatch::Exact(format!("{name}.example.com").into()),

@@ -21,12 +21,12 @@ use crate::source::versions::Versions;
 /// A rejected Mapping; reports decide by their verdict, not by its content.
 pub(crate) fn mapping(namespace: &str, name: &str) -> Object {
     Object {
-        key: ObjectKey {
+        key: Arc::new(ObjectKey {
             kind: Kind::Mapping,
             namespace: namespace.into(),
             name: name.into(),
             origin: Origin::Resource,
-        },
+        }),
         uid: None,
         generation: Some(1),
         created: None,
@@ -42,13 +42,13 @@ pub(crate) fn mapping(namespace: &str, name: &str) -> Object {
 /// A document of the annotation of Service `carrier`.
 pub(crate) fn document(carrier: &str, index: u32, name: &str) -> Object {
     let mut object = mapping("ns", name);
-    object.key.origin = Origin::Annotation {
-        carrier: Carrier {
+    Arc::make_mut(&mut object.key).origin = Origin::Annotation {
+        carrier: Arc::new(Carrier {
             kind: CarrierKind::Service,
             namespace: "ns".into(),
             name: carrier.into(),
             uid: format!("uid-{carrier}").into(),
-        },
+        }),
         index,
     };
     object.location = Some(Location { line: 1 + 10 * index, column: 1 });

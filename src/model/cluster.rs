@@ -31,7 +31,7 @@ pub struct Cluster {
     /// Where its addresses come from.
     pub upstream: Upstream,
     /// What is asked of it beside that.
-    pub policy: ClusterPolicy,
+    pub policy: Arc<ClusterPolicy>,
     /// How TLS is begun; `None` is cleartext.
     pub tls: Option<Arc<Origination>>,
 }
@@ -91,13 +91,13 @@ impl Upstream {
 
 /// The name of a Service with its namespace, where Emissary puts it: a name without a dot, but for
 /// `localhost`, in a namespace that isn't the gateway's.
-pub fn qualified_name(name: &str, namespace: &str, own_namespace: &str) -> String {
+pub fn qualified_name(name: &Arc<str>, namespace: &str, own_namespace: &str) -> Arc<str> {
     if namespace.is_empty()
         || namespace == own_namespace
         || name.contains('.')
-        || name == "localhost"
+        || **name == *"localhost"
     {
-        return name.to_owned();
+        return Arc::clone(name);
     }
-    format!("{name}.{namespace}")
+    format!("{name}.{namespace}").into()
 }

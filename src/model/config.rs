@@ -93,7 +93,7 @@ impl Attachment {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Leg {
     /// The object that asked for it.
-    pub key: ObjectKey,
+    pub key: Arc<ObjectKey>,
     /// When that object was created, in seconds since 1970.
     pub created: Option<i64>,
     /// Of 100 requests, those with a draw in `from..to` are this leg's.

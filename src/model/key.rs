@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// A kind of object that users write for the gateway.
+/// A kind of object that users write for the gateway. Those that ask for routes come first, because
+/// there are the most of them: objects are kept in the order of their keys, and so apart from others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// `getambassador.io/Mapping`.
@@ -105,7 +106,7 @@ pub enum Origin {
     /// A document of a carrier's annotation; `index` counts documents from 0.
     Annotation {
         /// The Service or Ingress that carries the annotation.
-        carrier: Carrier,
+        carrier: Arc<Carrier>,
         /// Position of the document in the annotation, from 0.
         index: u32,
     },

@@ -15,7 +15,7 @@ use super::tls::Termination;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Listener {
     /// The object that asked for it; `None` for the one that is there where nobody asks.
-    pub key: Option<ObjectKey>,
+    pub key: Option<Arc<ObjectKey>>,
     /// The address; `None` is the process' own (`AMBASSADOR_ENVOY_BIND_ADDRESS`).
     pub address: Option<IpAddr>,
     /// The port.
@@ -83,7 +83,7 @@ pub type Selector = Arc<BTreeMap<String, String>>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VirtualHost {
     /// The object that asked for it; `None` for the one that is there where nobody asks.
-    pub key: Option<ObjectKey>,
+    pub key: Option<Arc<ObjectKey>>,
     /// Its name or pattern, without a port.
     pub name: HostMatch,
     /// The port that a request's host must name; `None` is none or any default.
@@ -141,7 +141,7 @@ pub struct TcpGroup {
 #[derive(Debug, Clone, PartialEq)]
 pub struct TcpLeg {
     /// The object that asked for it.
-    pub key: ObjectKey,
+    pub key: Arc<ObjectKey>,
     /// Its share of the connections.
     pub share: Share,
     /// Where to.

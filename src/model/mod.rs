@@ -9,6 +9,7 @@
 
 pub mod build;
 pub mod cluster;
+pub mod common;
 pub mod config;
 pub mod date;
 pub mod key;

@@ -16,7 +16,7 @@ use super::written::{
 #[derive(Debug, Clone, PartialEq)]
 pub struct Object {
     /// Its identity.
-    pub key: ObjectKey,
+    pub key: Arc<ObjectKey>,
     /// `metadata.uid` of the resource, for events about it; `None` for documents.
     pub uid: Option<Arc<str>>,
     /// `metadata.generation` of the resource, or of the carrier; `None` for files.

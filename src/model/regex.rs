@@ -18,8 +18,11 @@ const MAX_REPETITION: u32 = 1000;
 
 /// A compiled expression. Two are equal if their texts and anchoring are.
 #[derive(Clone)]
-pub struct Regex {
-    source: Arc<str>,
+pub struct Regex(Arc<Compiled>);
+
+/// Kept apart, because most matches have no expression, and each has room for several.
+struct Compiled {
+    source: Box<str>,
     anchored: bool,
     compiled: regex::Regex,
 }
@@ -61,22 +64,22 @@ impl Regex {
             true => build(&format!(r"\A(?:{translated})\z")).map_err(|error| explain(&error))?,
             false => bare,
         };
-        Ok(Self { source: source.into(), anchored, compiled })
+        Ok(Self(Arc::new(Compiled { source: source.into(), anchored, compiled })))
     }
 
     /// The text as the author wrote it.
     pub fn as_str(&self) -> &str {
-        &self.source
+        &self.0.source
     }
 
     /// Whether the text matches.
     pub fn is_match(&self, text: &str) -> bool {
-        self.compiled.is_match(text)
+        self.0.compiled.is_match(text)
     }
 
     /// The number of capturing groups, the whole match not counted.
     pub fn groups(&self) -> usize {
-        self.compiled.captures_len() - 1
+        self.0.compiled.captures_len() - 1
     }
 
     /// Calls `replace` for each match and returns the text with the replacements, or `None`
@@ -88,7 +91,7 @@ impl Regex {
     ) -> Option<String> {
         let mut out = String::with_capacity(text.len());
         let mut end = 0;
-        for captures in self.compiled.captures_iter(text) {
+        for captures in self.0.compiled.captures_iter(text) {
             let whole = captures.get(0)?;
             out.push_str(&text[end..whole.start()]);
             replace(&|group| captures.get(group).map(|m| m.as_str().to_owned()), &mut out);
@@ -103,7 +106,7 @@ impl Regex {
 
 impl fmt::Debug for Regex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Regex({:?})", self.source)
+        write!(f, "Regex({:?})", self.0.source)
     }
 }
 
@@ -123,14 +126,14 @@ impl PartialOrd for Regex {
 
 impl Ord for Regex {
     fn cmp(&self, other: &Self) -> Ordering {
-        (&*self.source, self.anchored).cmp(&(&*other.source, other.anchored))
+        (&*self.0.source, self.0.anchored).cmp(&(&*other.0.source, other.0.anchored))
     }
 }
 
 impl Hash for Regex {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.source.hash(state);
-        self.anchored.hash(state);
+        self.0.source.hash(state);
+        self.0.anchored.hash(state);
     }
 }
 

@@ -18,7 +18,7 @@ use super::template::Template;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Route<U = Arc<Cluster>> {
     /// Which requests.
-    pub matches: RouteMatch,
+    pub matches: Arc<RouteMatch>,
     /// The author's own rank, compared before everything else; larger wins. Mapping's `precedence`.
     pub precedence: i64,
     /// The share of the group's requests in percent, where the author gave one.
@@ -26,11 +26,11 @@ pub struct Route<U = Arc<Cluster>> {
     /// What happens to a matching request.
     pub action: Action<U>,
     /// Header edits on the way to the upstream.
-    pub request_headers: HeaderEdits,
+    pub request_headers: Arc<HeaderEdits>,
     /// Header edits on the way to the client.
-    pub response_headers: HeaderEdits,
+    pub response_headers: Arc<HeaderEdits>,
     /// Time limits, retries and whatever else it asks for.
-    pub policy: RoutePolicy,
+    pub policy: Arc<RoutePolicy>,
 }
 
 /// Which requests a route takes. Equal matches form one route group.
@@ -129,7 +129,7 @@ pub enum Action<U = Arc<Cluster>> {
     /// It goes to a cluster.
     Forward(Forward<U>),
     /// The client is sent elsewhere.
-    Redirect(Redirect),
+    Redirect(Arc<Redirect>),
     /// A cluster gets copies of the requests that others of its group serve; its answers are
     /// dropped. Emissary: `shadow`.
     Mirror(U),
@@ -176,7 +176,7 @@ pub enum PathRewrite {
     /// The matched text is replaced: the prefix, or all of an exact or regex match.
     Matched(Arc<str>),
     /// Every match of the pattern is replaced.
-    Regex(RegexSubstitution),
+    Regex(Arc<RegexSubstitution>),
 }
 
 /// RE2 substitution: `\1` is the first group, `\0` the whole match, `\\` a backslash.

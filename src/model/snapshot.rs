@@ -15,7 +15,7 @@ use super::written::PemSource;
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     /// All objects, accepted or rejected.
-    pub objects: BTreeMap<ObjectKey, Arc<Object>>,
+    pub objects: BTreeMap<Arc<ObjectKey>, Arc<Object>>,
     /// All Services. Shared, so that two builds can see by the address that none has changed.
     pub services: Arc<Services>,
     /// The Secrets that the last build wanted, as far as they have been read.

@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::common::Common;
 use super::listener::{InsecureAction, SecurityModel, Stack};
 use super::policy::{ClusterPolicy, HttpPolicy, Limit, RoutePolicy};
 use super::route::{HostMatch, Route};
@@ -156,7 +157,7 @@ pub struct UpstreamSpec {
     /// The name of a TLSContext, with which TLS is begun as well. Emissary: `tls`.
     pub context: Option<Arc<str>>,
     /// What is asked of it beside that.
-    pub policy: ClusterPolicy,
+    pub policy: Arc<ClusterPolicy>,
 }
 
 impl UpstreamSpec {
@@ -170,7 +171,7 @@ impl UpstreamSpec {
             resolver: None,
             tls: false,
             context: None,
-            policy: ClusterPolicy::default(),
+            policy: ClusterPolicy::default().share(),
         }
     }
 }

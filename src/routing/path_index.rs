@@ -29,6 +29,10 @@ impl PathIndex {
         let group = Arc::clone(precedence.group());
         self.with_ranked(&group.matches().path, |ranked| {
             let better = ranked.partition_point(|other| *other > precedence);
+            // Most stand alone: no room for others is kept then.
+            if ranked.is_empty() {
+                ranked.reserve_exact(1);
+            }
             ranked.insert(better, precedence);
         });
     }

@@ -17,11 +17,11 @@ pub struct Precedence {
     /// The author's `precedence`.
     author: i64,
     /// The length of the path's text, a regular expression's included.
-    path: usize,
+    path: u32,
     /// The lengths of all header constraints; host and method count as headers.
-    headers: usize,
+    headers: u32,
     /// The lengths of all query constraints.
-    query: usize,
+    query: u32,
     /// Exact beats prefix of the same text.
     exact: bool,
     /// What is left where the numbers tie.
@@ -59,9 +59,9 @@ impl Precedence {
         let matches = group.matches();
         Self {
             author: group.precedence,
-            path: matches.path.text().len(),
-            headers: header_length(matches),
-            query: matches.query.iter().map(|q| constraint_length(&q.name, &q.value)).sum(),
+            path: rank(matches.path.text().len()),
+            headers: rank(header_length(matches)),
+            query: rank(matches.query.iter().map(|q| constraint_length(&q.name, &q.value)).sum()),
             exact: matches!(matches.path.kind, PathMatchKind::Exact(_)),
             rest: Rest(Arc::clone(group)),
         }
@@ -152,6 +152,11 @@ impl PartialEq for Rest {
 }
 
 impl Eq for Rest {}
+
+/// No object is as long as would not fit.
+fn rank(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
 
 fn header_length(matches: &RouteMatch) -> usize {
     let host = matches.host.as_ref().map_or(0, |host| ":authority".len() + host_length(host));

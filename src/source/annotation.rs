@@ -18,12 +18,12 @@ pub const CONFIG_ANNOTATION: &str = "getambassador.io/config";
 pub fn annotation_of(kind: CarrierKind, raw: &Json) -> Option<(&str, CarrierMeta)> {
     let metadata = &raw["metadata"];
     let text = metadata["annotations"][CONFIG_ANNOTATION].as_str()?;
-    let carrier = Carrier {
+    let carrier = Arc::new(Carrier {
         kind,
         namespace: metadata["namespace"].as_str().unwrap_or("default").into(),
         name: metadata["name"].as_str()?.into(),
         uid: metadata["uid"].as_str().unwrap_or_default().into(),
-    };
+    });
     let meta = CarrierMeta {
         carrier,
         generation: metadata["generation"].as_i64(),
@@ -53,7 +53,7 @@ pub(super) fn parse_objects(
         .zip(parse_documents(text))
         .map(|(index, document)| {
             let place = Place {
-                origin: Origin::Annotation { carrier: carrier.carrier.clone(), index },
+                origin: Origin::Annotation { carrier: Arc::clone(&carrier.carrier), index },
                 index,
                 namespace: Arc::clone(&carrier.carrier.namespace),
                 generation: carrier.generation,

@@ -29,13 +29,13 @@ struct Shared {
 /// What has changed of one kind, and who waits for it.
 #[derive(Debug, Default)]
 struct Dirty {
-    keys: HashSet<ObjectKey>,
+    keys: HashSet<Arc<ObjectKey>>,
     changed: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
-    statuses: HashMap<ObjectKey, Arc<ObservedStatus>>,
+    statuses: HashMap<Arc<ObjectKey>, Arc<ObservedStatus>>,
     dirty: HashMap<Kind, Dirty>,
     /// One of each value: most objects of a large cluster say the same, word for word.
     values: HashSet<Arc<ObservedStatus>>,
@@ -65,7 +65,7 @@ impl ObservedStatuses {
     }
 
     /// Remembers that `status` stands at `key` now.
-    pub fn put(&self, key: ObjectKey, status: Arc<ObservedStatus>) {
+    pub fn put(&self, key: Arc<ObjectKey>, status: Arc<ObservedStatus>) {
         let mut inner = self.shared.inner.lock();
         let dirty = inner.dirty.entry(key.kind).or_default();
         dirty.keys.insert(key.clone());
@@ -99,7 +99,7 @@ impl ObservedStatuses {
 
     /// Waits until a status of a kind has changed and takes the keys of all that have since the
     /// last call. There is one reader of each kind: its status writer. Cancel-safe.
-    pub async fn changed(&self, kind: Kind) -> HashSet<ObjectKey> {
+    pub async fn changed(&self, kind: Kind) -> HashSet<Arc<ObjectKey>> {
         loop {
             let changed = {
                 let mut inner = self.shared.inner.lock();

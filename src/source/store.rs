@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use super::versions::{Marks, Version, Versions};
 use super::{Collection, Event, Statement, StatementId};
+use smallvec::SmallVec;
+
 use crate::model::cluster::ServiceRef;
 use crate::model::key::{ObjectKey, ServiceKey};
 use crate::model::object::Object;
@@ -58,7 +60,14 @@ impl Changes {
 /// What a statement contributed, to be taken back when it goes.
 #[derive(Debug, Default)]
 struct Entry {
-    objects: Vec<Arc<Object>>,
+    objects: SmallVec<[Arc<Object>; 1]>,
+    /// What custom resources, the most numerous, never have.
+    others: Option<Box<Others>>,
+}
+
+/// What a statement contributed beside objects.
+#[derive(Debug, Default)]
+struct Others {
     services: Vec<Arc<Service>>,
     sliced: Vec<ServiceKey>,
     secrets: Vec<(SecretKey, SecretState)>,
@@ -213,22 +222,26 @@ impl Store {
 
     fn put(&mut self, statement: Statement) {
         let Statement { id, objects, services, endpoints, secrets } = statement;
-        let old = self.statements.remove(&id).unwrap_or_default();
-        self.replace_objects(&old.objects, &objects);
+        let Entry { objects: known, others } = self.statements.remove(&id).unwrap_or_default();
+        let old = others.map(|others| *others).unwrap_or_default();
+        self.replace_objects(&known, &objects);
         self.replace_services(&old.services, &services);
-        let sliced = endpoints.iter().map(|slice| slice.service.clone()).collect();
+        let sliced: Vec<_> = endpoints.iter().map(|slice| slice.service.clone()).collect();
         self.replace_slices(&id, &old.sliced, endpoints);
         let named = secrets.iter().map(|(key, _)| key).collect();
         self.forget_secrets(&old.secrets, &named);
         for (key, state) in &secrets {
             self.put_pem(PemSource::Secret(key.clone()), Some(state.clone()));
         }
-        self.statements.insert(id, Entry { objects, services, sliced, secrets });
+        let any = !(services.is_empty() && sliced.is_empty() && secrets.is_empty());
+        let others = any.then(|| Box::new(Others { services, sliced, secrets }));
+        self.statements.insert(id, Entry { objects: objects.into(), others });
     }
 
     fn remove(&mut self, id: &StatementId) {
-        if let Some(old) = self.statements.remove(id) {
-            self.replace_objects(&old.objects, &[]);
+        if let Some(Entry { objects, others }) = self.statements.remove(id) {
+            self.replace_objects(&objects, &[]);
+            let Some(old) = others else { return };
             self.replace_services(&old.services, &[]);
             self.replace_slices(id, &old.sliced, Vec::new());
             self.forget_secrets(&old.secrets, &BTreeSet::new());
@@ -236,8 +249,8 @@ impl Store {
     }
 
     fn replace_objects(&mut self, old: &[Arc<Object>], new: &[Arc<Object>]) {
-        let kept: HashSet<&ObjectKey> = new.iter().map(|object| &object.key).collect();
-        for object in old.iter().filter(|object| !kept.contains(&object.key)) {
+        let kept: HashSet<&ObjectKey> = new.iter().map(|object| &*object.key).collect();
+        for object in old.iter().filter(|object| !kept.contains(&*object.key)) {
             self.changes.snapshot |= self.snapshot.objects.remove(&object.key).is_some();
         }
         for object in new {
@@ -322,7 +335,8 @@ impl Store {
     /// Takes Secrets back that a statement no longer holds; another may hold them too.
     fn forget_secrets(&mut self, old: &[(SecretKey, SecretState)], kept: &BTreeSet<&SecretKey>) {
         for (key, _) in old.iter().filter(|(key, _)| !kept.contains(key)) {
-            let others = self.statements.values().flat_map(|entry| &entry.secrets);
+            let others = self.statements.values().filter_map(|entry| entry.others.as_ref());
+            let others = others.flat_map(|others| &others.secrets);
             let other = others.filter(|(other, _)| other == key).map(|(_, state)| state.clone());
             let other = other.last();
             self.put_pem(PemSource::Secret(key.clone()), other);

@@ -10,7 +10,7 @@ use crate::support::{Backend, Gateway, header, route, status};
 fn start(cors: Cors) -> (Backend, Gateway) {
     let backend = Backend::echo();
     let mut one = route("/", Upstream::Address(backend.address));
-    one.policy.cors = Some(Arc::new(cors));
+    Arc::make_mut(&mut one.policy).cors = Some(Arc::new(cors));
     (backend, Gateway::start(vec![one]))
 }
 
@@ -102,7 +102,7 @@ fn any_origin_may_be_allowed_and_the_upstreams_word_is_replaced() {
     });
     let mut one = route("/", Upstream::Address(backend.address));
     let any = Cors { origins: vec!["*".into()], ..Cors::default() };
-    one.policy.cors = Some(Arc::new(any));
+    Arc::make_mut(&mut one.policy).cors = Some(Arc::new(any));
     let gateway = Gateway::start(vec![one]);
     let answer = ask(&gateway, "GET", "origin: https://x.example\r\n");
     assert_eq!(header(&answer, "access-control-allow-origin"), Some("https://x.example"));

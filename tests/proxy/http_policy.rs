@@ -319,7 +319,7 @@ fn addresses_are_let_in_or_not() {
 fn linkerd_is_told_where_to() {
     let backend = Backend::echo();
     let mut told = route("/", Upstream::Address(backend.address));
-    told.policy.linkerd_headers = Some(true);
+    Arc::make_mut(&mut told.policy).linkerd_headers = Some(true);
     let gateway = Gateway::start(vec![told]);
     let seen = seen(&gateway, "/", "l5d-dst-override: elsewhere:80\r\n");
     assert_eq!(header(&seen, "l5d-dst-override"), Some(&*backend.address.to_string()));

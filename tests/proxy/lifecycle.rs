@@ -155,16 +155,19 @@ fn headers_are_edited_both_ways() {
         append,
     };
     let mut edited = route("/", Upstream::Address(backend.address));
-    edited.request_headers.remove = vec![http::HeaderName::from_static("x-bye")];
-    edited.request_headers.add = vec![
+    Arc::make_mut(&mut edited.request_headers).remove =
+        vec![http::HeaderName::from_static("x-bye")];
+    Arc::make_mut(&mut edited.request_headers).add = vec![
         add("x-bye", "back", true),
         add("x-more", "2", true),
         add("x-only", "2", false),
         add("x-path", "%REQ(:PATH)%", true),
         add("x-none", "%REQ(missing)%", true),
     ];
-    edited.response_headers.remove = vec![http::HeaderName::from_static("content-type")];
-    edited.response_headers.add = vec![add("x-agent", "%REQ(USER-AGENT)%/%PROTOCOL%", true)];
+    Arc::make_mut(&mut edited.response_headers).remove =
+        vec![http::HeaderName::from_static("content-type")];
+    Arc::make_mut(&mut edited.response_headers).add =
+        vec![add("x-agent", "%REQ(USER-AGENT)%/%PROTOCOL%", true)];
     let gateway = Gateway::start(vec![edited]);
     let answer = gateway.ask(
         "GET /e HTTP/1.1\r\nhost: a\r\nuser-agent: ua\r\nx-bye: 1\r\nx-more: 1\r\nx-only: 1\r\n\

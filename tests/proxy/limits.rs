@@ -171,8 +171,9 @@ fn priorities_have_limits_of_their_own() {
     let breaker = CircuitBreaker { max_requests: 1, ..CircuitBreaker::of(Priority::Default) };
     let mut high = limited(&backend, breaker);
     let low = limited(&backend, breaker);
-    high.matches.path.kind = nuncio::model::route::PathMatchKind::Prefix("/high".into());
-    high.policy.priority = Some(Priority::High);
+    Arc::make_mut(&mut high.matches).path.kind =
+        nuncio::model::route::PathMatchKind::Prefix("/high".into());
+    Arc::make_mut(&mut high.policy).priority = Some(Priority::High);
     let gateway = Gateway::start(vec![low, high]);
     let mut held = asking(&gateway, 1);
     wait_for("one inside", || gate.inside.load(Ordering::SeqCst) == 1);
@@ -200,7 +201,7 @@ fn a_tunnel_keeps_its_place_until_it_ends() {
     });
     let breaker = CircuitBreaker { max_connections: 1, ..CircuitBreaker::of(Priority::Default) };
     let mut route = limited(&backend, breaker);
-    route.policy.upgrades = Some([Arc::from("websocket")].into());
+    Arc::make_mut(&mut route.policy).upgrades = Some([Arc::from("websocket")].into());
     let gateway = Gateway::start(vec![route]);
     let value = |name: &str| metric(&gateway.proxy.metrics().render(), name);
     let mut tunnel = connect(gateway.address());

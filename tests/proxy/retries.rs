@@ -30,7 +30,7 @@ fn policy(on: RetryOn, attempts: u32) -> RetryPolicy {
 
 fn retrying(upstream: Upstream, retry: RetryPolicy) -> Route {
     let mut route = route("/", upstream);
-    route.policy.retry = Some(Arc::new(retry));
+    Arc::make_mut(&mut route.policy).retry = Some(Arc::new(retry));
     route
 }
 
@@ -139,7 +139,7 @@ fn a_try_that_takes_too_long_is_given_up() {
     let mut retry = policy(RetryOn::GatewayError, 1);
     retry.per_try_timeout = Some(Duration::from_millis(60));
     let mut route = retrying(Upstream::Address(backend.address), retry.clone());
-    route.policy.timeout = Some(Limit::After(Duration::from_secs(8)));
+    Arc::make_mut(&mut route.policy).timeout = Some(Limit::After(Duration::from_secs(8)));
     let gateway = Gateway::start(vec![route.clone()]);
     assert_eq!(status(&gateway.get("/")), "200");
     assert_eq!(backend.count(), 2);
@@ -149,7 +149,7 @@ fn a_try_that_takes_too_long_is_given_up() {
         let _ = stream.read(&mut [0]);
     });
     let mut route = retrying(Upstream::Address(silent.address), retry);
-    route.policy.timeout = Some(Limit::Unlimited);
+    Arc::make_mut(&mut route.policy).timeout = Some(Limit::Unlimited);
     let gateway = Gateway::start(vec![route]);
     let answer = gateway.get("/");
     assert_eq!(status(&answer), "504", "{answer}");
@@ -188,8 +188,8 @@ fn an_outage_is_not_multiplied() {
         let mut route = route_with("/", Upstream::Address(backend.address), cluster);
         let mut retry = policy(RetryOn::ServerError, 10);
         retry.back_off = RetryBackOff { base: Duration::from_secs(1), max: Duration::from_secs(1) };
-        route.policy.retry = Some(Arc::new(retry));
-        route.policy.timeout = Some(Limit::After(Duration::from_millis(300)));
+        Arc::make_mut(&mut route.policy).retry = Some(Arc::new(retry));
+        Arc::make_mut(&mut route.policy).timeout = Some(Limit::After(Duration::from_millis(300)));
         let mut options = options();
         options.workers = 2;
         let gateway = Gateway::with(options, vec![route]);

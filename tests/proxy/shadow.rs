@@ -22,12 +22,12 @@ fn mirrored(route: Route, mirror: &Backend, percent: u8) -> Gateway {
     let gateway = Gateway::start(Vec::new());
     let config = (**table(vec![route]).config()).clone();
     let copies = route_to("/", Action::Mirror(cluster(Upstream::Address(mirror.address))));
-    let key = ObjectKey {
+    let key = Arc::new(ObjectKey {
         kind: Kind::Mapping,
         namespace: "ns".into(),
         name: "shadow".into(),
         origin: Origin::Resource,
-    };
+    });
     let share = Share { from: 0, to: percent };
     let leg = Arc::new(Leg {
         key,
@@ -171,7 +171,7 @@ fn a_mirror_in_trouble_is_not_felt() {
     drop(listener);
     for mirror in [&silent, &closing, &gone] {
         let mut slow = route("/", Upstream::Address(backend.address));
-        slow.policy.timeout = Some(Limit::After(Duration::from_secs(5)));
+        Arc::make_mut(&mut slow.policy).timeout = Some(Limit::After(Duration::from_secs(5)));
         let gateway = mirrored(slow, mirror, 100);
         let mut client = connect(gateway.address());
         write!(client, "PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: {SIZE}\r\n\r\n")

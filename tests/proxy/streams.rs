@@ -1,6 +1,7 @@
 //! Bodies: streamed both ways, with trailers, with 100-continue, and what happens when they stall.
 
 use std::io::{Read, Write};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nuncio::model::cluster::Upstream;
@@ -135,7 +136,7 @@ fn a_slow_upstream_costs_504() {
         let _ = stream.read(&mut [0; 1]);
     });
     let mut slow = route("/", Upstream::Address(backend.address));
-    slow.policy.timeout = Some(Limit::After(Duration::from_millis(200)));
+    Arc::make_mut(&mut slow.policy).timeout = Some(Limit::After(Duration::from_millis(200)));
     let gateway = Gateway::start(vec![slow]);
     let began = Instant::now();
     let answer = gateway.get("/");
@@ -155,8 +156,8 @@ fn a_response_that_stalls_is_cut() {
         let _ = stream.read(&mut [0; 1]);
     });
     let mut slow = route("/", Upstream::Address(backend.address));
-    slow.policy.timeout = Some(Limit::Unlimited);
-    slow.policy.idle_timeout = Some(Limit::After(Duration::from_millis(200)));
+    Arc::make_mut(&mut slow.policy).timeout = Some(Limit::Unlimited);
+    Arc::make_mut(&mut slow.policy).idle_timeout = Some(Limit::After(Duration::from_millis(200)));
     let gateway = Gateway::start(vec![slow]);
     let answer = gateway.get("/");
     assert!(answer.ends_with("\r\n\r\nabc"), "{answer}");
@@ -167,8 +168,8 @@ fn a_response_that_stalls_is_cut() {
 fn an_upload_that_stalls_is_408_and_does_not_start_the_routes_time() {
     let backend = Backend::start(|mut stream, _| while read_head(&mut stream).is_some() {});
     let mut slow = route("/", Upstream::Address(backend.address));
-    slow.policy.timeout = Some(Limit::After(Duration::from_millis(50)));
-    slow.policy.idle_timeout = Some(Limit::After(Duration::from_millis(300)));
+    Arc::make_mut(&mut slow.policy).timeout = Some(Limit::After(Duration::from_millis(50)));
+    Arc::make_mut(&mut slow.policy).idle_timeout = Some(Limit::After(Duration::from_millis(300)));
     let gateway = Gateway::start(vec![slow]);
     let answer = gateway.ask("PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nabc");
     assert_eq!(status(&answer), "408", "{answer}");
@@ -181,8 +182,8 @@ fn an_answer_that_never_comes_is_504_when_nothing_moves() {
         let _ = stream.read(&mut [0; 1]);
     });
     let mut slow = route("/", Upstream::Address(backend.address));
-    slow.policy.timeout = Some(Limit::Unlimited);
-    slow.policy.idle_timeout = Some(Limit::After(Duration::from_millis(200)));
+    Arc::make_mut(&mut slow.policy).timeout = Some(Limit::Unlimited);
+    Arc::make_mut(&mut slow.policy).idle_timeout = Some(Limit::After(Duration::from_millis(200)));
     let gateway = Gateway::start(vec![slow]);
     let answer = gateway.get("/");
     assert_eq!(status(&answer), "504", "{answer}");

@@ -1,6 +1,7 @@
 //! What a gateway must not misread: framing, hosts, line ends, limits, slow clients.
 
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nuncio::model::cluster::Upstream;
@@ -98,7 +99,7 @@ fn bad_chunks_never_become_a_request() {
         }
     });
     let mut slow = route("/", Upstream::Address(backend.address));
-    slow.policy.idle_timeout = Some(Limit::After(Duration::from_millis(300)));
+    Arc::make_mut(&mut slow.policy).idle_timeout = Some(Limit::After(Duration::from_millis(300)));
     let gateway = Gateway::start(vec![slow]);
     for (name, body) in [
         ("a size that isn't one", "xyz\r\nabc\r\n0\r\n\r\n"),

@@ -13,10 +13,10 @@ use nuncio::model::cluster::{Cluster, ClusterName, ServiceRef, Upstream};
 use nuncio::model::config::{Attachment, GatewayConfig, Leg, RouteGroup, Share};
 use nuncio::model::key::{Kind, ObjectKey, Origin, ServiceKey};
 use nuncio::model::listener::Listener;
-use nuncio::model::policy::{ClusterPolicy, HttpPolicy, RoutePolicy};
+use nuncio::model::policy::{ClusterPolicy, HttpPolicy};
 use nuncio::model::route::{
-    Action, Forward, HeaderEdits, HostMatch, HostRewrite, PathMatch, PathMatchKind, PathRewrite,
-    Route, RouteMatch,
+    Action, Forward, HostMatch, HostRewrite, PathMatch, PathMatchKind, PathRewrite, Route,
+    RouteMatch,
 };
 use nuncio::model::service::Endpoints;
 use nuncio::proxy::{LogSink, Proxy, ProxyOptions};
@@ -229,7 +229,7 @@ pub(crate) fn cluster(upstream: Upstream) -> Arc<Cluster> {
         name: ClusterName(format!("cluster_{name}").into()),
         service: authority.into(),
         upstream,
-        policy: ClusterPolicy::default(),
+        policy: Arc::default(),
         tls: None,
     })
 }
@@ -243,7 +243,7 @@ pub(crate) fn service(name: &str, port: u16) -> ServiceRef {
 pub(crate) fn route_with(prefix: &str, upstream: Upstream, policy: ClusterPolicy) -> Route {
     let mut route = route(prefix, upstream);
     if let Action::Forward(forward) = &mut route.action {
-        Arc::make_mut(&mut forward.cluster).policy = policy;
+        Arc::make_mut(&mut forward.cluster).policy = Arc::new(policy);
     }
     route
 }
@@ -262,19 +262,19 @@ pub(crate) fn route(prefix: &str, upstream: Upstream) -> Route {
 
 pub(crate) fn route_to(prefix: &str, action: Action) -> Route {
     Route {
-        matches: RouteMatch {
+        matches: Arc::new(RouteMatch {
             host: Some(HostMatch::Any),
             path: PathMatch { kind: PathMatchKind::Prefix(prefix.into()), case_sensitive: true },
             method: None,
             headers: Vec::new(),
             query: Vec::new(),
-        },
+        }),
         precedence: 0,
         weight: None,
         action,
-        request_headers: HeaderEdits::default(),
-        response_headers: HeaderEdits::default(),
-        policy: RoutePolicy::default(),
+        request_headers: Arc::default(),
+        response_headers: Arc::default(),
+        policy: Arc::default(),
     }
 }
 
@@ -297,12 +297,12 @@ pub(crate) fn table_with(
         .into_iter()
         .enumerate()
         .map(|(index, route)| {
-            let key = ObjectKey {
+            let key = Arc::new(ObjectKey {
                 kind: Kind::Mapping,
                 namespace: "ns".into(),
                 name: format!("route-{index}").into(),
                 origin: Origin::Resource,
-            };
+            });
             let leg = Arc::new(Leg {
                 key,
                 created: None,

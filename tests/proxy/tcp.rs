@@ -20,12 +20,12 @@ use crate::support::{
 use crate::tls_support::{Authority, ask_tls, client, connect_tls, host, metric, termination};
 
 fn leg(name: &str, share: Share, to: SocketAddr, idle_timeout: Limit) -> Arc<TcpLeg> {
-    let key = ObjectKey {
+    let key = Arc::new(ObjectKey {
         kind: Kind::TcpMapping,
         namespace: "ns".into(),
         name: name.into(),
         origin: Origin::Resource,
-    };
+    });
     Arc::new(TcpLeg { key, share, cluster: cluster(Upstream::Address(to)), idle_timeout })
 }
 
@@ -187,7 +187,8 @@ fn no_more_connections_than_allowed_until_one_ends() {
     let mut one = leg("one", Share::ALL, backend.address, Limit::Unlimited);
     let breaker = CircuitBreaker { max_connections: 2, ..CircuitBreaker::of(Priority::Default) };
     let mutable = Arc::get_mut(&mut one).unwrap();
-    Arc::make_mut(&mut mutable.cluster).policy.circuit_breakers = Some([breaker].into());
+    let cluster = Arc::make_mut(&mut mutable.cluster);
+    Arc::make_mut(&mut cluster.policy).circuit_breakers = Some([breaker].into());
     let mut options = options();
     options.workers = 2;
     let listener = tcp(false, vec![group(None, None, vec![one])]);

@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -30,7 +31,8 @@ pub(crate) const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nconnectio
 
 fn allowing(protocols: &[&str], backend: &Backend) -> Route {
     let mut route = route("/", Upstream::Address(backend.address));
-    route.policy.upgrades = Some(protocols.iter().map(|name| (*name).into()).collect());
+    Arc::make_mut(&mut route.policy).upgrades =
+        Some(protocols.iter().map(|name| (*name).into()).collect());
     route
 }
 
@@ -108,9 +110,10 @@ fn a_websocket_is_tunnelled_after_the_upstreams_101() {
 fn who_may_not_switch_is_refused() {
     let backend = switching();
     let mut deaf = route("/deaf", Upstream::Address(backend.address));
-    deaf.policy.upgrades = None;
+    Arc::make_mut(&mut deaf.policy).upgrades = None;
     let mut other = allowing(&["spdy/3.1"], &backend);
-    other.matches.path = route("/other", Upstream::Address(backend.address)).matches.path;
+    Arc::make_mut(&mut other.matches).path =
+        route("/other", Upstream::Address(backend.address)).matches.path.clone();
     let gateway = Gateway::start(vec![allowing(&["websocket"], &backend), deaf, other]);
     let ask = |path: &str, more: &str| {
         gateway.ask(&format!(
@@ -205,8 +208,8 @@ fn any_protocol_that_is_allowed_is_tunnelled() {
 fn a_tunnel_outlives_the_routes_time_but_not_silence() {
     let backend = switching();
     let mut route = allowing(&["websocket"], &backend);
-    route.policy.timeout = Some(Limit::After(Duration::from_millis(100)));
-    route.policy.idle_timeout = Some(Limit::After(Duration::from_millis(400)));
+    Arc::make_mut(&mut route.policy).timeout = Some(Limit::After(Duration::from_millis(100)));
+    Arc::make_mut(&mut route.policy).idle_timeout = Some(Limit::After(Duration::from_millis(400)));
     let gateway = Gateway::start(vec![route]);
     let mut client = connect(gateway.address());
     client.write_all(ASK.as_bytes()).expect("writes");

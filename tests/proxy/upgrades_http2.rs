@@ -25,7 +25,7 @@ use crate::upgrades::{ASK, SWITCHED, ask_h2, extended};
 fn http2_route(address: std::net::SocketAddr) -> Route {
     let policy = ClusterPolicy { http2: Some(true), ..ClusterPolicy::default() };
     let mut route = route_with("/", Upstream::Address(address), policy);
-    route.policy.upgrades = Some([Arc::from("websocket")].into());
+    Arc::make_mut(&mut route.policy).upgrades = Some([Arc::from("websocket")].into());
     route
 }
 

@@ -82,7 +82,7 @@ fn copies(mirror: &Leg, served: &Served<'_>) -> Option<Copies> {
 }
 
 fn answer_to_https(host: &HostTable, question: &Question) -> Answer {
-    let key = host.hosts().find_map(|host| host.key.as_ref());
+    let key = host.hosts().find_map(|host| host.key.as_deref());
     Answer {
         percent: 0,
         object: key.map(describe::object).unwrap_or_default(),

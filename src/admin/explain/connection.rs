@@ -114,7 +114,8 @@ fn of_group(
         host.tls.as_ref().is_some_and(|tls| Arc::ptr_eq(tls, termination))
     };
     let host = listener.spec().hosts.iter().find(same).map(|host| &**host);
-    let object = host.and_then(|host| host.key.as_ref()).map_or(taken_by.clone(), describe::object);
+    let object =
+        host.and_then(|host| host.key.as_deref()).map_or(taken_by.clone(), describe::object);
     let listed = || match &group.sni {
         Some(HostMatch::Exact(name)) => served.build.tls_of_name(name),
         _ => None,
@@ -140,7 +141,7 @@ fn ended(
 
 /// Where the TLS of a Host was written.
 fn origin<'a>(served: &Served<'a>, host: &VirtualHost) -> Option<TlsOrigin<'a>> {
-    let key = host.key.as_ref()?;
+    let key = host.key.as_deref()?;
     let build = served.build;
     match &build.object(key)?.content {
         Content::Host(spec) => Some(build.tls_of_host(key, spec)),

@@ -11,11 +11,11 @@ use crate::model::written::{HostSpec, ListenerSpec, PemSource};
 /// Everything that a Listener says of its port.
 pub(in crate::admin) fn of_listener(listener: &Listener, origins: &Origins<'_>) -> Vec<Effective> {
     let spec: Option<&ListenerSpec> =
-        listener.key.as_ref().and_then(|key| match &origins.build.object(key)?.content {
+        listener.key.as_deref().and_then(|key| match &origins.build.object(key)?.content {
             Content::Listener(spec) => Some(&**spec),
             _ => None,
         });
-    let object = listener.key.as_ref().map(describe::object);
+    let object = listener.key.as_deref().map(describe::object);
     let row = |name: &str, value: Json, is_written: bool| {
         let from = match (&object, is_written) {
             (Some(object), true) => Source::object(object, name),
@@ -61,11 +61,11 @@ pub(in crate::admin) fn of_listener(listener: &Listener, origins: &Origins<'_>) 
 /// Everything that a Host says but for its TLS.
 pub(in crate::admin) fn of_host(host: &VirtualHost, origins: &Origins<'_>) -> Vec<Effective> {
     let spec: Option<&HostSpec> =
-        host.key.as_ref().and_then(|key| match &origins.build.object(key)?.content {
+        host.key.as_deref().and_then(|key| match &origins.build.object(key)?.content {
             Content::Host(spec) | Content::Closed(spec) => Some(&**spec),
             _ => None,
         });
-    let object = host.key.as_ref().map(describe::object);
+    let object = host.key.as_deref().map(describe::object);
     let row = |name: &str, value: Json, is_written: bool| {
         let from = match (&object, is_written) {
             (Some(object), true) => Source::object(object, name),

@@ -75,8 +75,8 @@ fn two_documents_of_one_name_are_two_objects() {
 #[test]
 fn only_documents_of_carriers_with_a_uid_are_shown() {
     let mut from_file = document("svc", 0, "x");
-    if let Origin::Annotation { carrier, .. } = &mut from_file.key.origin {
-        carrier.uid = "".into();
+    if let Origin::Annotation { carrier, .. } = &mut Arc::make_mut(&mut from_file.key).origin {
+        Arc::make_mut(carrier).uid = "".into();
     }
     assert_eq!(names(vec![accepted(mapping("ns", "a")), accepted(from_file)]), [""; 0]);
 }

@@ -233,7 +233,7 @@ fn a_warning_is_written_once_for_each_stage_and_taken_away() {
 
 #[test]
 fn stalled_is_what_only_the_author_heals() {
-    let other = || Box::new(mapping("ns", "b").key);
+    let other = || mapping("ns", "b").key;
     let (winner, rule) = (other(), crate::model::report::ShadowRule::OlderFirst);
     let (with, conflict) = (other(), crate::model::report::Conflict::Redirect);
     let cases = [

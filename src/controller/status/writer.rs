@@ -24,10 +24,10 @@ use crate::source::observed::ObservedStatuses;
 pub struct StatusWriter {
     kind: Kind,
     observed: ObservedStatuses,
-    applier: Applier<ObjectKey>,
+    applier: Applier<Arc<ObjectKey>>,
     replicas: watch::Receiver<Arc<Replicas>>,
     /// Those of which not every replica is known to serve what this one does.
-    room: Room<ObjectKey>,
+    room: Room<Arc<ObjectKey>>,
     /// The build that statuses speak of. It is served already.
     built: Option<Arc<Built>>,
     form: StatusForm,
@@ -78,7 +78,7 @@ impl StatusWriter {
         }
     }
 
-    fn fold(&mut self, key: ObjectKey, written: Written) {
+    fn fold(&mut self, key: Arc<ObjectKey>, written: Written) {
         match written {
             Written::Status(object) | Written::Applied(object, _) => {
                 let status = observed_status(&object.data["status"]);
@@ -182,9 +182,9 @@ impl std::fmt::Debug for StatusWriter {
 
 /// What is to be written at `key` now.
 fn plan_write(
-    key: &ObjectKey,
+    key: &Arc<ObjectKey>,
     build: Option<&Build>,
-    room: &Room<ObjectKey>,
+    room: &Room<Arc<ObjectKey>>,
     observed: &ObservedStatuses,
     form: StatusForm,
 ) -> Option<Write> {
@@ -207,7 +207,7 @@ fn plan_status(
 }
 
 fn find<'a>(build: &'a Build, key: &ObjectKey) -> Option<&'a Arc<Report>> {
-    let at = build.reports.binary_search_by(|report| report.object.key.cmp(key)).ok()?;
+    let at = build.reports.binary_search_by(|report| (*report.object.key).cmp(key)).ok()?;
     build.reports.get(at)
 }
 

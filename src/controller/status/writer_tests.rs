@@ -357,7 +357,7 @@ fn changed_reports_are_found_by_their_pointers() {
 /// A Host, which has conditions alone.
 fn host(name: &str) -> Report {
     let mut object = mapping("ns", name);
-    object.key.kind = Kind::Host;
+    Arc::make_mut(&mut object.key).kind = Kind::Host;
     report(object, Verdict::Accepted)
 }
 

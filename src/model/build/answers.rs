@@ -23,7 +23,7 @@ pub struct TlsOrigin<'a> {
 impl Build {
     /// An object that speaks to this gateway.
     pub fn object(&self, key: &ObjectKey) -> Option<&Arc<Object>> {
-        let found = self.reports.binary_search_by(|report| report.object.key.cmp(key));
+        let found = self.reports.binary_search_by(|report| (*report.object.key).cmp(key));
         found.ok().map(|position| &self.reports[position].object)
     }
 
@@ -31,7 +31,7 @@ impl Build {
     pub fn module(&self) -> Option<(&ObjectKey, &GatewayDefaults)> {
         let mut accepted = self.reports.iter().filter(|report| report.is_accepted());
         accepted.find_map(|report| match &report.object.content {
-            Content::Defaults(defaults) => Some((&report.object.key, &**defaults)),
+            Content::Defaults(defaults) => Some((&*report.object.key, &**defaults)),
             _ => None,
         })
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::environment::Environment;
 use crate::model::cluster::{Cluster, ClusterName, ServiceRef, Upstream, qualified_name};
+use crate::model::common::Common;
 use crate::model::key::ServiceKey;
 use crate::model::policy::{ClusterPolicy, DnsPolicy};
 use crate::model::report::Missing;
@@ -49,7 +50,7 @@ pub(super) fn build_cluster(
         }
         UpstreamHost::Name(name) => {
             let own = &environment.namespace;
-            let host = qualified_name(name, environment.namespace_of(spec), own).into();
+            let host = qualified_name(name, environment.namespace_of(spec), own);
             Upstream::Name { host, port }
         }
     };
@@ -69,7 +70,10 @@ fn origination(
 }
 
 /// What the object says, and where it says nothing what the Module says.
-fn fill(own: &ClusterPolicy, default: &ClusterPolicy) -> ClusterPolicy {
+fn fill(own: &Arc<ClusterPolicy>, default: &ClusterPolicy) -> Arc<ClusterPolicy> {
+    if *default == ClusterPolicy::default() {
+        return Arc::clone(own);
+    }
     fn or<T: Clone>(own: &Option<T>, default: &Option<T>) -> Option<T> {
         own.as_ref().or(default.as_ref()).cloned()
     }
@@ -91,7 +95,7 @@ fn fill(own: &ClusterPolicy, default: &ClusterPolicy) -> ClusterPolicy {
     policy.dns.respect_ttl = or(&own.dns.respect_ttl, &default.dns.respect_ttl);
     policy.dns.ipv4 = or(&own.dns.ipv4, &default.dns.ipv4);
     policy.dns.ipv6 = or(&own.dns.ipv6, &default.dns.ipv6);
-    policy
+    policy.share()
 }
 
 /// Emissary's `cluster_<service>_<namespace>`, which its users' dashboards know; with a suffix made

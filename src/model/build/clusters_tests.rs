@@ -26,7 +26,7 @@ fn cluster_of(
 ) -> Cluster {
     let policy = ClusterPolicy { connect_timeout: timeout, ..ClusterPolicy::default() };
     let resolver = resolver.map(Arc::from);
-    let spec = UpstreamSpec { resolver, policy, ..spec(service, namespace) };
+    let spec = UpstreamSpec { resolver, policy: Arc::new(policy), ..spec(service, namespace) };
     build_cluster(&spec, &Environment::with_namespace("ambassador")).expect("resolved")
 }
 

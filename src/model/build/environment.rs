@@ -81,12 +81,12 @@ impl Environment {
             };
             let name = Arc::clone(&object.key.name);
             if let Some(with) = taken_from_everybody(object, *kind, &self.namespace) {
-                let (with, conflict) = (Box::new(with), Conflict::BuiltIn);
+                let (with, conflict) = (Arc::new(with), Conflict::BuiltIn);
                 candidates[index].verdict = Verdict::Conflicted { with, conflict };
                 continue;
             }
             if let Some(owner) = owners.get(&name) {
-                let with = Box::new(candidates[*owner].object.key.clone());
+                let with = Arc::clone(&candidates[*owner].object.key);
                 candidates[index].verdict = Verdict::Conflicted { with, conflict: Conflict::Name };
                 continue;
             }
@@ -209,7 +209,7 @@ fn defaults(candidates: &mut [Candidate<'_>], namespace: &str) -> Arc<GatewayDef
         match &winner {
             None => winner = Some((index, Arc::clone(defaults))),
             Some((first, _)) => {
-                let with = Box::new(candidates[*first].object.key.clone());
+                let with = Arc::clone(&candidates[*first].object.key);
                 candidates[index].verdict = Verdict::Conflicted { with, conflict: Conflict::Name };
             }
         }

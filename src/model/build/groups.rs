@@ -12,9 +12,8 @@ use std::iter::Peekable;
 use std::slice;
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
-use hashbrown::HashMap;
-use hashbrown::hash_map::Entry;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use smallvec::SmallVec;
 
 use super::Candidate;
@@ -22,7 +21,7 @@ use super::routes::{Prepared, Served};
 use crate::model::config::{Attachment, Leg, RouteGroup, Share};
 use crate::model::object::Object;
 use crate::model::report::{Conflict, Verdict};
-use crate::model::route::{Action, Route, RouteMatch};
+use crate::model::route::{Action, Route};
 use crate::model::written::WrittenRoute;
 
 const WHOLE: u8 = 100;
@@ -61,6 +60,18 @@ struct Member<'a> {
     written: &'a Arc<WrittenRoute>,
     route: &'a Arc<Route>,
     attachment: &'a Arc<Attachment>,
+    digest: u64,
+}
+
+impl Member<'_> {
+    /// Whether both may stand in one group.
+    fn goes_with(&self, other: &Self) -> bool {
+        let (one, two) = (self.route, other.route);
+        self.digest == other.digest
+            && one.precedence == two.precedence
+            && self.attachment == other.attachment
+            && one.matches == two.matches
+    }
 }
 
 /// Both lists are in the order of their keys.
@@ -68,11 +79,12 @@ fn routes<'a>(candidates: &[Candidate<'_>], prepared: &'a [Arc<Prepared>]) -> Ve
     let mut candidates = candidates.iter().enumerate();
     let mut routes = Vec::with_capacity(prepared.len());
     for prepared in prepared {
-        let Ok(Served { route, attachment }) = &prepared.outcome else { continue };
+        let Ok(Served { route, attachment, digest }) = &prepared.outcome else { continue };
         let (object, written) = (&prepared.object, &prepared.written);
         let found = candidates.find(|(_, known)| Arc::ptr_eq(known.object, object));
         let Some((candidate, _)) = found else { break };
-        routes.push(Member { candidate, object, written, route, attachment });
+        let digest = digest.0;
+        routes.push(Member { candidate, object, written, route, attachment, digest });
     }
     routes
 }
@@ -97,14 +109,18 @@ impl Members {
 /// The sets in the order of their smallest key, which is the order of the routes.
 fn group_by_match(routes: &[Member<'_>]) -> Vec<Set> {
     let mut sets: Vec<Set> = Vec::with_capacity(routes.len());
-    let mut by_match: HashMap<(&RouteMatch, i64, &Attachment), usize, RandomState> =
-        HashMap::with_capacity_and_hasher(routes.len(), RandomState::default());
+    let mut by_match: HashTable<(u64, usize)> = HashTable::with_capacity(routes.len());
     for (index, member) in routes.iter().enumerate() {
-        let route = member.route;
-        match by_match.entry((&route.matches, route.precedence, &**member.attachment)) {
-            Entry::Occupied(set) => sets[*set.get()].push(index),
+        let is_its = |(digest, set): &(u64, usize)| {
+            *digest == member.digest && routes[sets[*set][0]].goes_with(member)
+        };
+        match by_match.entry(member.digest, is_its, |(digest, _)| *digest) {
+            Entry::Occupied(set) => {
+                let (_, set) = *set.get();
+                sets[set].push(index);
+            }
             Entry::Vacant(vacant) => {
-                vacant.insert(sets.len());
+                vacant.insert((member.digest, sets.len()));
                 sets.push(SmallVec::from_slice(&[index]));
             }
         }
@@ -129,7 +145,7 @@ fn admit(
                 Conflict::Redirect => members[0],
                 _ => *last,
             };
-            let with = Box::new(routes[with].object.key.clone());
+            let with = Arc::clone(&routes[with].object.key);
             conflicts.push((routes[index].candidate, Verdict::Conflicted { with, conflict }));
             continue;
         }
@@ -158,7 +174,7 @@ fn admit_mirror(
         let verdict = match admitted {
             _ if !something => Verdict::NothingToCopy,
             Some(first) => Verdict::Conflicted {
-                with: Box::new(routes[first].object.key.clone()),
+                with: Arc::clone(&routes[first].object.key),
                 conflict: Conflict::Mirror,
             },
             None => {

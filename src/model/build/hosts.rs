@@ -59,7 +59,7 @@ pub(super) fn build_hosts<'a>(
             && tls.is_some()
             && rival.host.tls != tls
         {
-            let with = Box::new(rival.object.key.clone());
+            let with = Arc::clone(&rival.object.key);
             candidates[index].verdict = Verdict::Conflicted { with, conflict: Conflict::Tls };
             continue;
         }

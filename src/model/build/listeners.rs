@@ -65,7 +65,7 @@ fn written<'a>(candidates: &mut [Candidate<'a>]) -> Vec<(&'a Arc<Object>, &'a Ar
         let Some((object, spec)) = accepted(candidate) else { continue };
         match owners.get(&spec.port) {
             Some(owner) if owner.key != object.key => {
-                let (with, conflict) = (Box::new(owner.key.clone()), Conflict::Port(spec.port));
+                let (with, conflict) = (Arc::clone(&owner.key), Conflict::Port(spec.port));
                 candidate.verdict = Verdict::Conflicted { with, conflict };
             }
             _ => asked.push((object, spec)),

@@ -27,6 +27,7 @@ mod references;
 mod routes;
 mod secrets;
 mod select;
+mod shared;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -93,11 +94,14 @@ struct Candidate<'a> {
 /// by their address what did not change; the result equals that of a build without it.
 pub fn build(snapshot: &Snapshot, previous: &Build) -> Build {
     let mut candidates = select::select(snapshot);
-    let environment = Environment::build(snapshot, &mut candidates);
+    // What isn't a route is a handful among thousands, and looked over many times.
+    let routes_end = candidates.partition_point(|one| one.object.key.kind == Kind::Mapping);
+    let others = &mut candidates[routes_end..];
+    let environment = Environment::build(snapshot, others);
     let environment = lend(environment, &previous.kept.around.environment);
-    let wanted = secrets::wanted(snapshot, &candidates, &environment);
+    let wanted = secrets::wanted(snapshot, others, &environment);
     let wanted = lend(wanted, &previous.wanted);
-    let (listeners, hosts) = listeners(snapshot, &mut candidates, &environment, previous);
+    let (listeners, hosts) = listeners(snapshot, others, &environment, previous);
 
     let takers = Takers::new(&listeners, snapshot.defaults.strict_selectors);
     let around = &previous.kept.around;

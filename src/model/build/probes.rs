@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use crate::model::common::Common;
 use crate::model::config::{Attachment, Leg, RouteGroup, Share};
 use crate::model::key::{Kind, ObjectKey, Origin};
 use crate::model::policy::RoutePolicy;
@@ -27,28 +28,28 @@ pub(super) fn groups() -> impl Iterator<Item = Arc<RouteGroup>> {
 }
 
 fn group(name: &str, prefix: &str, probe: Probe) -> Arc<RouteGroup> {
-    let matches = RouteMatch {
+    let matches = Arc::new(RouteMatch {
         host: Some(HostMatch::Any),
         path: PathMatch { kind: PathMatchKind::Prefix(prefix.into()), case_sensitive: true },
         method: None,
         headers: vec![],
         query: vec![],
-    };
+    });
     let route = Route {
         matches,
         precedence: 0,
         weight: None,
         action: Action::Probe(probe),
-        request_headers: HeaderEdits::default(),
-        response_headers: HeaderEdits::default(),
-        policy: RoutePolicy::default(),
+        request_headers: HeaderEdits::default().share(),
+        response_headers: HeaderEdits::default().share(),
+        policy: RoutePolicy::default().share(),
     };
-    let key = ObjectKey {
+    let key = Arc::new(ObjectKey {
         kind: Kind::Probe,
         namespace: "".into(),
         name: name.into(),
         origin: Origin::BuiltIn,
-    };
+    });
     let leg = Leg {
         key,
         created: None,

@@ -1,12 +1,17 @@
 //! Routes as they are served: their upstreams looked up, what they leave open filled, and the
 //! hosts that serve them.
 
-use std::sync::Arc;
+use std::hash::BuildHasher;
+use std::sync::{Arc, LazyLock};
+
+use foldhash::fast::RandomState;
 
 use super::Candidate;
 use super::attach::Takers;
 use super::clusters::build_cluster;
 use super::environment::Environment;
+use super::shared::Shared;
+use crate::model::common::Common;
 use crate::model::config::Attachment;
 use crate::model::object::{Content, Object};
 use crate::model::policy::RoutePolicy;
@@ -32,6 +37,20 @@ pub(crate) struct Served {
     pub(super) route: Arc<Route>,
     /// Which hosts serve it.
     pub(super) attachment: Arc<Attachment>,
+    /// Of what groups are told apart by.
+    pub(super) digest: Digest,
+}
+
+/// A hash of match, precedence and attachment: each build groups all routes by them, and their
+/// texts are far away. It differs by process, so that nobody can write routes that collide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Digest(pub(super) u64);
+
+impl Digest {
+    fn of(route: &Route, attachment: &Attachment) -> Self {
+        static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::default);
+        Self(HASHER.hash_one((&route.matches, route.precedence, attachment)))
+    }
 }
 
 impl Prepared {
@@ -45,7 +64,7 @@ impl Prepared {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Unserved {
     /// It names what doesn't exist.
-    Missing(Missing),
+    Missing(Box<Missing>),
     /// No host takes it.
     Detached(Detached),
 }
@@ -69,7 +88,7 @@ pub(super) fn prepare(
     same: bool,
 ) -> Vec<Arc<Prepared>> {
     let mut old = previous.iter().peekable();
-    let everywhere = Arc::new(Attachment::BY_HOST);
+    let mut shared = Shared::new();
     let mut prepared = Vec::with_capacity(previous.len() + 1);
     for candidate in candidates {
         let (Verdict::Accepted, Content::Route(written)) =
@@ -86,14 +105,15 @@ pub(super) fn prepare(
         let next = match lent {
             Some(lent) if same && Arc::ptr_eq(&lent.object, candidate.object) => Arc::clone(lent),
             lent => {
-                let outcome = serve(candidate.object, written, around, &everywhere);
+                shared.learn(prepared.last());
+                let outcome = serve(candidate.object, written, around, &mut shared);
                 borrow(candidate.object, written, outcome, lent)
             }
         };
         match &next.outcome {
             Ok(_) => {}
             Err(Unserved::Missing(missing)) => {
-                candidate.verdict = Verdict::Unresolved(Box::new(missing.clone()));
+                candidate.verdict = Verdict::Unresolved(missing.clone());
             }
             Err(Unserved::Detached(detached)) => {
                 candidate.verdict = Verdict::NotAttached(*detached);
@@ -132,33 +152,37 @@ fn serve(
     object: &Object,
     written: &WrittenRoute,
     around: &Surroundings,
-    everywhere: &Arc<Attachment>,
+    shared: &mut Shared,
 ) -> Result<Served, Unserved> {
-    let route = build_route(written, &around.environment).map_err(Unserved::Missing)?;
+    let route = build_route(written, &around.environment, shared)
+        .map_err(|missing| Unserved::Missing(Box::new(missing)))?;
     let host = written.matches.host.as_ref();
     let attachment = around.takers.attachment(host, &object.labels).map_err(Unserved::Detached)?;
-    let attachment = match attachment == **everywhere {
-        true => Arc::clone(everywhere),
-        false => Arc::new(attachment),
-    };
-    Ok(Served { route: Arc::new(route), attachment })
+    let (route, attachment) = (Arc::new(route), shared.attachment(attachment));
+    Ok(Served { digest: Digest::of(&route, &attachment), route, attachment })
 }
 
 /// The route with everything in it.
-fn build_route(written: &WrittenRoute, environment: &Environment) -> Result<Route, Missing> {
+fn build_route(
+    written: &WrittenRoute,
+    environment: &Environment,
+    shared: &mut Shared,
+) -> Result<Route, Missing> {
     let action = match &written.action {
         Action::Forward(forward) => Action::Forward(Forward {
-            cluster: Arc::new(build_cluster(&forward.cluster, environment)?),
+            cluster: shared.cluster(build_cluster(&forward.cluster, environment)?),
             path: forward.path.clone(),
             host: forward.host.clone(),
         }),
-        Action::Mirror(upstream) => Action::Mirror(Arc::new(build_cluster(upstream, environment)?)),
-        Action::Redirect(redirect) => Action::Redirect(redirect.clone()),
+        Action::Mirror(upstream) => {
+            Action::Mirror(shared.cluster(build_cluster(upstream, environment)?))
+        }
+        Action::Redirect(redirect) => Action::Redirect(Arc::clone(redirect)),
         Action::Probe(probe) => Action::Probe(*probe),
     };
     let defaults = &environment.defaults;
     Ok(Route {
-        matches: written.matches.clone(),
+        matches: Arc::clone(&written.matches),
         precedence: written.precedence,
         weight: written.weight,
         action,
@@ -169,8 +193,11 @@ fn build_route(written: &WrittenRoute, environment: &Environment) -> Result<Rout
 }
 
 /// What the object says, and where it says nothing what the Module says.
-fn fill_policy(own: &RoutePolicy, default: &RoutePolicy) -> RoutePolicy {
-    RoutePolicy {
+fn fill_policy(own: &Arc<RoutePolicy>, default: &RoutePolicy) -> Arc<RoutePolicy> {
+    if *default == RoutePolicy::default() {
+        return Arc::clone(own);
+    }
+    let policy = RoutePolicy {
         timeout: own.timeout.or(default.timeout),
         idle_timeout: own.idle_timeout.or(default.idle_timeout),
         retry: own.retry.clone().or_else(|| default.retry.clone()),
@@ -179,19 +206,20 @@ fn fill_policy(own: &RoutePolicy, default: &RoutePolicy) -> RoutePolicy {
         upgrades: own.upgrades.clone().or_else(|| default.upgrades.clone()),
         linkerd_headers: own.linkerd_headers.or(default.linkerd_headers),
         bypass_auth: own.bypass_auth.or(default.bypass_auth),
-    }
+    };
+    policy.share()
 }
 
 /// The Module's edits come after the object's own, and only for headers that it doesn't mention.
-fn fill_edits(own: &HeaderEdits, default: &HeaderEdits) -> HeaderEdits {
+fn fill_edits(own: &Arc<HeaderEdits>, default: &HeaderEdits) -> Arc<HeaderEdits> {
     if default.is_empty() {
-        return own.clone();
+        return Arc::clone(own);
     }
     let mentioned = |name: &http::HeaderName| {
         own.remove.contains(name) || own.add.iter().any(|add| add.name == *name)
     };
-    let mut edits = own.clone();
+    let mut edits = HeaderEdits::clone(own);
     edits.remove.extend(default.remove.iter().filter(|name| !mentioned(name)).cloned());
     edits.add.extend(default.add.iter().filter(|add| !mentioned(&add.name)).cloned());
-    edits
+    edits.share()
 }

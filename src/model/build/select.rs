@@ -62,7 +62,7 @@ fn shadow(rivals: &mut [Candidate<'_>]) {
         .expect("there are several rivals");
     for rival in rivals.iter_mut().filter(|rival| rival.object.key != winner.key) {
         let rule = rule(&winner, rival.object);
-        rival.verdict = Verdict::Shadowed { winner: Box::new(winner.key.clone()), rule };
+        rival.verdict = Verdict::Shadowed { winner: Arc::clone(&winner.key), rule };
     }
 }
 

@@ -109,7 +109,7 @@ fn admit(
             _ => None,
         };
         if let Some((with, conflict)) = conflict {
-            let with = Box::new(candidates[with].object.key.clone());
+            let with = Arc::clone(&candidates[with].object.key);
             candidates[index].verdict = Verdict::Conflicted { with, conflict };
             continue;
         }

@@ -10,11 +10,10 @@ use crate::model::cluster::ServiceRef;
 use crate::model::config::RouteGroup;
 use crate::model::key::{Carrier, CarrierKind, Kind, ObjectKey, Origin, ServiceKey};
 use crate::model::object::{Content, Object, Problem};
-use crate::model::policy::RoutePolicy;
 use crate::model::report::{Conflict, Detached, References, ShadowRule, Verdict};
 use crate::model::route::{
-    Action, Forward, HeaderEdits, HostMatch, HostRewrite, PathMatch, PathMatchKind, PathRewrite,
-    Redirect, RedirectPath, Route, RouteMatch,
+    Action, Forward, HostMatch, HostRewrite, PathMatch, PathMatchKind, PathRewrite, Redirect,
+    RedirectPath, Route, RouteMatch,
 };
 use crate::model::service::{Service, ServicePort};
 use crate::model::snapshot::{Defaults, Snapshot};
@@ -40,35 +39,35 @@ fn redirect(prefix: &str) -> WrittenRoute {
         path: RedirectPath::Keep,
         status: StatusCode::MOVED_PERMANENTLY,
     };
-    route(prefix, None, Action::Redirect(redirect))
+    route(prefix, None, Action::Redirect(Arc::new(redirect)))
 }
 
 fn route(prefix: &str, weight: Option<u8>, action: Action<UpstreamSpec>) -> WrittenRoute {
     Route {
-        matches: RouteMatch {
+        matches: Arc::new(RouteMatch {
             host: Some(HostMatch::Any),
             path: PathMatch { kind: PathMatchKind::Prefix(prefix.into()), case_sensitive: true },
             method: None,
             headers: vec![],
             query: vec![],
-        },
+        }),
         precedence: 0,
         weight,
         action,
-        request_headers: HeaderEdits::default(),
-        response_headers: HeaderEdits::default(),
-        policy: RoutePolicy::default(),
+        request_headers: Arc::default(),
+        response_headers: Arc::default(),
+        policy: Arc::default(),
     }
 }
 
 fn object(name: &str, created: i64, content: Content) -> Object {
     Object {
-        key: ObjectKey {
+        key: Arc::new(ObjectKey {
             kind: Kind::Mapping,
             namespace: "default".into(),
             name: name.into(),
             origin: Origin::Resource,
-        },
+        }),
         uid: None,
         generation: Some(1),
         created: Some(created),
@@ -93,7 +92,8 @@ fn annotation(name: &str, created: i64, carrier_namespace: &str) -> Object {
         uid: "".into(),
     };
     let mut object = mapping(name, created, forward("/", None));
-    object.key.origin = Origin::Annotation { carrier, index: 0 };
+    Arc::make_mut(&mut object.key).origin =
+        Origin::Annotation { carrier: Arc::new(carrier), index: 0 };
     object
 }
 
@@ -212,7 +212,7 @@ fn a_bad_object_harms_no_other() {
     let mut bad = object("bad", 1, Content::Rejected);
     bad.problems.push(Problem::error("prefix", "is missing"));
     let mut homeless = forward("/", None);
-    homeless.matches.host = None;
+    Arc::make_mut(&mut homeless.matches).host = None;
     let build =
         built(vec![bad, mapping("homeless", 1, homeless), mapping("good", 1, forward("/a", None))]);
     assert_eq!(*verdict(&build, "bad"), Verdict::Rejected);

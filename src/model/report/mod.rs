@@ -39,14 +39,14 @@ pub enum Verdict {
     /// Another object has the same kind, namespace and name.
     Shadowed {
         /// The one that is served.
-        winner: Box<ObjectKey>,
+        winner: Arc<ObjectKey>,
         /// Why it is that one.
         rule: ShadowRule,
     },
     /// It can't live beside another object of the same match.
     Conflicted {
         /// The one that was there first.
-        with: Box<ObjectKey>,
+        with: Arc<ObjectKey>,
         /// What can't be had together.
         conflict: Conflict,
     },

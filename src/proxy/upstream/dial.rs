@@ -103,7 +103,7 @@ mod tests {
             name: ClusterName("c".into()),
             service: "c".into(),
             upstream: Upstream::Address(address),
-            policy: ClusterPolicy { keepalive, ..ClusterPolicy::default() },
+            policy: Arc::new(ClusterPolicy { keepalive, ..ClusterPolicy::default() }),
             tls: None,
         });
         let state = Registry::start(Arc::default(), false).expect("starts").state(&cluster);

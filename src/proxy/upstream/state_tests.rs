@@ -15,7 +15,7 @@ fn state(policy: ClusterPolicy) -> Arc<ClusterState> {
         name: ClusterName("c".into()),
         service: "c".into(),
         upstream: Upstream::Name { host: "c".into(), port: 80 },
-        policy,
+        policy: Arc::new(policy),
         tls: None,
     });
     Registry::start(Arc::default(), false).expect("starts").state(&cluster)

@@ -85,9 +85,9 @@ impl Converter {
         let statement = news.then(|| Statement {
             objects: now.objects.clone(),
             services: now.service.iter().cloned().collect(),
-            ..silence(id.clone())
+            ..silence(named_by(&now, id.clone()))
         });
-        self.known.insert(id, now);
+        self.known.insert(named_by(&now, id), now);
         statement
     }
 
@@ -172,6 +172,17 @@ impl Converter {
             },
         };
         Known { fingerprint, objects, service, observed: None }
+    }
+}
+
+/// The same identity, by the texts that the object itself has: one copy is kept of them.
+fn named_by(known: &Known, id: StatementId) -> StatementId {
+    match known.objects.first() {
+        Some(object) if object.key.namespace == id.namespace && object.key.name == id.name => {
+            let (namespace, name) = (&object.key.namespace, &object.key.name);
+            StatementId { namespace: Arc::clone(namespace), name: Arc::clone(name), ..id }
+        }
+        _ => id,
     }
 }
 

@@ -1,11 +1,12 @@
 //! What a Mapping does with a request: where it goes, or where the client is sent, and what
 //! becomes of path and host.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use http::StatusCode;
 use http::uri::PathAndQuery;
 
+use crate::model::common::Common;
 use crate::model::object::Severity;
 use crate::model::regex::Regex;
 use crate::model::route::{
@@ -22,13 +23,16 @@ use super::service::ServiceText;
 /// `rewrite` where none is written (Emissary).
 const DEFAULT_REWRITE: &str = "/";
 
+/// The same, kept once for all Mappings.
+static ROOT: LazyLock<Arc<str>> = LazyLock::new(|| DEFAULT_REWRITE.into());
+
 /// `redirect_response_code` where none is written (Emissary).
 const DEFAULT_REDIRECT: StatusCode = StatusCode::MOVED_PERMANENTLY;
 
 /// The action of a Mapping in `namespace`, or `None` where a problem forbids one.
 pub(super) fn parse_action(
     fields: &Fields<'_>,
-    namespace: &str,
+    namespace: &Arc<str>,
     settings: &ParseSettings,
     problems: &mut Problems,
 ) -> Option<Action<UpstreamSpec>> {
@@ -46,11 +50,11 @@ pub(super) fn parse_action(
             problems.add(Severity::Warning, &field, message);
         }
         let authority = service.qualified(namespace, &settings.namespace).into();
-        return Some(Action::Redirect(Redirect {
+        return Some(Action::Redirect(Arc::new(Redirect {
             authority,
             path: parse_redirect_path(fields, problems)?,
             status: parse_redirect_status(fields, problems),
-        }));
+        })));
     }
     for name in ["path_redirect", "prefix_redirect", "regex_redirect", "redirect_response_code"] {
         if let Some(field) = fields.get(name) {
@@ -60,7 +64,7 @@ pub(super) fn parse_action(
     }
     let context = parse_tls(fields, &mut service, problems);
     let resolver = parse_resolver(fields, problems);
-    let policy = parse_cluster_policy(fields, problems);
+    let policy = parse_cluster_policy(fields, problems).share();
     let path = parse_path_rewrite(fields, problems);
     let host = parse_host_rewrite(fields, problems);
     let cluster = UpstreamSpec { resolver, context, policy, ..service?.upstream(namespace) };
@@ -131,11 +135,13 @@ fn parse_path_rewrite(fields: &Fields<'_>, problems: &mut Problems) -> Option<Pa
         if let (Some(loser), true) = (fields.get("rewrite"), rewrite != DEFAULT_REWRITE) {
             problems.add(Severity::Warning, &loser, "is ignored, because regex_rewrite is set");
         }
-        return parse_substitution(&field, problems).map(PathRewrite::Regex);
+        let substitution = parse_substitution(&field, problems)?;
+        return Some(PathRewrite::Regex(Arc::new(substitution)));
     }
     tell_impossible_path(fields, rewrite, problems);
     Some(match rewrite {
         "" => PathRewrite::Keep,
+        DEFAULT_REWRITE => PathRewrite::Matched(Arc::clone(&ROOT)),
         text => PathRewrite::Matched(text.into()),
     })
 }

@@ -282,7 +282,7 @@ pub(super) fn build_object(
     };
     let name = name.unwrap_or_else(|| format!("document-{}", place.index + 1).into());
     Object {
-        key: ObjectKey { kind, namespace, name, origin: place.origin.clone() },
+        key: Arc::new(ObjectKey { kind, namespace, name, origin: place.origin.clone() }),
         uid: None,
         generation: place.generation,
         created: place.created,
@@ -301,7 +301,7 @@ struct Subject<'a> {
     kind: Kind,
     version: ApiVersion,
     name: Option<&'a str>,
-    namespace: &'a str,
+    namespace: &'a Arc<str>,
     settings: &'a ParseSettings,
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use super::ParseSettings;
+use crate::model::common::Common;
 use crate::model::key::ServiceKey;
 use crate::model::service::{EndpointSlice, Ready, Service, ServicePort};
 
@@ -98,7 +99,7 @@ pub(super) fn namespace_of(raw: &Json) -> Arc<str> {
 pub(in crate::source) fn labels_of(metadata: &Json) -> Arc<BTreeMap<String, String>> {
     let labels = metadata["labels"].as_object().into_iter().flatten();
     let text = |(key, value): (&String, &Json)| Some((key.clone(), value.as_str()?.to_owned()));
-    Arc::new(labels.filter_map(text).collect())
+    labels.filter_map(text).collect::<BTreeMap<_, _>>().share()
 }
 
 /// `metadata.creationTimestamp` in seconds since 1970.

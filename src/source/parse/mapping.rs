@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::common::Common;
 use crate::model::object::{Problem, Severity};
 use crate::model::policy::{Limit, RoutePolicy};
 use crate::model::route::Route;
@@ -94,7 +95,7 @@ const FIELDS: Known<'_> = Known {
 pub(super) fn parse_mapping(
     fields: &Fields<'_>,
     version: ApiVersion,
-    namespace: &str,
+    namespace: &Arc<str>,
     settings: &ParseSettings,
     problems: &mut Problems,
 ) -> Option<WrittenRoute> {
@@ -107,13 +108,13 @@ pub(super) fn parse_mapping(
     let response_headers = parse_edits("response", fields, problems);
     let policy = parse_policy(fields, problems);
     Some(Route {
-        matches: matches?,
+        matches: Arc::new(matches?),
         precedence,
         weight,
         action: action?,
-        request_headers,
-        response_headers,
-        policy,
+        request_headers: request_headers.share(),
+        response_headers: response_headers.share(),
+        policy: policy.share(),
     })
 }
 

@@ -81,7 +81,7 @@ pub struct ParseSettings {
 #[derive(Debug, Clone)]
 pub struct CarrierMeta {
     /// The carrier.
-    pub carrier: Carrier,
+    pub carrier: Arc<Carrier>,
     /// Its `metadata.generation`, where it has one.
     pub generation: Option<i64>,
     /// Its creation, in seconds since 1970.

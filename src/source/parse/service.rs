@@ -1,8 +1,10 @@
 //! The grammar of `service` (Emissary: `[scheme://]host[:port]`), and the upstream that it names.
 
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 
 use crate::model::cluster::qualified_name;
+use crate::model::common::Common;
 use crate::model::policy::ClusterPolicy;
 use crate::model::written::{UpstreamHost, UpstreamSpec};
 
@@ -28,7 +30,7 @@ pub(super) struct ServiceText {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ServiceHost {
     /// A name in lower case.
-    Name(String),
+    Name(Arc<str>),
     /// A literal address.
     Address(IpAddr),
 }
@@ -78,7 +80,7 @@ impl ServiceText {
     /// The host and port as they were written, for people.
     fn written(&self) -> String {
         self.with_port(match &self.host {
-            ServiceHost::Name(name) => name.clone(),
+            ServiceHost::Name(name) => name.to_string(),
             ServiceHost::Address(IpAddr::V6(address)) => format!("[{address}]"),
             ServiceHost::Address(address) => address.to_string(),
         })
@@ -88,7 +90,7 @@ impl ServiceText {
     /// but for `localhost`, in a namespace that isn't the gateway's.
     pub(super) fn qualified(&self, namespace: &str, own_namespace: &str) -> String {
         let host = match &self.host {
-            ServiceHost::Name(name) => qualified_name(name, namespace, own_namespace),
+            ServiceHost::Name(name) => qualified_name(name, namespace, own_namespace).to_string(),
             ServiceHost::Address(IpAddr::V6(address)) => format!("[{address}]"),
             ServiceHost::Address(address) => address.to_string(),
         };
@@ -103,20 +105,24 @@ impl ServiceText {
     }
 
     /// The upstream of this service for an object in `namespace`, with nothing else asked of it.
-    pub(super) fn upstream(&self, namespace: &str) -> UpstreamSpec {
+    pub(super) fn upstream(&self, namespace: &Arc<str>) -> UpstreamSpec {
         let host = match &self.host {
-            ServiceHost::Name(name) => UpstreamHost::Name(name.as_str().into()),
+            ServiceHost::Name(name) => UpstreamHost::Name(Arc::clone(name)),
             ServiceHost::Address(address) => UpstreamHost::Address(*address),
         };
+        let service = match (&self.host, self.port) {
+            (ServiceHost::Name(name), None) => Arc::clone(name),
+            _ => self.written().into(),
+        };
         UpstreamSpec {
-            service: self.written().into(),
+            service,
             host,
             port: self.port,
-            namespace: namespace.into(),
+            namespace: Arc::clone(namespace),
             resolver: None,
             tls: self.tls,
             context: None,
-            policy: ClusterPolicy::default(),
+            policy: ClusterPolicy::default().share(),
         }
     }
 }
@@ -154,7 +160,7 @@ fn parse_authority(authority: &str) -> Result<(ServiceHost, Option<u16>), Servic
     if name.len() > MAX_HOST || !relative.split('.').all(label) {
         return Err(ServiceError::Host(host.to_owned()));
     }
-    Ok((ServiceHost::Name(name), port))
+    Ok((ServiceHost::Name(name.into()), port))
 }
 
 fn parse_port(text: &str) -> Result<u16, ServiceError> {

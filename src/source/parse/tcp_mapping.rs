@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::common::Common;
 use crate::model::object::Severity;
 use crate::model::policy::{ClusterPolicy, Limit};
 use crate::model::route::HostMatch;
@@ -53,7 +54,7 @@ struct Origination {
 /// The connections that a TCPMapping in `namespace` asks for, or `None` where a problem forbids it.
 pub(super) fn parse_tcp_mapping(
     fields: &Fields<'_>,
-    namespace: &str,
+    namespace: &Arc<str>,
     problems: &mut Problems,
 ) -> Option<TcpRoute> {
     FIELDS.tell(fields, problems);
@@ -77,7 +78,7 @@ pub(super) fn parse_tcp_mapping(
             resolver,
             tls: origination.begun,
             context: origination.context,
-            policy,
+            policy: policy.share(),
             ..service?.upstream(namespace)
         },
         idle_timeout,

@@ -31,12 +31,12 @@ fn settings() -> ParseSettings {
 /// A Service that carries an annotation.
 fn carrier(namespace: &str, name: &str) -> CarrierMeta {
     CarrierMeta {
-        carrier: Carrier {
+        carrier: Arc::new(Carrier {
             kind: CarrierKind::Service,
             namespace: namespace.into(),
             name: name.into(),
             uid: "uid".into(),
-        },
+        }),
         generation: None,
         created: Some(7),
         labels: Arc::new([("app".to_owned(), name.to_owned())].into()),
@@ -105,7 +105,7 @@ fn cluster(object: &Object) -> Arc<Cluster> {
     let mut object = object.clone();
     object.ambassador_id = ["_automatic_".to_owned()].into();
     if let Content::Route(route) = &mut object.content {
-        Arc::make_mut(route).matches.host = Some(HostMatch::Any);
+        Arc::make_mut(&mut Arc::make_mut(route).matches).host = Some(HostMatch::Any);
     }
     let defaults = Defaults { namespace: settings().namespace, ..Defaults::default() };
     let objects = [(object.key.clone(), Arc::new(object))].into();

@@ -53,13 +53,13 @@ fn a_tcp_mapping_is_read_whole() {
             resolver: Some("endpoint".into()),
             tls: true,
             context: Some("strict".into()),
-            policy: ClusterPolicy {
+            policy: Arc::new(ClusterPolicy {
                 dns,
                 circuit_breakers: Some([breaker].into()),
                 tag: Some("blue".into()),
                 stats_name: Some("db".into()),
                 ..ClusterPolicy::default()
-            },
+            }),
         },
         idle_timeout: Some(Limit::After(Duration::from_secs(60))),
     };

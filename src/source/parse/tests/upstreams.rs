@@ -12,7 +12,7 @@ fn millis(number: u64) -> Duration {
     Duration::from_millis(number)
 }
 
-fn policy(fields: &str) -> ClusterPolicy {
+fn policy(fields: &str) -> Arc<ClusterPolicy> {
     let object = mapping(fields);
     assert_eq!(problems(&object), [""; 0], "{fields}");
     forward(&object).cluster.policy.clone()
@@ -187,7 +187,8 @@ fn load_balancers() {
         ),
         ("{policy: maglev, cookie: {name: sid}}", BalanceMethod::Maglev, Some(cookie(None, None))),
     ] {
-        let balancer = policy(&format!("load_balancer: {text}\n")).load_balancer.expect(text);
+        let balancer =
+            policy(&format!("load_balancer: {text}\n")).load_balancer.clone().expect(text);
         let affinity = source.map(|source| Affinity { source });
         assert_eq!((balancer.method, balancer.affinity), (method, affinity), "{text}");
     }
@@ -200,7 +201,7 @@ fn health_checks_and_outliers() {
          expected_statuses: [{min: 200, max: 299}]}}}, {timeout: 1s, unhealthy_threshold: 5, \
          healthy_threshold: 3, health_check: {grpc: {upstream_name: svc, authority: a}}}]";
     for field in ["health_checks", "v3health_checks"] {
-        let checks = policy(&format!("{field}: {text}\n")).health_checks.expect(field);
+        let checks = policy(&format!("{field}: {text}\n")).health_checks.clone().expect(field);
         assert_eq!((checks[0].timeout, checks[0].interval), (millis(3000), millis(1000)));
         assert_eq!((checks[0].unhealthy_threshold, checks[0].healthy_threshold), (2, 1));
         let HealthProbe::Http { path, hostname, expected, add_headers, remove_headers } =
