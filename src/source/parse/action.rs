@@ -4,6 +4,7 @@
 use std::sync::{Arc, LazyLock};
 
 use http::StatusCode;
+use http::uri::PathAndQuery;
 
 use crate::model::common::Common;
 use crate::model::object::Severity;
@@ -137,11 +138,29 @@ fn parse_path_rewrite(fields: &Fields<'_>, problems: &mut Problems) -> Option<Pa
         let substitution = parse_substitution(&field, problems)?;
         return Some(PathRewrite::Regex(Arc::new(substitution)));
     }
+    tell_impossible_path(fields, rewrite, problems);
     Some(match rewrite {
         "" => PathRewrite::Keep,
         DEFAULT_REWRITE => PathRewrite::Matched(Arc::clone(&ROOT)),
         text => PathRewrite::Matched(text.into()),
     })
+}
+
+/// What replaces the beginning of a path begins the new one. It stays as it is written: no request
+/// goes elsewhere for it.
+fn tell_impossible_path(fields: &Fields<'_>, rewrite: &str, problems: &mut Problems) {
+    let is_path = |text: &str| text.starts_with('/') && PathAndQuery::try_from(text).is_ok();
+    let Some(field) = fields.get("rewrite").filter(|_| !rewrite.is_empty() && !is_path(rewrite))
+    else {
+        return;
+    };
+    let better = format!("/{}", rewrite.trim().trim_start_matches('/').replace(' ', "%20"));
+    let instead = match is_path(&better) {
+        true => format!("\"{better}\""),
+        false => "a path such as /api/, with %20 for a blank".to_owned(),
+    };
+    let message = format!("no path begins with \"{rewrite}\"; write {instead}");
+    problems.add(Severity::Warning, &field, message);
 }
 
 fn parse_host_rewrite(fields: &Fields<'_>, problems: &mut Problems) -> HostRewrite {
@@ -212,7 +231,12 @@ fn parse_substitution(field: &Field<'_>, problems: &mut Problems) -> Option<Rege
         problems.add(Severity::Error, &pattern, message);
     });
     let replacement = match field.child("substitution") {
-        None => Some(Vec::new()),
+        None => {
+            let message = "has no substitution, so that what the pattern finds is taken out; \
+                           write what takes its place, or substitution: \"\"";
+            problems.add(Severity::Warning, field, message);
+            Some(Vec::new())
+        }
         Some(substitution) => {
             let text = substitution.text(Severity::Error, problems)?;
             let groups = regex.as_ref().map_or(usize::MAX, Regex::groups);

@@ -51,7 +51,7 @@ pub(super) fn parse_cluster_policy(fields: &Fields<'_>, problems: &mut Problems)
         health_checks: parse_health_checks(fields, problems),
         outlier_detection: parse_outlier_detection(fields, problems),
         dns: parse_dns(fields, problems),
-        tag: parse_name("cluster_tag", fields, problems),
+        tag: parse_tag(fields, problems),
         stats_name: parse_name(stats_name, fields, problems),
     }
 }
@@ -244,6 +244,20 @@ fn flag(name: &str, fields: &Fields<'_>, problems: &mut Problems) -> Option<bool
         problems.add(Severity::Warning, &field, message);
     }
     flag
+}
+
+/// A tag only tells clusters apart, so that it counts as it is written.
+fn parse_tag(fields: &Fields<'_>, problems: &mut Problems) -> Option<Arc<str>> {
+    let tag = parse_name("cluster_tag", fields, problems)?;
+    if let (Some(field), true) = (fields.get("cluster_tag"), tag.contains(char::is_whitespace)) {
+        let word = tag.split_whitespace().collect::<Vec<_>>().join("_");
+        let message = match word.is_empty() {
+            true => "has nothing but blanks in it; write one word, or leave it out".to_owned(),
+            false => format!("\"{tag}\" is not one word; write {word}"),
+        };
+        problems.add(Severity::Warning, &field, message);
+    }
+    Some(tag)
 }
 
 fn parse_name(name: &str, fields: &Fields<'_>, problems: &mut Problems) -> Option<Arc<str>> {

@@ -39,10 +39,10 @@ pub(super) fn parse_health_checks(
 fn parse_check(field: &Field<'_>, problems: &mut Problems) -> Option<HealthCheck> {
     const KNOWN: &[&str] =
         &["timeout", "interval", "unhealthy_threshold", "healthy_threshold", "health_check"];
-    let entries = field.entries(Severity::Warning, problems);
-    if entries.is_empty() {
+    if !field.is_map(Severity::Warning, problems) {
         return None;
     }
+    let entries = field.entries(Severity::Warning, problems);
     complain_of_unknown(&entries, KNOWN, problems);
     let mut span = |name: &str, otherwise: Duration| {
         field.child(name).and_then(|one| duration_of(&one, false, problems)).unwrap_or(otherwise)
@@ -55,7 +55,8 @@ fn parse_check(field: &Field<'_>, problems: &mut Problems) -> Option<HealthCheck
     let unhealthy_threshold = number("unhealthy_threshold", UNHEALTHY);
     let healthy_threshold = number("healthy_threshold", HEALTHY);
     let Some(check) = field.child("health_check") else {
-        problems.add(Severity::Warning, field, "needs health_check with http or grpc");
+        let message = "is ignored; write health_check with http or grpc into it";
+        problems.add(Severity::Warning, field, message);
         return None;
     };
     let entries = check.entries(Severity::Warning, problems);

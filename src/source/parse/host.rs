@@ -10,7 +10,7 @@ use crate::model::written::{HostSpec, TlsSpec};
 
 use super::fields::{Field, Fields, Problems};
 use super::known::Known;
-use super::tls::{SecretNames, parse_secret_name, parse_tls};
+use super::tls::{NO_REDIRECT, SecretNames, parse_secret_name, parse_tls};
 use super::words::{parse_host_glob, parse_selector, parse_word};
 
 const FIELDS: Known<'_> = Known {
@@ -33,12 +33,24 @@ const FIELDS: Known<'_> = Known {
     defaults: &[],
 };
 
+const REQUEST_POLICY: Known<'_> = Known {
+    of: "requestPolicy",
+    effective: &["insecure"],
+    elsewhere: &[],
+    silent: &[],
+    no_effect: &[],
+    defaults: &[],
+};
+
 const INSECURE: Known<'_> = Known {
     of: "requestPolicy.insecure",
     effective: &["action"],
     elsewhere: &[],
     silent: &[],
-    no_effect: &["additionalPort"],
+    no_effect: &[(
+        "additionalPort",
+        "has no effect, as in Emissary; write a Listener with this port",
+    )],
     // Emissary's documents wrote -1 for no port.
     defaults: &[("additionalPort", "-1"), ("additionalPort", "0")],
 };
@@ -74,9 +86,13 @@ const TLS: Known<'_> = Known {
     ],
     elsewhere: &[],
     silent: &[],
-    no_effect: &["redirect_cleartext_from", "redirectCleartextFrom"],
+    no_effect: &[("redirect_cleartext_from", NO_REDIRECT), ("redirectCleartextFrom", NO_REDIRECT)],
     defaults: &[],
 };
+
+const NO_ACME: &str = "has no effect, as in Emissary; let cert-manager write the certificate into a \
+                       Secret, and write its name as tlsSecret";
+const NO_PREVIEW: &str = "has no effect, as in Emissary; leave it out";
 
 const ACTIONS: &[(&str, InsecureAction)] = &[
     ("Redirect", InsecureAction::Redirect),
@@ -116,8 +132,9 @@ fn tell_inert(fields: &Fields<'_>, problems: &mut Problems) {
     let preview = fields.get("previewUrl").filter(|field| {
         field.child("enabled").is_some_and(|enabled| enabled.node.as_bool() == Some(true))
     });
-    for field in [acme, preview].into_iter().flatten() {
-        problems.push(Problem { location: field.location, ..Problem::no_effect(field.path) });
+    for (field, why) in [(acme, NO_ACME), (preview, NO_PREVIEW)] {
+        let Some(Field { path, location, .. }) = field else { continue };
+        problems.push(Problem { location, ..Problem::no_effect_because(path, why) });
     }
 }
 
@@ -168,6 +185,7 @@ fn parse_insecure(fields: &Fields<'_>, problems: &mut Problems) -> InsecureActio
     if !policy.is_map(Severity::Error, problems) {
         return default;
     }
+    REQUEST_POLICY.tell_within(&policy, problems);
     let Some(insecure) = policy.child("insecure") else { return default };
     if !insecure.is_map(Severity::Error, problems) {
         return default;

@@ -20,8 +20,8 @@ pub(super) struct Known<'a> {
     pub(super) elsewhere: &'a [&'a str],
     /// Fields that are for others to read, and crumbs of conversions between versions.
     pub(super) silent: &'a [&'a str],
-    /// Fields that have no effect.
-    pub(super) no_effect: &'a [&'a str],
+    /// Fields that have no effect, each with what is told of it.
+    pub(super) no_effect: &'a [(&'a str, &'a str)],
     /// Values of those that ask for what happens anyway.
     pub(super) defaults: &'a [(&'a str, &'a str)],
 }
@@ -51,10 +51,10 @@ impl Known<'_> {
             if quiet.iter().any(|fields| fields.contains(&name)) {
                 continue;
             }
-            if self.no_effect.contains(&name) {
+            if let Some((_, why)) = self.no_effect.iter().find(|(field, _)| *field == name) {
                 let value = entry.value.as_text().unwrap_or_default();
                 if !entry.value.is_neutral() && !self.defaults.contains(&(name, value)) {
-                    let problem = Problem::no_effect(format!("{path}{name}"));
+                    let problem = Problem::no_effect_because(format!("{path}{name}"), *why);
                     problems.push(Problem { location: entry.location, ..problem });
                 }
                 continue;
@@ -69,9 +69,9 @@ impl Known<'_> {
     }
 
     fn unknown(&self, name: &str) -> String {
-        let known = [self.effective, self.elsewhere, self.silent, self.no_effect].into_iter();
-        let known = known.flatten().copied();
-        match closest(name, known) {
+        let idle = self.no_effect.iter().map(|(field, _)| *field);
+        let known = [self.effective, self.elsewhere, self.silent].into_iter().flatten().copied();
+        match closest(name, known.chain(idle)) {
             Some(other) => format!("is not a field of {}; did you mean {other}?", self.of),
             None => format!("is not a field of {} and is ignored", self.of),
         }

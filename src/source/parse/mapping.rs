@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::common::Common;
-use crate::model::object::Severity;
+use crate::model::object::{Problem, Severity};
 use crate::model::policy::{Limit, RoutePolicy};
 use crate::model::route::Route;
 use crate::model::written::WrittenRoute;
@@ -71,14 +71,14 @@ const SILENT: &[&str] =
     &["labels", "docs", "v2ExplicitTLS", "v2BoolHeaders", "v2BoolQueryParameters"];
 
 /// Fields of a Mapping that have no effect yet; `rate_limits` is v0's form of `labels`.
-const NO_EFFECT: &[&str] = &[
-    "bypass_auth",
-    "auth_context_extensions",
-    "modules",
-    "envoy_override",
-    "error_response_overrides",
-    "bypass_error_response_overrides",
-    "rate_limits",
+const NO_EFFECT: &[(&str, &str)] = &[
+    ("bypass_auth", Problem::NO_EFFECT),
+    ("auth_context_extensions", Problem::NO_EFFECT),
+    ("modules", Problem::NO_EFFECT),
+    ("envoy_override", Problem::NO_EFFECT),
+    ("error_response_overrides", Problem::NO_EFFECT),
+    ("bypass_error_response_overrides", Problem::NO_EFFECT),
+    ("rate_limits", Problem::NO_EFFECT),
 ];
 
 /// All of them.

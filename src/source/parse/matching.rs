@@ -3,7 +3,7 @@
 //! Whatever is wrong here makes the object unusable: without the condition the route would take
 //! requests that its author meant to leave to others.
 
-use http::HeaderName;
+use http::{HeaderName, Method};
 
 use crate::model::object::Severity;
 use crate::model::regex::Regex;
@@ -166,7 +166,10 @@ fn parse_method(
         (Some(field), Some(text)) if is_regex => {
             parse_regex(&field, text, problems).map(ValueMatch::Regex)
         }
-        (Some(_), Some(text)) => Some(ValueMatch::Exact(text.into())),
+        (Some(field), Some(text)) => {
+            tell_impossible_method(&field, text, problems);
+            Some(ValueMatch::Exact(text.into()))
+        }
         _ => None,
     };
     match (named, pseudo) {
@@ -176,8 +179,22 @@ fn parse_method(
         }
         (Some(named), _) => Some(named),
         (None, pseudo) => {
+            if let Some((field, ValueMatch::Exact(text))) = &pseudo {
+                tell_impossible_method(field, text, problems);
+            }
             pseudo.map(|(_, value)| value).filter(|value| *value != ValueMatch::Present)
         }
+    }
+}
+
+/// The route stands and takes nothing, as in Emissary.
+fn tell_impossible_method(field: &Field<'_>, text: &str, problems: &mut Problems) {
+    if Method::from_bytes(text.as_bytes()).is_err() {
+        let message = format!(
+            "no request has the method \"{text}\"; write one such as GET, or several as \
+             method_regex: true with GET|HEAD"
+        );
+        problems.add(Severity::Warning, field, message);
     }
 }
 
@@ -221,7 +238,14 @@ fn parse_query(
     let mut query: Vec<QueryMatch> =
         parse_conditions("query_parameters", fields, version, problems)
             .into_iter()
-            .map(|(name, _, value)| QueryMatch { name: name.into(), value })
+            .map(|(name, field, value)| {
+                if name.is_empty() {
+                    let path = field.path.trim_end_matches('.').to_owned();
+                    let message = "has a parameter without a name; write its name before the colon";
+                    problems.add(Severity::Error, &Field { path, ..field }, message);
+                }
+                QueryMatch { name: name.into(), value }
+            })
             .collect();
     query.sort();
     query.dedup();

@@ -19,6 +19,12 @@ const MAX_NAME: usize = 253;
 /// Longest name of an application protocol (RFC 7301, §3.1).
 const MAX_PROTOCOL: usize = 255;
 
+/// The one protocol that people write and that no TLS over TCP can choose.
+const HTTP_3: &str = "h3";
+
+/// What is told of `redirect_cleartext_from`.
+pub(super) const NO_REDIRECT: &str = "has no effect, as in Emissary; write requestPolicy: {insecure: {action: Redirect}} in the Host";
+
 /// Reads a field by its name.
 pub(super) type Get<'g, 'a> = &'g dyn Fn(&str) -> Option<Field<'a>>;
 
@@ -335,7 +341,7 @@ fn parse_curves(get: Get<'_, '_>, problems: &mut Problems) -> Vec<Arc<str>> {
     curves
 }
 
-/// `h2, http/1.1`.
+/// `h2, http/1.1`. Alone, a protocol that no client asks for over TCP would end every handshake.
 fn parse_alpn(get: Get<'_, '_>, problems: &mut Problems) -> Vec<Arc<str>> {
     let Some((field, text)) = first_text(get, &["alpn_protocols", "alpnProtocols"], problems)
     else {
@@ -343,7 +349,10 @@ fn parse_alpn(get: Get<'_, '_>, problems: &mut Problems) -> Vec<Arc<str>> {
     };
     let mut protocols: Vec<Arc<str>> = Vec::new();
     for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-        if name.len() > MAX_PROTOCOL || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if name == HTTP_3 {
+            let message = "h3 is spoken over QUIC only and is left out; write h2, http/1.1";
+            problems.add(Severity::Warning, &field, message);
+        } else if name.len() > MAX_PROTOCOL || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
             let message = format!("\"{name}\" is no application protocol; write h2, http/1.1");
             problems.add(Severity::Error, &field, message);
         } else if !protocols.iter().any(|known| **known == *name) {

@@ -7,7 +7,7 @@ use crate::model::written::TlsSpec;
 
 use super::fields::{Fields, Problems};
 use super::known::Known;
-use super::tls::{SecretNames, parse_tls};
+use super::tls::{NO_REDIRECT, SecretNames, parse_tls};
 use super::words::parse_host_glob;
 
 const FIELDS: Known<'_> = Known {
@@ -33,7 +33,7 @@ const FIELDS: Known<'_> = Known {
     ],
     elsewhere: &[],
     silent: &[],
-    no_effect: &["redirect_cleartext_from"],
+    no_effect: &[("redirect_cleartext_from", NO_REDIRECT)],
     defaults: &[],
 };
 

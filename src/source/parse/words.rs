@@ -6,7 +6,18 @@ use crate::model::object::Severity;
 use crate::model::route::HostMatch;
 
 use super::fields::{Field, Fields, Problems};
+use super::known::Known;
 use super::suggest::closest;
+
+const SELECTOR: Known<'_> = Known {
+    of: "a selector",
+    // `matchExpressions` is told below.
+    effective: &["matchLabels"],
+    elsewhere: &[],
+    silent: &["matchExpressions"],
+    no_effect: &[],
+    defaults: &[],
+};
 
 /// Longest DNS name (RFC 1035, §2.3.4).
 const MAX_HOST: usize = 253;
@@ -63,6 +74,7 @@ pub(super) fn parse_selector(
     if !field.is_map(Severity::Error, problems) {
         return BTreeMap::new();
     }
+    SELECTOR.tell_within(field, problems);
     if let Some(other) = field.child("matchExpressions").filter(|it| !it.node.is_neutral()) {
         let message = "counts for nothing, as in Emissary; write matchLabels";
         problems.add(Severity::Warning, &other, message);

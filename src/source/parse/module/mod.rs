@@ -17,7 +17,17 @@ use crate::model::object::Severity;
 use crate::model::written::GatewayDefaults;
 
 use super::fields::{Field, Fields, Problems};
+use super::known::Known;
 use super::read::tell_keys;
+
+const FIELDS: Known<'_> = Known {
+    of: "a Module",
+    effective: &["ambassador_id", "config"],
+    elsewhere: &[],
+    silent: &[],
+    no_effect: &[],
+    defaults: &[],
+};
 
 /// What the Module of this name asks for; `None` where it has no meaning here.
 pub(super) fn parse_module(
@@ -25,6 +35,7 @@ pub(super) fn parse_module(
     fields: &Fields<'_>,
     problems: &mut Problems,
 ) -> Option<GatewayDefaults> {
+    FIELDS.tell(fields, problems);
     let Some(config) = fields.get("config") else {
         let message = "is missing; write the settings of the gateway as config: {…}";
         problems.add_at(Severity::Error, "config", fields.location, message);

@@ -167,9 +167,21 @@ fn what_costs_one_field_only() {
         ),
         (
             "requestPolicy: {insecure: {additionalPort: 8080}}\n",
-            "NoEffect requestPolicy.insecure.additionalPort: has no effect",
+            "NoEffect requestPolicy.insecure.additionalPort: has no effect, as in Emissary; write a",
         ),
-        ("acmeProvider: {email: a@b}\n", "NoEffect acmeProvider: has no effect"),
+        (
+            "acmeProvider: {email: a@b}\n",
+            "NoEffect acmeProvider: has no effect, as in Emissary; let",
+        ),
+        (
+            "requestPolicy: {insecur: {action: Route}}\n",
+            "Warning requestPolicy.insecur: is not a field of requestPolicy; did you mean insecure?",
+        ),
+        (
+            "mappingSelector: {matchLabel: {a: b}}\n",
+            "Warning mappingSelector.matchLabel: is not a field of a selector; did you mean match",
+        ),
+        ("selector: {labels: {a: b}}\n", "Warning selector.labels: is not a field of a selector"),
         ("previewUrl: {enabled: true}\n", "NoEffect previewUrl: has no effect"),
         ("tls: {redirect_cleartext_from: 80}\n", "NoEffect tls.redirect_cleartext_from: has no"),
         ("hostnme: a\n", "Warning hostnme: is not a field of a Host; did you mean hostname?"),

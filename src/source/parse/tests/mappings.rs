@@ -256,6 +256,39 @@ fn numbers() {
     assert_eq!(problems(&object), ["Warning connect_timeout_ms@6:1"]);
 }
 
+#[test]
+fn what_no_request_can_be_is_told_and_stands() {
+    for (fields, expected) in [
+        ("method: GE T\n", "Warning method: no request has the method \"GE T\"; write one such"),
+        ("headers: {':method': GE T}\n", "Warning headers.:method: no request has the method"),
+        ("rewrite: api/\n", "Warning rewrite: no path begins with \"api/\"; write \"/api/\""),
+        ("rewrite: /a b\n", "Warning rewrite: no path begins with \"/a b\"; write \"/a%20b\""),
+        ("rewrite: \"a\\n\"\n", "Warning rewrite: no path begins with \"a\n\"; write \"/a\""),
+        ("regex_rewrite: {pattern: a}\n", "Warning regex_rewrite: has no substitution"),
+        (
+            "cluster_tag: no good\n",
+            "Warning cluster_tag: \"no good\" is not one word; write no_good",
+        ),
+        ("cluster_tag: ' '\n", "Warning cluster_tag: has nothing but blanks"),
+        ("health_checks: [{}]\n", "Warning health_checks[0]: is ignored; write health_check"),
+    ] {
+        assert_told(&mapping(fields), true, expected);
+    }
+    for fields in [
+        "method: PURGE\n",
+        "method: GET|PUT\nmethod_regex: true\n",
+        "rewrite: /a%20b?c=d\n",
+        "regex_rewrite: {pattern: a, substitution: ''}\n",
+        "cluster_tag: a-b_c.d\n",
+        "rewrite: api\nregex_rewrite: {pattern: a, substitution: b}\n",
+    ] {
+        let told = told(&mapping(fields));
+        assert!(!told.iter().any(|text| text.contains("; write")), "{fields}: {told:?}");
+    }
+    let object = mapping("rewrite: api/\n");
+    assert_eq!(forward(&object).path, PathRewrite::Matched("api/".into()));
+}
+
 /// Whatever would widen the match or send requests elsewhere.
 #[test]
 fn what_can_not_be_ignored_is_refused() {
@@ -279,6 +312,8 @@ fn what_can_not_be_ignored_is_refused() {
         ("headers: {x-a: {}}\n", "headers.x-a"),
         ("regex_headers: {x-a: '(?=a)'}\n", "regex_headers.x-a"),
         ("query_parameters: {a: [b]}\n", "query_parameters.a"),
+        ("query_parameters: {'': b}\n", "query_parameters"),
+        ("regex_query_parameters: {'': 'b.*'}\n", "regex_query_parameters"),
         ("regex_query_parameters: {a: '('}\n", "regex_query_parameters.a"),
         ("weight: -1\n", "weight"),
         ("weight: many\n", "weight"),

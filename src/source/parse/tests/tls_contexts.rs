@@ -167,11 +167,20 @@ fn what_costs_one_field_only() {
             "Warning cipher_suites[0]: TLS_AES_128_GCM_SHA256 is of TLS 1.3",
         ),
         ("ecdh_curves: [P-521, P-256]\n", "Warning ecdh_curves[0]: P-521 is not spoken"),
-        ("redirect_cleartext_from: 80\n", "NoEffect redirect_cleartext_from: has no effect"),
+        ("redirect_cleartext_from: 80\n", "NoEffect redirect_cleartext_from: has no effect, as"),
         ("host: [a]\n", "Warning host: is not a field of a TLSContext"),
     ] {
         assert_told(&context(fields), true, expected);
     }
     let object = context("min_tls_version: v1.0\n");
     assert_eq!(spec(&object).parameters.min_version, Some(TlsVersion::V1_2));
+}
+
+#[test]
+fn http_3_is_left_out_of_alpn() {
+    for (text, expected) in [("h3", &[][..]), ("'h3,h2'", &["h2"])] {
+        let object = context(&format!("alpn_protocols: {text}\n"));
+        assert_told(&object, true, "Warning alpn_protocols: h3 is spoken over QUIC only");
+        assert_eq!(texts(&spec(&object).parameters.alpn), expected, "{text}");
+    }
 }
