@@ -33,6 +33,7 @@ const PREPARED: &[(&str, &str)] = &[("docs/argocd/README.md", "kubectl create na
 
 /// Pages whose commands are run elsewhere, or can't be.
 const ELSEWHERE: &[(&str, &str)] = &[
+    ("docs/explain.md", "tests/docs runs its commands, and compares what they print"),
     ("docs/older-versions.md", "it needs definitions that were Emissary's"),
     ("docs/image.md", "an optimised build takes minutes"),
     ("README.md", "an optimised build takes minutes; the rest is in docs/install.md"),

@@ -39,7 +39,7 @@ const NAME: &str = "interop.example";
 
 #[test]
 fn the_interop_client_meets_the_interop_server() {
-    let Some(programs) = std::env::var_os("NUNCIO_E2E_GRPC").map(PathBuf::from) else {
+    let Some(programs) = std::env::var_os("NUNCIO_E2E_INTEROP").map(PathBuf::from) else {
         println!("not run: a foreign cluster has no image of gRPC's interop server");
         return;
     };
@@ -76,6 +76,8 @@ fn prepare(namespace: &Namespace, release: &Release<'_>, certificate: &Certifica
     let route = json!({
         "hostname": "*", "prefix": "/grpc.testing.", "rewrite": "", "grpc": true, "timeout_ms": 0,
         "service": format!("interop.{}", namespace.name),
+        // kube-proxy may learn of a new Service a moment after its Mapping is Ready.
+        "resolver": "kubernetes-endpoint",
     });
     namespace.apply(&[
         server(),

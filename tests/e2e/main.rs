@@ -19,6 +19,7 @@ mod fences;
 mod flux;
 mod gitops;
 mod grpc;
+mod http2;
 mod kinds;
 mod kubectl;
 mod main_job;

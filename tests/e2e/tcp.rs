@@ -98,6 +98,8 @@ fn prepare(namespace: &Namespace, release: &Release<'_>, [ended, passed]: [&Cert
             "passed",
             json!({
                 "port": TLS, "host": PASSED, "service": own("secure"), "tls_passthrough": true,
+                // kube-proxy may learn of a new Service a moment after this is Ready.
+                "resolver": "kubernetes-endpoint",
             }),
         ),
     ]);

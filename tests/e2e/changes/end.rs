@@ -35,38 +35,47 @@ pub(super) fn assert_served(
 ) {
     wait_all_ready(namespace);
     let mut client = Client::to(SocketAddr::new(release.address(), 80));
+    // What is deleted has no status to wait for.
     for (path, stays) in steps::routes() {
-        let answer = get(&mut client, "loaded.example", &path);
-        let is_right = if stays { answer.is_of("v2") } else { answer.status == 404 };
-        assert!(is_right, "{path} stays: {stays}, but {}", answer.shown());
+        wait_until(&format!("{path} stays: {stays}"), PATIENCE, || {
+            let answer = get(&mut client, "loaded.example", &path);
+            let is_right = if stays { answer.is_of("v2") } else { answer.status == 404 };
+            if is_right { Ok(()) } else { Err(answer.shown()) }
+        });
     }
     for (host, stays) in steps::hosts() {
-        let answer = get(&mut client, &host, "/loaded/");
-        let status = if stays { 200 } else { 404 };
-        assert_eq!(answer.status, status, "{host} stays: {stays}, but {}", answer.shown());
+        wait_until(&format!("{host} stays: {stays}"), PATIENCE, || {
+            let answer = get(&mut client, &host, "/loaded/");
+            let status = if stays { 200 } else { 404 };
+            if answer.status == status { Ok(()) } else { Err(answer.shown()) }
+        });
     }
     let answer = get(&mut client, "loaded.example", "/loaded/");
     assert!(answer.is_of(steps::last_version()), "{}", answer.shown());
     for (_, address) in release.pods(8080) {
-        assert_ports(address.ip());
+        wait_for_ports(address.ip());
     }
-    assert_certificate(release, certificates);
-    assert_endpoints(namespace, &mut client);
+    wait_for_certificate(release, certificates);
+    wait_for_endpoints(namespace, &mut client);
 }
 
-fn assert_ports(pod: IpAddr) {
+fn wait_for_ports(pod: IpAddr) {
     for (port, stays) in steps::ports() {
-        let open = TcpStream::connect(SocketAddr::new(pod, port)).is_ok();
-        assert_eq!(open, stays, "port {port} of {pod}");
+        wait_until(&format!("port {port} of {pod} stays: {stays}"), PATIENCE, || {
+            let open = TcpStream::connect(SocketAddr::new(pod, port)).is_ok();
+            if open == stays { Ok(()) } else { Err(format!("open: {open}")) }
+        });
     }
 }
 
 /// Clients that trust the last one alone are served, by Hosts with and without a TLSContext.
-fn assert_certificate(release: &Release<'_>, certificates: &[Certificate]) {
+fn wait_for_certificate(release: &Release<'_>, certificates: &[Certificate]) {
     let https = SocketAddr::new(release.address(), 443);
     let last = steps::last_certificate(certificates);
     for name in ["loaded.example", "context.example"] {
-        let answer = last.get(name, https, "/loaded/").expect("the last certificate");
+        let answer = wait_until("the last certificate is shown", PATIENCE, || {
+            last.get(name, https, "/loaded/")
+        });
         assert_eq!(answer["version"], steps::last_version(), "{answer}");
         let before = certificates.iter().find(|one| one.path() != last.path());
         let refused = before.expect("several").get(name, https, "/loaded/");
@@ -74,12 +83,15 @@ fn assert_certificate(release: &Release<'_>, certificates: &[Certificate]) {
     }
 }
 
-fn assert_endpoints(namespace: &Namespace, client: &mut Client) {
+fn wait_for_endpoints(namespace: &Namespace, client: &mut Client) {
     let pods = steps::backend_pods(namespace);
     let ready = steps::ready_pods(&pods, steps::CHANGES);
-    let answers = (0..20).map(|_| get(client, "loaded.example", "/direct/"));
-    let versions: BTreeSet<_> = answers.map(|answer| answer.version()).collect();
-    assert_eq!(versions.len(), ready.len(), "of {ready:?} answer {versions:?}");
+    wait_until("the last endpoints answer", PATIENCE, || {
+        let answers = (0..20).map(|_| get(client, "loaded.example", "/direct/"));
+        let versions: BTreeSet<_> = answers.map(|answer| answer.version()).collect();
+        let is_right = versions.len() == ready.len();
+        if is_right { Ok(()) } else { Err(format!("of {ready:?} answer {versions:?}")) }
+    });
 }
 
 fn get(client: &mut Client, host: &str, path: &str) -> Answer {
