@@ -4,9 +4,13 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
+
+// unusable is how net/http says that a connection takes no more requests; the error has no name.
+const unusable = "http2: client conn not usable"
 
 // http2 is one HTTP/2 connection, over TLS or with prior knowledge, that several share. After a
 // GOAWAY what is on its way finishes there, and the next request opens another.
@@ -34,17 +38,22 @@ func (c *http2) exchange(deadline time.Time) (answer, error) {
 	var a answer
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
-	conn, err := c.reserve(ctx, &a)
-	if err != nil {
-		return a, plain("connect", err)
-	}
-	// A ClientConn sends a request once, whatever comes of it.
-	response, err := conn.RoundTrip(newRequest(c.options, ctx))
-	if err != nil {
-		return a, plain("read head", err)
+	var response *http.Response
+	for response == nil {
+		conn, err := c.reserve(ctx, &a)
+		if err != nil {
+			return a, plain("connect", err)
+		}
+		// A ClientConn sends a request once, whatever comes of it. One that has been told to end since
+		// it was reserved sends nothing.
+		response, err = conn.RoundTrip(newRequest(c.options, ctx))
+		if err != nil && !strings.HasSuffix(err.Error(), unusable) {
+			return a, plain("read head", err)
+		}
 	}
 	defer response.Body.Close()
 	a.status = response.StatusCode
+	var err error
 	if a.body, err = io.ReadAll(response.Body); err != nil {
 		return a, plain("read body", err)
 	}
