@@ -28,21 +28,6 @@ use crate::source::pem_files::IstioFiles;
 use crate::source::{Collection, Event, files, pem_files};
 use crate::telemetry::timings::Timings;
 
-/// What a cluster's source lists before anything is served.
-const COLLECTIONS: [Collection; 11] = [
-    Collection::Mappings,
-    Collection::TcpMappings,
-    Collection::Listeners,
-    Collection::Hosts,
-    Collection::TlsContexts,
-    Collection::Modules,
-    Collection::KubernetesServiceResolvers,
-    Collection::KubernetesEndpointResolvers,
-    Collection::Services,
-    Collection::Ingresses,
-    Collection::EndpointSlices,
-];
-
 /// The state of a source that is as it should be.
 const WATCHING: &str = "watching";
 
@@ -149,7 +134,7 @@ async fn start_cluster(
         collections.chain([describe_secrets(&progress)]).collect()
     };
     Ok(Started {
-        collections: COLLECTIONS.to_vec(),
+        collections: kubernetes::collections().collect(),
         states: Arc::new(states),
         files: None,
         cluster: Some(Cluster { client, observed }),

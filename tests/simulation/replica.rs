@@ -13,12 +13,12 @@ use nuncio::model::service::Endpoints;
 use nuncio::publish;
 use nuncio::routing::RouteTable;
 use nuncio::settings::{Environment, Flags, Settings};
+use nuncio::source::Event;
 use nuncio::source::kubernetes::{
     self, KubernetesHandles, KubernetesOptions, SecretOptions, SecretProgress,
 };
 use nuncio::source::store::Store;
 use nuncio::source::versions::Versions;
-use nuncio::source::{Collection, Event};
 use nuncio::telemetry::timings::Timings;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -28,21 +28,6 @@ use crate::server::ApiServer;
 
 /// The gateway's own namespace.
 pub(crate) const HOME: &str = "nuncio";
-
-/// What a gateway lists before it serves.
-const COLLECTIONS: [Collection; 11] = [
-    Collection::Mappings,
-    Collection::TcpMappings,
-    Collection::Listeners,
-    Collection::Hosts,
-    Collection::TlsContexts,
-    Collection::Modules,
-    Collection::KubernetesServiceResolvers,
-    Collection::KubernetesEndpointResolvers,
-    Collection::Services,
-    Collection::Ingresses,
-    Collection::EndpointSlices,
-];
 
 /// A running gateway; one that is dropped was killed.
 pub(crate) struct Replica {
@@ -86,7 +71,7 @@ impl Replica {
                 }
             }
         });
-        let store = Store::new(settings.defaults(true), COLLECTIONS);
+        let store = Store::new(settings.defaults(true), kubernetes::collections());
         let outputs = Outputs { tables, endpoints, built: built_sender, served, wanted };
         tasks.spawn(rebuild::run(arrived, store, outputs));
         let inputs = ControllerInputs {

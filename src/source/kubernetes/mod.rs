@@ -124,6 +124,11 @@ const WATCHED: [Watched; 11] = [
     },
 ];
 
+/// What is listed before anything is served.
+pub fn collections() -> impl Iterator<Item = Collection> {
+    WATCHED.iter().map(|watched| watched.collection)
+}
+
 /// A collection of custom resources of Emissary's.
 const fn resource(
     collection: Collection,

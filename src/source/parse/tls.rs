@@ -11,7 +11,7 @@ use crate::model::written::{PemSource, TlsSpec};
 
 use super::fields::{Field, Problems};
 use super::tls_names::{Named, cipher_suite, curve, curve_names, suite_names};
-use super::words::did_you_mean;
+use super::words::instead_of;
 
 /// Longest name of a Kubernetes object (DNS-1123 subdomain).
 const MAX_NAME: usize = 253;
@@ -294,8 +294,8 @@ fn parse_suites(get: Get<'_, '_>, problems: &mut Problems) -> Vec<Arc<str>> {
                     (Severity::Warning, format!("{name} is weak and not spoken; it is left out"))
                 }
                 Named::Unknown => {
-                    let hint = did_you_mean(name, suite_names());
-                    (Severity::Error, format!("\"{name}\" is no cipher suite{hint}"))
+                    let instead = instead_of(name, &suite_names().collect::<Vec<_>>());
+                    (Severity::Error, format!("\"{name}\" is no cipher suite; {instead}"))
                 }
             };
             problems.add(severity, &item, message);
@@ -327,8 +327,8 @@ fn parse_curves(get: Get<'_, '_>, problems: &mut Problems) -> Vec<Arc<str>> {
                 problems.add(Severity::Warning, &item, message);
             }
             Named::Unknown => {
-                let hint = did_you_mean(name, curve_names());
-                let message = format!("\"{name}\" is no curve{hint}");
+                let instead = instead_of(name, &curve_names().collect::<Vec<_>>());
+                let message = format!("\"{name}\" is no curve; {instead}");
                 problems.add(Severity::Error, &item, message);
             }
         }

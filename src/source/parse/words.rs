@@ -134,7 +134,10 @@ fn why_no_host(literal: &str) -> Option<&'static str> {
     None
 }
 
-/// What to write instead of a word that is nearly one of these.
-pub(super) fn did_you_mean<'a>(text: &str, known: impl Iterator<Item = &'a str>) -> String {
-    closest(text, known).map_or_else(String::new, |word| format!("; did you mean {word}?"))
+/// What to write instead of a word that is none of these.
+pub(super) fn instead_of(text: &str, known: &[&str]) -> String {
+    match closest(text, known.iter().copied()) {
+        Some(near) => format!("did you mean {near}?"),
+        None => format!("write one of {}", known.join(", ")),
+    }
 }

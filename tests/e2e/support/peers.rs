@@ -121,8 +121,18 @@ impl Curl {
 
     /// A GET, or what curl says instead.
     pub(crate) fn get(&self, url: &str, arguments: &[&str]) -> Result<Reply, String> {
+        self.get_from(self.address, url, arguments)
+    }
+
+    /// The same from another address.
+    pub(crate) fn get_from(
+        &self,
+        address: IpAddr,
+        url: &str,
+        arguments: &[&str],
+    ) -> Result<Reply, String> {
         let mut command = Command::new("curl");
-        let connect = format!("::{}:", self.address);
+        let connect = format!("::{address}:");
         command.args(["-sS", "-m", LIMIT, "--connect-to", &connect, "-D", "/dev/stderr"]);
         command.arg("--cacert").arg(self.authority());
         command.args(["-w", "\n%{http_code} %{http_version}"]).args(arguments).arg(url);

@@ -4,6 +4,7 @@ mod annotations;
 mod files;
 mod hosts;
 mod listeners;
+mod mapping_problems;
 mod mappings;
 mod resources;
 mod services;

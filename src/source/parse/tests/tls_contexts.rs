@@ -129,7 +129,10 @@ fn what_is_wrong_is_told_and_nothing_is_served_with_it() {
             "min_tls_version: v1.3\nmax_tls_version: v1.2\n",
             "Error min_tls_version: is newer than max_tls_version",
         ),
-        ("cipher_suites: [RC4-MD5]\n", "Error cipher_suites[0]: \"RC4-MD5\" is no cipher suite"),
+        (
+            "cipher_suites: [RC4-MD5]\n",
+            "Error cipher_suites[0]: \"RC4-MD5\" is no cipher suite; write one of ECDHE-ECDSA",
+        ),
         (
             "cipher_suites: [ECDHE-RSA-AES128-GCM-SHA265]\n",
             "Error cipher_suites[0]: \"ECDHE-RSA-AES128-GCM-SHA265\" is no cipher suite; did you",
