@@ -1,3 +1,12 @@
+-- A body of as many bytes as the first argument says makes requests a POST.
+function init(arguments)
+  local bytes = tonumber(arguments[1])
+  if bytes > 0 then
+    wrk.method = "POST"
+    wrk.body = string.rep("x", bytes)
+  end
+end
+
 -- What wrk says at the end, as one line of JSON. Latencies are in microseconds.
 function done(summary, latency, requests)
   local errors = summary.errors

@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from . import tools
 from .process import claim
@@ -17,6 +17,10 @@ class Load:
     connections: int
     seconds: int
     cores: frozenset | None
+    # Of each request, beside what wrk sends itself.
+    headers: dict = field(default_factory=dict)
+    # Bytes that each request carries; 0 is a GET.
+    body: int = 0
 
 
 def measure(load, running, path, scheme="http"):
@@ -44,7 +48,9 @@ def measure(load, running, path, scheme="http"):
 def _wrk(load, url, seconds):
     """Runs wrk and reads the line that report.lua prints."""
     command = [tools.find_wrk(), "-t1", f"-c{load.connections}", f"-d{seconds}s"]
-    command += ["-s", str(tools.BENCH / "report.lua"), url]
+    for name, value in load.headers.items():
+        command += ["-H", f"{name}: {value}"]
+    command += ["-s", str(tools.BENCH / "report.lua"), url, "--", str(load.body)]
     done = subprocess.run(
         command,
         capture_output=True,

@@ -17,6 +17,8 @@ from .template import fill, fill_each
 PEERS = tools.BENCH / "peers"
 WORK = tools.CACHE / "work"
 START_TIMEOUT_SECONDS = 120
+# Longer than allocators wait before they give memory back, jemalloc 10 s.
+CALM_SECONDS = 12
 
 
 class Peer:
@@ -49,12 +51,16 @@ class Peer:
 
     def start(self, services, routes, cores, more=None):
         """Writes the configuration and starts the program; see `Running`. Templates may name the
-        values of `more` as well."""
-        directory = WORK / f"{self.name}-{len(routes)}"
+        values of `more` as well: `log` ("on", else "off") and `workers` (else 1) choose what a
+        peer's file says of them."""
+        more = {"log": "off", "workers": 1, **(more or {})}
+        kind = routes[0].kind
+        name = f"{self.name}-{kind}-{len(routes)}-{more['log']}-{more['workers']}"
+        directory = WORK / name
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
-        values = {"dir": directory, "listen": free_port(), "admin": free_port()}
-        values |= self.spec.get("variables", {}) | (more or {})
+        values = {"dir": directory, "listen": free_port(), "admin": free_port(), "kind": kind}
+        values |= self.spec.get("variables", {}) | more | self._chosen(more["log"], kind, values)
         values |= self._lists(services, routes, values)
         self._write_files(directory, routes, values)
         command = [self.program, *(fill(word, values) for word in self.spec["arguments"])]
@@ -62,11 +68,18 @@ class Peer:
         tree = Tree(command, cores, directory / "output.log")
         return Running(self, tree, values, started)
 
+    def _chosen(self, log, kind, values):
+        """What the peer says of this access log and this kind of routes."""
+        chosen = self.spec.get("log", {}).get(log, {}) | self.spec.get("kinds", {}).get(kind, {})
+        return {name: fill(text, values) for name, text in chosen.items()}
+
     def _lists(self, services, routes, values):
         """The parts that repeat, by name."""
         items = {"service": services, "route": routes}
         return {
-            name: fill_each(self._template(part["template"]), items[part["each"]], values)
+            name: fill_each(
+                self._template(fill(part["template"], values)), items[part["each"]], values
+            )
             for name, part in self.spec.get("lists", {}).items()
         }
 
@@ -103,30 +116,51 @@ class Running:
             time.sleep(0.01)
         self._give_up("isn't listening")
 
-    def wait_for(self, address, port, path):
+    def wait_for(self, address, port, path, headers=None):
         """Waits for a 200; seconds since the start."""
         while time.monotonic() < self.started + START_TIMEOUT_SECONDS:
             if not self.tree.running():
                 break
-            if get(address, port, path)[0] == 200:
+            if get(address, port, path, headers)[0] == 200:
                 return time.monotonic() - self.started
             time.sleep(0.005)
         self._give_up(f"doesn't answer {path}")
+
+    def settle(self):
+        """Its memory once it falls no more: proxies and allocators give back after a while."""
+        memory, calm = self.tree.memory(), 0
+        while calm < CALM_SECONDS:
+            time.sleep(1)
+            now = self.tree.memory()
+            calm = calm + 1 if now["now"] > memory["now"] * 0.995 else 0
+            memory = now
+        return memory
 
     def _give_up(self, what):
         log = self.tree.log_path.read_text(encoding="utf-8", errors="replace")
         raise RuntimeError(f"{self.peer.name} {what}:\n{log[-2000:]}")
 
 
-def get(address, port, path):
+def get(address, port, path, headers=None):
     """Status and body of one GET on a connection of its own; (0, reason) where there is none."""
     connection = http.client.HTTPConnection(address, port, timeout=5)
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers=headers or {})
         answer = connection.getresponse()
         return answer.status, answer.read().decode("utf-8", "replace")
     except (OSError, http.client.HTTPException) as error:
         return 0, str(error)
+    finally:
+        connection.close()
+
+
+def post(port, path, body):
+    """Status and text that a POST to 127.0.0.1 is answered with."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("POST", path, body)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode("utf-8", "replace")
     finally:
         connection.close()
 

@@ -5,9 +5,14 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 
 PRIORITY = -10
+# Enough for 10,000 connections, each with one to an upstream.
+OPEN_FILES = 131_072
+# How long nothing is done by one that is calm, and how long that is waited for.
+CALM_SECONDS, CALM_TIMEOUT_SECONDS = 0.1, 5
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -24,14 +29,23 @@ def claim(cores):
     new session."""
     if cores:
         os.sched_setaffinity(0, cores)
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    raise_open_files()
     try:
         os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
         with open("/proc/self/autogroup", "w", encoding="ascii") as file:
             file.write(str(PRIORITY))
     except (PermissionError, FileNotFoundError):
         pass
+
+
+def raise_open_files():
+    """As many files as may be open: `OPEN_FILES`, or the hard limit where it can't be raised."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = max(hard, OPEN_FILES)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))
+    except (PermissionError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 @dataclass(frozen=True)
@@ -100,6 +114,18 @@ class Tree:
     def resume(self):
         """Ends a pause."""
         self._signal(signal.SIGCONT)
+
+    def wait_calm(self):
+        """Waits until it has nothing to do. After a pause timers may be due: Nuncio reads 100,000
+        files anew every half minute, and that is no request's."""
+        until = time.monotonic() + CALM_TIMEOUT_SECONDS
+        before = self.cpu()
+        while time.monotonic() < until:
+            time.sleep(CALM_SECONDS)
+            now = self.cpu()
+            if now == before:
+                return
+            before = now
 
     def end(self):
         """Ends what was started here, and only that."""

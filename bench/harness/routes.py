@@ -1,9 +1,11 @@
-"""The routes that every peer gets: the same prefixes to the same services, in the same order."""
+"""The routes that every peer gets: the same to the same services, in the same order."""
 
 from dataclasses import dataclass
 
 # As in the measurements of Emissary that this is compared with: ten Mappings a Service.
 ROUTES_PER_SERVICE = 10
+# How routes may tell requests apart.
+KINDS = ("prefix", "host", "regex")
 
 
 @dataclass(frozen=True)
@@ -21,15 +23,30 @@ class Service:
 
 @dataclass(frozen=True)
 class Route:
-    """One prefix and where it goes."""
+    """One route and where it goes. `path` is one that it takes, `host` the name to ask for, `*`
+    where any does. `match` is a prefix, or a regular expression for the whole path."""
 
     name: str
-    prefix: str
+    kind: str
+    host: str
+    match: str
+    path: str
     service: Service
 
     def values(self):
         """What templates may name."""
-        return {"name": self.name, "prefix": self.prefix, **self.service.values()}
+        own = {
+            "name": self.name,
+            "host": self.host,
+            "match": self.match,
+            "regex": str(self.kind == "regex").lower(),
+        }
+        return {**own, **self.service.values()}
+
+    @property
+    def headers(self):
+        """What a request for it needs beside the path."""
+        return {} if self.host == "*" else {"Host": self.host}
 
 
 def build_services(route_count, port):
@@ -40,9 +57,19 @@ def build_services(route_count, port):
     ]
 
 
-def build_routes(route_count, services):
-    """Routes `/r00000/` and up."""
+def build_routes(route_count, services, kind="prefix"):
+    """Routes `/r00000/` and up; or the host `r00000.example` and up with all its paths; or the
+    regular expression `/r00000/[a-z]+/[0-9]+` and up."""
     return [
-        Route(f"r{i:05}", f"/r{i:05}/", services[i // ROUTES_PER_SERVICE])
-        for i in range(route_count)
+        _route(f"r{i:05}", kind, services[i // ROUTES_PER_SERVICE]) for i in range(route_count)
     ]
+
+
+def _route(name, kind, service):
+    if kind == "prefix":
+        return Route(name, kind, "*", f"/{name}/", f"/{name}/", service)
+    if kind == "host":
+        return Route(name, kind, f"{name}.example", "/", "/", service)
+    if kind == "regex":
+        return Route(name, kind, "*", f"/{name}/[a-z]+/[0-9]+", f"/{name}/item/42", service)
+    raise ValueError(f"no kind of route {kind!r}: one of {', '.join(KINDS)}")

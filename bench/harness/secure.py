@@ -101,13 +101,13 @@ def handshakes(running, seconds, resumed):
 class Client:
     """Makes TLS connections to a peer."""
 
-    def __init__(self, port):
+    def __init__(self, port, protocol="http/1.1"):
         self.port = port
         self.context = ssl.create_default_context()
         self.context.check_hostname = False
         self.context.verify_mode = ssl.CERT_NONE
         self.context.minimum_version = ssl.TLSVersion.TLSv1_3
-        self.context.set_alpn_protocols(["http/1.1"])
+        self.context.set_alpn_protocols([protocol])
 
     def connect(self, session=None):
         """A connection, whole or resumed."""

@@ -58,6 +58,14 @@ def build_go(folder, name):
     return str(program)
 
 
+def build_rust(folder, name):
+    """A program of ours in Rust, built anew from its folder."""
+    environment = {**os.environ, "CARGO_TARGET_DIR": str(CACHE / "rust")}
+    command = ["cargo", "build", "--release", "--locked", "--quiet"]
+    subprocess.run(command, cwd=folder, env=environment, check=True)
+    return str(CACHE / "rust" / "release" / name)
+
+
 def find_nuncio():
     """$NUNCIO, or a release build of this repository."""
     if given := os.environ.get("NUNCIO"):

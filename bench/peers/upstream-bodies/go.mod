@@ -1,0 +1,3 @@
+module upstream-bodies
+
+go 1.24
