@@ -50,7 +50,7 @@ pub(crate) fn annotation(bytes: &[u8]) {
     let mut statement = parse_file("empty.yaml", "", &settings);
     statement.objects = objects;
     let built = build_statement(statement);
-    for report in &built.reports {
+    for report in built.reports.iter() {
         assert_eq!(report.conditions().len(), 4);
     }
     RouteTable::compile(&built.config, &RouteTable::default());

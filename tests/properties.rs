@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use http::{HeaderMap, HeaderValue, Method};
-use nuncio::model::config::{Attachment, Leg};
+use nuncio::model::config::{Attachment, Leg, RouteGroup};
 use nuncio::model::key::{Kind, ObjectKey, Origin};
 use nuncio::model::listener::{InsecureAction, Listener, VirtualHost};
 use nuncio::model::object::{Content, Object};
@@ -115,8 +115,7 @@ fn objects() -> impl Strategy<Value = Vec<Arc<Object>>> {
 }
 
 fn built(objects: &[Arc<Object>]) -> Build {
-    let objects: BTreeMap<_, _> =
-        objects.iter().map(|object| (object.key.clone(), Arc::clone(object))).collect();
+    let objects = objects.iter().cloned().collect();
     build(&Snapshot { objects, ..Snapshot::default() }, &Build::default())
 }
 
@@ -191,7 +190,7 @@ proptest! {
 
     #[test]
     fn shares_never_overlap_and_never_exceed_the_whole(objects in objects()) {
-        for group in &built(&objects).config.groups {
+        for group in built(&objects).config.groups.iter() {
             let mut end = 0;
             for leg in &group.legs {
                 prop_assert_eq!(leg.share.from, end);
@@ -217,8 +216,8 @@ proptest! {
     fn a_changed_build_equals_one_from_nothing(objects in objects(), cut in any::<prop::sample::Index>()) {
         let cut = if objects.is_empty() { 0 } else { cut.index(objects.len()) };
         let before = built(&objects[..cut]);
-        let all: BTreeMap<_, _> = objects.iter().map(|o| (o.key.clone(), Arc::clone(o))).collect();
-        let snapshot = Snapshot { objects: all, ..Snapshot::default() };
+        let objects = objects.iter().cloned().collect();
+        let snapshot = Snapshot { objects, ..Snapshot::default() };
         prop_assert_eq!(build(&snapshot, &before), build(&snapshot, &Build::default()));
     }
 }
@@ -237,9 +236,8 @@ proptest! {
         let (mut before, mut table) = (Build::default(), RouteTable::default());
         for step in steps {
             let kept = objects.iter().enumerate().filter(|(n, _)| step & (3 << (n % 30)) != 0);
-            let kept: BTreeMap<_, _> =
-                kept.map(|(_, object)| (object.key.clone(), Arc::clone(object))).collect();
-            before = build(&Snapshot { objects: kept, ..Snapshot::default() }, &before);
+            let objects = kept.map(|(_, object)| Arc::clone(object)).collect();
+            before = build(&Snapshot { objects, ..Snapshot::default() }, &before);
             table = RouteTable::compile(&before.config, &table);
             for asked in &asked {
                 let head = asked.head();
@@ -336,11 +334,12 @@ proptest! {
         asked in prop::collection::vec(asked(), 8),
     ) {
         let mut config = (*built(&objects).config).clone();
-        for (group, (by_host, a, b)) in config.groups.iter_mut().zip(served_by) {
+        for (group, (by_host, a, b)) in config.groups.clone().iter().zip(served_by) {
             let teams = [a.then_some("a"), b.then_some("b")];
             let selectors = teams.into_iter().flatten().map(|team| Arc::new(labels(team)));
             let attachment = Attachment { by_host, selectors: selectors.collect() };
-            Arc::make_mut(group).attachment = Arc::new(attachment);
+            let group = RouteGroup { attachment: Arc::new(attachment), ..(**group).clone() };
+            config.groups.insert(Arc::new(group));
         }
         let hosts: Vec<Arc<VirtualHost>> = hosts.into_iter().map(Arc::new).collect();
         config.listeners = vec![Arc::new(Listener { hosts: hosts.clone(), ..Listener::plain(1) })];

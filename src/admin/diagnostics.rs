@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{Admin, Identity, SourceState, seconds_now};
-use super::{describe, inventory, replication};
+use super::{describe, inventory, overload, replication};
 use crate::controller::rebuild::Built;
 use crate::model::cluster::Upstream;
 use crate::model::config::{GatewayConfig, Leg, RouteGroup};
@@ -27,7 +27,7 @@ pub(super) struct Findings {
 /// All findings, in key order.
 pub(super) fn findings(built: &Built) -> Findings {
     let mut findings = Findings::default();
-    for report in built.reports() {
+    for report in built.reports().iter() {
         let [accepted, references, ..] = report.conditions();
         let key = report.object.key.to_string();
         if report.has_errors() {
@@ -58,6 +58,7 @@ pub(super) fn build_page(admin: &Admin) -> Value {
         "notices": pairs(&findings.notices),
         "sources": (admin.sources)().iter().map(source).collect::<Value>(),
         "replication": replication::describe(&admin.replication),
+        "memory": overload::describe(&admin.overload),
         "generation": built.generation,
         "route_info": routes(&built.build.config),
         "cluster_info": clusters(&built.build.config, &built.endpoints),

@@ -16,6 +16,7 @@ use crate::model::listener::{Listener, TcpGroup, VirtualHost};
 use crate::model::object::Content;
 use crate::model::report::Report;
 use crate::model::secret::{SecretContents, SecretState};
+use crate::model::sorted::Sorted;
 use crate::model::written::{PemSource, TlsSpec};
 
 /// Objects of a list that are shown: a page is for people and scripts, and many tenants write many
@@ -61,12 +62,9 @@ fn table(values: &[Effective]) -> Json {
     values.iter().map(|value| json!(value)).collect()
 }
 
-fn listener(listener: &Listener, reports: &[Arc<Report>], origins: &Origins<'_>) -> Json {
+fn listener(listener: &Listener, reports: &Sorted<Arc<Report>>, origins: &Origins<'_>) -> Json {
     let key = listener.key.as_ref();
-    let report = key.and_then(|key| {
-        let found = reports.binary_search_by(|report| report.object.key.cmp(key)).ok()?;
-        reports.get(found)
-    });
+    let report = key.and_then(|key| reports.get(key));
     json!({
         "key": key.map(ToString::to_string),
         "port": listener.port,

@@ -46,6 +46,7 @@ pub(super) fn render(admin: &Admin) -> String {
         "Whether requests may be sent here",
         u8::from(admin.health.is_ready()),
     );
+    overload(&mut out, admin);
     out.gauge("nuncio_config_generation", "Route tables published so far", built.generation);
     out.gauge("nuncio_config_objects", "Objects that speak to this gateway", built.reports().len());
     let routes: usize = built
@@ -118,6 +119,31 @@ fn replicas(out: &mut Exposition, admin: &Admin) {
         "Time from a build here until every replica serves it",
         &admin.timings.barrier.snapshot(),
     );
+}
+
+/// The memory, and what is shed for it: under Envoy's names, and of our own where it has none.
+fn overload(out: &mut Exposition, admin: &Admin) {
+    let Some(now) = admin.overload.snapshot() else { return };
+    let budget = "Bytes that the gateway may use";
+    out.gauge("nuncio_memory_budget_bytes", budget, now.budget);
+    out.gauge("nuncio_memory_used_bytes", "Bytes that count against it", now.used);
+    out.gauge("nuncio_overload_level", "How much is shed: 0 to 4", now.level.number());
+    let pressure = "envoy_overload_envoy_resource_monitors_fixed_heap_pressure";
+    out.gauge(pressure, "Per cent of the memory that is in use", now.percent());
+    let name = |action: &str| format!("envoy_overload_envoy_overload_actions_{action}_active");
+    for (action, is_active, _) in now.steps {
+        out.gauge(&name(action), "Whether this is in force", u8::from(is_active));
+    }
+    let times = "nuncio_overload_steps_total";
+    out.head(times, "counter", "How often a step has begun");
+    for (action, _, count) in now.steps {
+        out.sample(times, &[("action", action)], count);
+    }
+    let limits = "nuncio_limit";
+    out.head(limits, "gauge", "Limits that follow from the memory");
+    for limit in now.limits {
+        out.sample(limits, &[("limit", limit.name)], limit.value);
+    }
 }
 
 /// A text in Prometheus' format, line by line.

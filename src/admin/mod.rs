@@ -9,6 +9,7 @@ pub mod explain;
 mod health;
 mod inventory;
 mod metrics;
+mod overload;
 mod page;
 mod redact;
 mod replication;
@@ -36,6 +37,7 @@ use tower_http::timeout::TimeoutLayer;
 
 use crate::controller::rebuild::Built;
 use crate::controller::replicas::PATH;
+use crate::proxy::overload::Overload;
 use crate::telemetry::logging::{Level, LevelError, LogLevel};
 use crate::telemetry::timings::Timings;
 
@@ -101,6 +103,8 @@ pub struct Admin {
     pub built: watch::Receiver<Arc<Built>>,
     /// The proxy's metrics, once it runs.
     pub proxy_metrics: OnceLock<Rendered>,
+    /// The memory, and what is shed for it.
+    pub overload: Arc<Overload>,
     /// The sources.
     pub sources: SourceStates,
     /// What changes cost.

@@ -29,6 +29,7 @@ pub(super) fn render(page: &Value) -> String {
     write_table(&mut out, "Errors", &["Object", "Message"], rows(&page["errors"], &["0", "1"]));
     write_table(&mut out, "Notices", &["Object", "Message"], rows(&page["notices"], &["0", "1"]));
     write_served(&mut out, page);
+    write_memory(&mut out, &page["memory"]);
     let routes = page["route_info"].as_array().map(Vec::as_slice).unwrap_or_default();
     let routes = routes.iter().map(|route| {
         let clusters = route["clusters"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -53,6 +54,28 @@ pub(super) fn render(page: &Value) -> String {
     );
     out.push_str("</body></html>\n");
     out
+}
+
+/// The budget, the limits that follow from it, and what is shed now.
+fn write_memory(out: &mut String, memory: &Value) {
+    if memory.is_null() {
+        return;
+    }
+    write_text(
+        out,
+        "p",
+        &format!(
+            "Memory: {} of {} bytes are in use ({} %); shedding: {}.",
+            text(&memory["used_bytes"]),
+            text(&memory["of_bytes"]),
+            text(&memory["percent"]),
+            text(&memory["shedding"]),
+        ),
+    );
+    let limits = rows(&memory["limits"], &["name", "value", "source"]);
+    write_table(out, "Limits", &["Limit", "Value", "From"], limits);
+    let steps = rows(&memory["steps"], &["action", "active", "times"]);
+    write_table(out, "Shedding", &["Step", "In force", "Times"], steps);
 }
 
 /// Ports, Hosts and certificates.

@@ -35,6 +35,7 @@ fn port(allow_non_local: bool) -> Port {
         health: Arc::new(Health::new(receiver.clone(), Arc::clone(&sources))),
         built: receiver,
         proxy_metrics: OnceLock::from(proxy),
+        overload: Arc::default(),
         sources,
         timings: Arc::default(),
         log_level: LogLevel::detached(Level::Info),

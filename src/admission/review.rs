@@ -4,7 +4,6 @@
 //! What depends on other objects is not asked here: a Mapping may come before its Service, and
 //! two changes of one `kubectl apply` would be judged in an order that nobody chose.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kube::core::DynamicObject;
@@ -16,6 +15,7 @@ use crate::model::key::{CarrierKind, Kind};
 use crate::model::object::{Location, Object, Problem, Severity};
 use crate::model::report::{Report, Verdict};
 use crate::model::snapshot::{Defaults, Snapshot};
+use crate::model::sorted::Sorted;
 use crate::model::{Build, build};
 use crate::source::parse::{ParseSettings, annotation_of, parse_annotation, parse_resource};
 
@@ -190,11 +190,10 @@ fn findings(subject: Subject, raw: &Value, settings: &ReviewSettings) -> Vec<Fin
 }
 
 /// The reports on these objects, as if they were the only ones. Those of other gateways have none.
-fn judge(objects: Vec<Arc<Object>>, settings: &ReviewSettings) -> Vec<Arc<Report>> {
+fn judge(objects: Vec<Arc<Object>>, settings: &ReviewSettings) -> Sorted<Arc<Report>> {
     let defaults =
         Defaults { ambassador_id: settings.ambassador_id.clone(), ..Defaults::default() };
-    let objects: BTreeMap<_, _> =
-        objects.into_iter().map(|object| (object.key.clone(), object)).collect();
+    let objects = objects.into_iter().collect();
     build(&Snapshot { objects, defaults, ..Snapshot::default() }, &Build::default()).reports
 }
 

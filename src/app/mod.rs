@@ -18,7 +18,7 @@ mod sources;
 mod tasks;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Context;
@@ -35,7 +35,8 @@ use crate::controller::lead::Leadership;
 use crate::controller::rebuild::{self, Arrival, Built, Outputs, Wanted};
 use crate::controller::replicas::Replicas;
 use crate::model::service::Endpoints;
-use crate::proxy::{Proxy, ProxyOptions};
+use crate::proxy::overload::{self, Asked, Overload};
+use crate::proxy::{Limits, Proxy, ProxyOptions};
 use crate::publish::{self, Reader};
 use crate::routing::RouteTable;
 use crate::settings::{Environment, Settings};
@@ -138,6 +139,7 @@ impl Gateway {
             Outputs { tables, endpoints, built: built_sender, served: served_sender, wanted };
         start_building(&mut tasks, rebuild::run(arrived, store, outputs));
         tasks.spawn("observe", observe::run(built.clone(), Arc::clone(&timings), started.files));
+        let proxy_options = proxy_options(&settings, in_cluster);
         let health = Arc::new(Health::new(built.clone(), Arc::clone(&started.states)));
         let admin = Arc::new(Admin {
             health: Arc::clone(&health),
@@ -149,11 +151,11 @@ impl Gateway {
             allow_non_local: settings.diagnostics_allow_non_local,
             process: Process { verify_upstreams: settings.verify_upstreams },
             proxy_metrics: OnceLock::new(),
+            overload: Arc::clone(&proxy_options.overload),
             replication,
         });
         let serving = admin::serve(admin_port, Arc::clone(&admin), tasks.stop());
         tasks.spawn_ending("admin", async { Ok(serving.await?) });
-        let proxy_options = proxy_options(&settings, in_cluster);
         Ok(Self {
             settings,
             tasks,
@@ -270,7 +272,10 @@ fn identity(settings: &Settings) -> Identity {
 }
 
 fn proxy_options(settings: &Settings, in_cluster: bool) -> ProxyOptions {
+    let (limits, overload) = plan_memory(settings.asked);
     ProxyOptions {
+        limits,
+        overload: Arc::new(overload),
         workers: settings.workers,
         listen_address: settings.listen_address,
         static_names: settings.static_names.clone(),
@@ -281,6 +286,28 @@ fn proxy_options(settings: &Settings, in_cluster: bool) -> ProxyOptions {
         access_log: settings.access_log,
         ..ProxyOptions::default()
     }
+}
+
+/// The memory that there is, and the limits that follow from it. Without a limit on it, only what
+/// was asked for.
+fn plan_memory(asked: Asked) -> (Limits, Overload) {
+    let mut limits = Limits::default();
+    let files = overload::raise_file_limit();
+    let Some(budget) = overload::find_budget(Path::new("/"), asked.budget) else {
+        asked.apply(&mut limits);
+        return (limits, Overload::default());
+    };
+    let planned = overload::plan_limits(budget.bytes, files, asked);
+    tracing::info!(
+        bytes = budget.bytes,
+        source = budget.source.as_str(),
+        connections = planned.connections.value,
+        requests = planned.requests.value,
+        streams = planned.streams.value,
+        "the memory budget"
+    );
+    planned.apply(&mut limits);
+    (limits, Overload::new(budget, planned))
 }
 
 /// SIGTERM from Kubernetes, SIGINT from a keyboard.

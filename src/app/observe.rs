@@ -10,6 +10,7 @@ use crate::model::key::ObjectKey;
 use crate::model::object::Location;
 use crate::model::report::{Condition, Report};
 use crate::model::snapshot::Observations;
+use crate::model::sorted::{Change, Sorted};
 use crate::source::Event;
 use crate::telemetry::timings::Timings;
 
@@ -65,23 +66,16 @@ enum Line<'a> {
     Gone(&'a ObjectKey),
 }
 
-/// The differences between two lists of reports, both in key order. Unchanged reports keep their
-/// `Arc`, so that ten thousand of them cost as many comparisons of pointers.
-fn plan_lines<'a>(old: &'a [Arc<Report>], new: &'a [Arc<Report>]) -> Vec<Line<'a>> {
-    let mut lines = Vec::new();
-    let mut old = old.iter().peekable();
-    for report in new {
-        let key = &report.object.key;
-        while let Some(gone) = old.next_if(|old| old.object.key < *key) {
-            lines.push(Line::Gone(&gone.object.key));
-        }
-        let same = old.next_if(|old| old.object.key == *key);
-        if same.is_none_or(|same| !Arc::ptr_eq(same, report) && same != report) {
-            lines.extend(lines_of(report));
-        }
-    }
-    lines.extend(old.map(|gone| Line::Gone(&gone.object.key)));
-    lines
+/// The differences between two lists of reports. Unchanged reports keep their `Arc`.
+fn plan_lines<'a>(old: &'a Sorted<Arc<Report>>, new: &'a Sorted<Arc<Report>>) -> Vec<Line<'a>> {
+    let changes = new.changes(old).into_iter();
+    changes
+        .flat_map(|Change { old, new }| match (old, new) {
+            (Some(old), None) => vec![Line::Gone(&old.object.key)],
+            (old, Some(new)) if old != Some(new) => lines_of(new),
+            _ => Vec::new(),
+        })
+        .collect()
 }
 
 fn lines_of(report: &Report) -> Vec<Line<'_>> {
@@ -177,8 +171,9 @@ mod tests {
         let good = report("good", vec![], Verdict::Accepted);
         let bad = report("bad", vec![Problem::error("prefix", "is missing")], Verdict::Rejected);
         let lost = report("lost", vec![], Verdict::NotAttached(Detached::Unnamed));
-        let first = [bad, Arc::clone(&good), lost];
-        let lines = plan_lines(&[], &first);
+        let first: Sorted<_> = [bad, Arc::clone(&good), lost].into_iter().collect();
+        let nothing = Sorted::default();
+        let lines = plan_lines(&nothing, &first);
         assert_eq!(lines.len(), 3);
         assert!(matches!(&lines[0], Line::Problem(_, _, text) if text == "prefix: is missing"));
         assert_eq!(lines[1], Line::Accepted(&good));
@@ -192,10 +187,11 @@ mod tests {
             report("good", vec![], Verdict::Accepted),
             report("lost", vec![], Verdict::Accepted),
         ];
-        let lines = plan_lines(&first, &next);
+        let (bad, next_list) = (first.iter().next().unwrap(), next.iter().cloned().collect());
+        let lines = plan_lines(&first, &next_list);
         assert_eq!(
             lines,
-            [Line::Gone(&first[0].object.key), Line::Accepted(&next[0]), Line::Accepted(&next[2]),]
+            [Line::Gone(&bad.object.key), Line::Accepted(&next[0]), Line::Accepted(&next[2]),]
         );
     }
 }

@@ -15,7 +15,7 @@ use crate::admin::{Concern, SourceState, SourceStates};
 use crate::admission::{self, AdmissionOptions};
 use crate::controller::lease::LeaseOptions;
 use crate::controller::rebuild::{Arrival, Wanted};
-use crate::controller::replicas::ReplicaOptions;
+use crate::controller::replicas::{Dial, ReplicaOptions};
 use crate::controller::{self, Builds, ControllerInputs, ControllerOptions, ControllerOutputs};
 use crate::settings::Settings;
 
@@ -239,6 +239,7 @@ impl Cluster {
             service: service.clone(),
             pod: settings.identity.clone(),
             instance: instance.to_owned(),
+            dial: Dial::default(),
         });
         let options = ControllerOptions {
             lease,

@@ -49,7 +49,7 @@ pub(super) fn execute(arguments: &Arguments, context: &mut Context<'_>) -> Resul
 
 fn format_text(offline: &Offline, summary: &Summary, terminal: bool) -> String {
     let mut out = String::new();
-    for report in &offline.build.reports {
+    for report in offline.build.reports.iter() {
         let file = offline.file(&report.object.key);
         out.push_str(&check_text::format_report(report, file, terminal));
     }

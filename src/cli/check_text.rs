@@ -9,6 +9,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 
 use crate::model::object::{Location, Problem, Severity};
 use crate::model::report::{Report, Verdict};
+use crate::model::sorted::Sorted;
 
 /// Wide enough for a message and its line.
 const WIDTH: usize = 120;
@@ -35,7 +36,7 @@ pub(super) struct Summary {
 
 impl Summary {
     /// Counts.
-    pub(super) fn of(reports: &[Arc<Report>], others: usize) -> Self {
+    pub(super) fn of(reports: &Sorted<Arc<Report>>, others: usize) -> Self {
         let with_errors = reports.iter().filter(|report| is_wrong(report)).count();
         Self { objects: reports.len(), with_errors, others }
     }

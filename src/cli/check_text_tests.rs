@@ -72,7 +72,7 @@ fn a_certificate_that_clients_refuse_is_told_at_the_object() {
     let text = format(&expired);
     assert!(text.starts_with("error: The certificate is served, but clients refuse"), "{text}");
     assert!(text.contains("it was valid until 1970-01-01"), "{text}");
-    assert_eq!(Summary::of(&[Arc::new(expired)], 0).with_errors, 1);
+    assert_eq!(Summary::of(&[Arc::new(expired)].into_iter().collect(), 0).with_errors, 1);
 }
 
 #[test]

@@ -115,7 +115,7 @@ mod tests {
         let statement = parse::parse_file("x.yaml", &text, &settings.parsing());
         let offline = Offline::build(vec![SourceFile { statement, text }], &settings);
         assert_eq!((offline.build.reports.len(), offline.others), (1, 1));
-        let file = offline.file(&offline.build.reports[0].object.key).unwrap();
+        let file = offline.file(&offline.build.reports.iter().next().unwrap().object.key).unwrap();
         assert_eq!(file.path, "x.yaml");
         assert!(file.text.contains("/a/"));
     }

@@ -21,6 +21,7 @@ use super::status::plan::shorten;
 use crate::model::Build;
 use crate::model::key::{Carrier, CarrierKind, Kind, Origin};
 use crate::model::report::{Condition, ConditionKind, References, Report};
+use crate::model::sorted::Sorted;
 use crate::source::kubernetes::{explain, permission};
 
 /// The longest note of an event (events.k8s.io/v1), in bytes, with room for multi-byte text.
@@ -45,7 +46,7 @@ struct Subject {
 }
 
 /// Something to say.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Note {
     subject: Subject,
     reason: &'static str,
@@ -55,8 +56,8 @@ struct Note {
 /// Decides what is new enough to be said. Pure, but for what it remembers.
 #[derive(Debug, Default)]
 struct Planner {
-    /// What has been said of the documents that there are.
-    said: HashMap<Subject, HashSet<u64>>,
+    /// The reports of which all has been said.
+    said: Sorted<Arc<Report>>,
     /// When each subject's window began, and how many events it has had since.
     spent: HashMap<Subject, (Instant, usize)>,
 }
@@ -64,17 +65,21 @@ struct Planner {
 impl Planner {
     /// What to say after a build, subjects in order.
     fn plan(&mut self, build: &Build, now: Instant) -> Vec<Note> {
-        let mut before = std::mem::take(&mut self.said);
         self.spent.retain(|_, (began, _)| now.duration_since(*began) < WINDOW);
+        let said = std::mem::replace(&mut self.said, build.reports.clone());
+        let changes = build.reports.changes(&said);
+        // A document may have got another key, and still be as wrong as before.
+        let before: HashSet<Note> = changes
+            .iter()
+            .filter_map(|change| change.old)
+            .flat_map(|report| notes(report))
+            .collect();
         let mut fresh: BTreeMap<Subject, Vec<Note>> = BTreeMap::new();
-        for note in build.reports.iter().flat_map(|report| notes(report)) {
-            let hash = stable_hash(0, &[note.reason, &note.text]);
-            let is_old = before.get_mut(&note.subject).is_some_and(|said| said.remove(&hash));
-            self.said.entry(note.subject.clone()).or_default().insert(hash);
-            if is_old {
-                continue;
+        for note in changes.iter().filter_map(|change| change.new).flat_map(|report| notes(report))
+        {
+            if !before.contains(&note) {
+                fresh.entry(note.subject.clone()).or_default().push(note);
             }
-            fresh.entry(note.subject.clone()).or_default().push(note);
         }
         fresh.into_iter().flat_map(|(subject, notes)| self.limit(subject, notes, now)).collect()
     }
@@ -247,6 +252,8 @@ impl Duty for EventWriter {
     }
 
     fn end(&mut self) {
+        // Nothing is said twice: the API server knows an event that it has had by its name.
+        self.planner = Planner::default();
         self.waiting.clear();
     }
 }

@@ -1,9 +1,11 @@
 //! The loop that turns events into what is served: store → build → compile → publish.
 //!
 //! The first event after quiet is built at once; what arrives during a build is taken together by
-//! the next. There is one timer in it: a build that wants Secrets that nobody has read yet is held
-//! back until they have been, so that no Host is ever served without its certificate only because
-//! reading takes a moment. See [`patience`].
+//! the next. In a flood the next one waits as long as the last took, so that builds have half of a
+//! core at the most, and take the more together the dearer they are.
+//!
+//! A build that wants Secrets that nobody has read yet is held back until they have been, so that no
+//! Host is ever served without its certificate only because reading takes a moment. See [`patience`].
 
 mod patience;
 
@@ -11,12 +13,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Duration, Instant, timeout_at};
+use tokio::time::{Duration, Instant, sleep_until, timeout_at};
 
 use crate::model::Build;
 use crate::model::report::Report;
 use crate::model::secret::{LastGood, SecretState};
 use crate::model::service::Endpoints;
+use crate::model::sorted::Sorted;
 use crate::model::tls::SecretKey;
 use crate::model::written::PemSource;
 use crate::publish::Publisher;
@@ -28,6 +31,11 @@ use patience::Patience;
 
 /// The most events that one build takes in: a bound on how long a flood can hold it back.
 const BATCH: usize = 4096;
+/// A build that took less is followed by the next at once: timers are no finer, and a thousand of
+/// them a second do no harm.
+const REST_FROM: Duration = Duration::from_millis(1);
+/// The longest rest: what arrives is served within that time and two builds.
+const LONGEST_REST: Duration = Duration::from_secs(1);
 
 /// An event with the moment of its arrival, from which a change's way to the proxy is measured.
 #[derive(Debug)]
@@ -87,7 +95,7 @@ pub struct Built {
 
 impl Built {
     /// The reports, in key order.
-    pub fn reports(&self) -> &[Arc<Report>] {
+    pub fn reports(&self) -> &Sorted<Arc<Report>> {
         &self.build.reports
     }
 }
@@ -111,8 +119,8 @@ pub async fn run(mut events: mpsc::Receiver<Arrival>, mut store: Store, outputs:
     let mut batch = Vec::with_capacity(BATCH);
     let mut last = Built::default();
     let mut patience = Patience::default();
-    let (mut held, mut zone) = (Held::default(), None);
-    while receive(&mut events, &mut batch, patience.ends()).await {
+    let (mut held, mut zone, mut resume) = (Held::default(), None, Instant::now());
+    while receive(&mut events, &mut batch, patience.ends(), resume).await {
         held.take(&batch);
         batch.drain(..).for_each(|Arrival { event, .. }| store.apply(event));
         if !store.is_synced() {
@@ -126,6 +134,7 @@ pub async fn run(mut events: mpsc::Receiver<Arrival>, mut store: Store, outputs:
                 held.changes = changes;
                 continue;
             };
+            resume = Instant::now() + rest(next.timing.build + next.timing.compile);
             let Held { oldest, events, .. } = std::mem::take(&mut held);
             let change = oldest.map_or(Duration::ZERO, |oldest| oldest.elapsed());
             last = next;
@@ -165,12 +174,22 @@ fn tell_zone(store: &Store, told: &mut Option<Arc<str>>) {
     }
 }
 
-/// Waits for events, at the longest until then; `false` when there will be none any more.
+/// How long no build begins after one of that cost.
+fn rest(cost: Duration) -> Duration {
+    if cost < REST_FROM { Duration::ZERO } else { cost.min(LONGEST_REST) }
+}
+
+/// Waits for events, at the longest until then, but takes none before `from`; `false` when there
+/// will be none any more.
 async fn receive(
     events: &mut mpsc::Receiver<Arrival>,
     batch: &mut Vec<Arrival>,
     until: Option<Instant>,
+    from: Instant,
 ) -> bool {
+    if from > Instant::now() {
+        sleep_until(from).await;
+    }
     let received = events.recv_many(batch, BATCH);
     match until {
         None => received.await > 0,

@@ -220,3 +220,10 @@ async fn what_is_served_is_told_after_it_is_and_what_is_needed_with_it() {
     assert_eq!(*built.borrow_and_update().needed, versions(12));
     assert_eq!(built.borrow().reports().len(), 2);
 }
+
+#[test]
+fn only_a_dear_build_is_followed_by_a_rest_which_has_an_end() {
+    for (cost, expected) in [(300, 0), (1_000, 1_000), (40_000, 40_000), (5_000_000, 1_000_000)] {
+        assert_eq!(rest(Duration::from_micros(cost)), Duration::from_micros(expected));
+    }
+}

@@ -68,8 +68,7 @@ pub(crate) fn report(object: Object, verdict: Verdict) -> Report {
 
 /// A build of these reports.
 pub(crate) fn build(reports: Vec<Report>) -> Arc<Build> {
-    let mut reports: Vec<Arc<Report>> = reports.into_iter().map(Arc::new).collect();
-    reports.sort_by(|a, b| a.object.key.cmp(&b.object.key));
+    let reports = reports.into_iter().map(Arc::new).collect();
     Arc::new(Build { reports, ..Build::default() })
 }
 

@@ -8,6 +8,7 @@ use super::key::ObjectKey;
 use super::listener::{Listener, Selector};
 use super::policy::HttpPolicy;
 use super::route::{Route, RouteMatch};
+use super::sorted::{Keyed, Sorted};
 use super::written::WrittenRoute;
 
 /// What the gateway should serve.
@@ -18,7 +19,7 @@ pub struct GatewayConfig {
     /// How HTTP is served, whatever the route.
     pub http: Arc<HttpPolicy>,
     /// Route groups, ordered by the smallest key of their members; the probes come last.
-    pub groups: Vec<Arc<RouteGroup>>,
+    pub groups: Sorted<Arc<RouteGroup>>,
 }
 
 impl GatewayConfig {
@@ -72,6 +73,12 @@ impl RouteGroup {
     /// (weights below 100 fall through, as in Emissary).
     pub fn pick(&self, draw: u8) -> Option<&Arc<Leg>> {
         self.legs.iter().find(|leg| leg.share.contains(draw))
+    }
+}
+
+impl Keyed for RouteGroup {
+    fn key(&self) -> &ObjectKey {
+        self.smallest_key()
     }
 }
 

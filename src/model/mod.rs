@@ -22,6 +22,7 @@ pub mod route;
 pub mod secret;
 pub mod service;
 pub mod snapshot;
+pub mod sorted;
 pub mod template;
 pub mod tls;
 pub mod written;

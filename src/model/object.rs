@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::key::ObjectKey;
+use super::sorted::Keyed;
 use super::written::{
     GatewayDefaults, HostSpec, ListenerSpec, ResolverKind, TcpRoute, TlsSpec, WrittenRoute,
 };
@@ -42,6 +43,12 @@ impl Object {
     /// `_automatic_` speaks to every gateway).
     pub fn selects(&self, id: &str) -> bool {
         self.ambassador_id.iter().any(|own| own == id || own == "_automatic_")
+    }
+}
+
+impl Keyed for Object {
+    fn key(&self) -> &ObjectKey {
+        &self.key
     }
 }
 

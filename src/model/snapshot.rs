@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::key::{ObjectKey, ServiceKey};
+use super::key::ServiceKey;
 use super::object::Object;
 use super::secret::{LastGood, SecretState};
 use super::service::{OwnZone, Service};
+use super::sorted::Sorted;
 use super::tls::SecretKey;
 use super::written::PemSource;
 
@@ -15,7 +16,7 @@ use super::written::PemSource;
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     /// All objects, accepted or rejected.
-    pub objects: BTreeMap<Arc<ObjectKey>, Arc<Object>>,
+    pub objects: Sorted<Arc<Object>>,
     /// All Services. Shared, so that two builds can see by the address that none has changed.
     pub services: Arc<Services>,
     /// The Secrets that the last build wanted, as far as they have been read.

@@ -27,7 +27,7 @@ use super::serve;
 use super::tcp;
 use super::tls::{self, Greeting, Session, Speaks, TlsStream};
 use super::worker::Worker;
-use crate::model::listener::Listener;
+use crate::model::listener::{Listener, TcpGroup};
 use crate::model::tls::Termination;
 use crate::routing::{ListenerTable, RouteTable};
 use crate::telemetry::listeners::{Handshake, Refusal};
@@ -44,6 +44,7 @@ pub(crate) fn start(worker: &Rc<Worker>, port: &Rc<Port>, stream: TcpStream, pee
     let conn = Rc::new(conn);
     worker.connections.insert(&conn);
     port.stats.opened();
+    port.open.set(port.open.get() + 1);
     let open = Open(RefCell::new(Rc::clone(&conn)));
     let task = tokio::task::spawn_local(async move { open.serve(stream).await });
     *conn.abort.borrow_mut() = Some(task.abort_handle());
@@ -60,6 +61,7 @@ impl Drop for Open {
         drop(conn.tunnel.take());
         conn.worker.connections.remove(&conn);
         conn.port.stats.closed();
+        conn.port.open.set(conn.port.open.get().saturating_sub(1));
     }
 }
 
@@ -78,32 +80,45 @@ impl Open {
         Some(new)
     }
 
-    async fn serve(&self, mut stream: TcpStream) -> Option<()> {
+    async fn serve(&self, stream: TcpStream) -> Option<()> {
+        let Taken { conn, stream, ahead, group } = self.take_in(stream).await?;
+        match group {
+            Some(group) => Box::pin(tcp::serve(&conn, &group, stream, ahead)).await,
+            None => serve::serve(&conn, stream, ahead).await,
+        }
+        Some(())
+    }
+
+    async fn take_in(&self, mut stream: TcpStream) -> Option<Taken> {
         let mut conn = self.conn();
         let listener = conn.port.listener(&conn.worker)?;
         let mut ahead = BytesMut::new();
         if listener.stack.proxy_protocol {
             conn = self.read_proxy_header(&mut stream, &mut ahead).await?;
         }
+        let plain = |conn, stream, ahead, group: Option<&Arc<TcpGroup>>| Taken {
+            conn,
+            stream: Transport::Plain(stream),
+            ahead,
+            group: group.cloned(),
+        };
         if is_one_for_all(&listener) {
             let group = choose_plain(&listener)?;
-            Box::pin(tcp::serve(&conn, group, Transport::Plain(stream), ahead)).await;
-            return Some(());
+            return Some(plain(conn, stream, ahead, Some(group)));
         }
         if may_be_tls(&listener) && first_byte(&stream, &ahead, &conn).await? == TLS_HANDSHAKE {
-            // Boxed, so that a connection in cleartext doesn't carry its size.
-            return Box::pin(self.serve_tls(stream, ahead)).await;
+            // Boxed: most of a connection's life is without.
+            return Box::pin(self.take_in_tls(stream, ahead)).await;
         }
-        let stream = Transport::Plain(stream);
         match choose_plain(&listener) {
             // TLS that it ends is what it takes, and nothing else.
-            Some(group) if group.tls.is_none() => {
-                Box::pin(tcp::serve(&conn, group, stream, ahead)).await;
+            Some(group) if group.tls.is_none() => Some(plain(conn, stream, ahead, Some(group))),
+            None if listener.stack.http => Some(plain(conn, stream, ahead, None)),
+            _ => {
+                conn.port.stats.refused(Refusal::NoServer);
+                None
             }
-            None if listener.stack.http => serve::serve(&conn, stream, ahead).await,
-            _ => conn.port.stats.refused(Refusal::NoServer),
         }
-        Some(())
     }
 
     /// Reads who the client is. A connection that doesn't say so isn't one of the proxy's.
@@ -139,12 +154,15 @@ impl Open {
         }
     }
 
-    async fn serve_tls(&self, stream: TcpStream, ahead: BytesMut) -> Option<()> {
+    async fn take_in_tls(&self, stream: TcpStream, ahead: BytesMut) -> Option<Taken> {
         let conn = self.conn();
-        let shaking = Shaking::new(&conn);
+        let _shaking = Shaking::new(&conn);
         let greeting = match tls::greet(stream, ahead.to_vec()).await {
             Ok(greeting) => greeting,
-            Err(error) => return refuse(&conn, &error),
+            Err(error) => {
+                refuse(&conn, &error);
+                return None;
+            }
         };
         let name = greeting.server_name();
         let choose = |_: &RouteTable, one: &ListenerTable| choose_tls(one, name.as_deref());
@@ -158,28 +176,31 @@ impl Open {
             }
             Some(Server::Host(host)) => (host.tls.as_ref()?, Speaks::Http, None),
             Some(Server::Tcp(group)) => match &group.tls {
-                Some(termination) => (termination, Speaks::Bytes, Some(group)),
+                Some(termination) => (termination, Speaks::Bytes, Some(Arc::clone(group))),
                 None => {
-                    drop(shaking);
                     let (stream, unread) = greeting.into_unread();
-                    let stream = Transport::Plain(stream);
-                    tcp::serve(&conn, group, stream, unread.as_slice().into()).await;
-                    return Some(());
+                    let (stream, ahead) = (Transport::Plain(stream), unread.as_slice().into());
+                    let group = Some(Arc::clone(group));
+                    return Some(Taken { conn: Rc::clone(&conn), stream, ahead, group });
                 }
             },
         };
         let stream = shake_hands(&conn, greeting, termination, speaks).await?;
-        drop(shaking);
         let session = Session::new(&stream, name, termination);
         let known = Known { peer: conn.peer, local: conn.local, tls: Some(session) };
-        let conn = self.renew(known)?;
         let stream = Transport::Tls(Box::new(stream));
-        match group {
-            Some(group) => tcp::serve(&conn, group, stream, BytesMut::new()).await,
-            None => serve::serve(&conn, stream, BytesMut::new()).await,
-        }
-        Some(())
+        Some(Taken { conn: self.renew(known)?, stream, ahead: BytesMut::new(), group })
     }
+}
+
+/// A connection of which is known who serves it.
+struct Taken {
+    conn: Rc<Conn>,
+    stream: Transport,
+    /// What was read of it.
+    ahead: BytesMut,
+    /// HTTP, where there is none.
+    group: Option<Arc<TcpGroup>>,
 }
 
 /// Counts a handshake as long as it lasts.
@@ -258,7 +279,7 @@ async fn shake_hands(
 
 /// Counts a handshake that failed. Clients do that all day: it is nothing to log but for those who
 /// look for it.
-fn refuse(conn: &Conn, error: &io::Error) -> Option<()> {
+fn refuse(conn: &Conn, error: &io::Error) {
     let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     conn.port.stats.refused(match cause {
         Some(rustls::Error::NoCertificatesPresented) => Refusal::NoCertificate,
@@ -270,5 +291,4 @@ fn refuse(conn: &Conn, error: &io::Error) -> Option<()> {
         _ => Refusal::Handshake,
     });
     tracing::debug!(peer = %conn.peer, %error, "a TLS handshake failed");
-    None
 }

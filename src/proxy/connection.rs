@@ -13,6 +13,7 @@ use hyper::server::conn::{http1, http2};
 use tokio::task::AbortHandle;
 
 use super::options::Limits;
+use super::overload::Level;
 use super::port::Port;
 use super::tls::Session;
 use super::tunnel::Tunnel;
@@ -24,8 +25,9 @@ use crate::telemetry::metrics::DownstreamStats;
 /// The least window of an HTTP/2 connection.
 const MIN_WINDOW: u32 = 65_535;
 
-/// Bytes of one HTTP/2 stream that wait for a slow client; hyper's own default.
-const MAX_SEND_BUFFER: usize = 400 * 1024;
+/// Bytes of an HTTP/1.1 body that are read or kept at once. Reads begin with 8 KiB and grow while they
+/// come full. With 64 KiB a large upload costs half as much again.
+const BODY_BUFFER: usize = 256 * 1024;
 
 /// What the worker knows of a connection. Times are the worker's milliseconds.
 #[derive(Debug)]
@@ -50,6 +52,10 @@ pub(crate) struct Conn {
     in_flight: Cell<u32>,
     pub(super) framed: Cell<bool>,
     pub(super) leaving: Cell<bool>,
+    /// The socket took not all of the last answer.
+    pub(super) stuck: Cell<bool>,
+    /// It has been idle for so long that its buffers are better given back.
+    tired: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     pub(super) abort: RefCell<Option<AbortHandle>>,
     /// Its place in the worker's list.
@@ -110,6 +116,8 @@ impl Conn {
             in_flight: Cell::new(0),
             framed: Cell::new(false),
             leaving: Cell::new(false),
+            stuck: Cell::new(false),
+            tired: Cell::new(false),
             waker: RefCell::default(),
             abort: RefCell::default(),
             slot: Cell::new(None),
@@ -178,6 +186,63 @@ impl Conn {
         }
     }
 
+    /// Since when nothing has been asked here that isn't answered; `None` while something is.
+    pub(super) fn waiting_since(&self) -> Option<u64> {
+        match self.phase.get() {
+            Phase::New | Phase::Handshake | Phase::Parting | Phase::Head | Phase::Idle => {
+                Some(self.since.get())
+            }
+            Phase::Busy | Phase::Tunnel => None,
+        }
+    }
+
+    /// Ends it for others' sake: in the way that loses no request, or, where that was tried before
+    /// and it is the `last` time, or no request has ever been whole, at once.
+    pub(super) fn give_way(&self, last: bool) {
+        let kindly = self.is_waiting() && !(last && self.leaving.get());
+        if !self.leaving.get() {
+            self.stats.closed_by_overload();
+        }
+        if !kindly {
+            self.cut();
+        }
+        self.leave();
+    }
+
+    /// From here on nothing new is taken: HTTP/1.1 ends once nothing has arrived, HTTP/2 by GOAWAY.
+    fn leave(&self) {
+        self.leaving.set(true);
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// Asks it to rest, if it has been idle for so long; whether it was asked now.
+    pub(super) fn tire(&self, now: u64, rest_after: Duration) -> bool {
+        let is_idle = self.phase.get() == Phase::Idle && !self.framed.get();
+        let silent = u128::from(now.saturating_sub(self.since.get()));
+        if !is_idle || silent < rest_after.as_millis() || self.tired.replace(true) {
+            return false;
+        }
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+        true
+    }
+
+    /// Whether it is to rest now: HTTP/1.1 between two requests, with nothing to read or to write.
+    pub(super) fn rests(&self) -> bool {
+        self.tired.get()
+            && self.phase.get() == Phase::Idle
+            && !self.stuck.get()
+            && !self.leaving.get()
+    }
+
+    /// It rests no more.
+    pub(super) fn wake_up(&self) {
+        self.tired.set(false);
+    }
+
     /// A byte has come from the client.
     pub(crate) fn arrived(&self) {
         // HTTP/2's frames come at any time, and need not be a request's.
@@ -204,12 +269,21 @@ impl Conn {
     }
 
     /// Whether its answers have to say that it ends: HTTP/1.1's way to part without losing the
-    /// request that is on its way. HTTP/2 has GOAWAY.
+    /// request that is on its way. HTTP/2 has GOAWAY, which is begun here where load is shed.
     pub(crate) fn says_close(&self) -> bool {
-        (self.worker.connections.is_draining() || self.port.draining.get()) && !self.framed.get()
+        let connections = &self.worker.connections;
+        if connections.level() >= Level::Parting {
+            self.stats.parted_by_overload();
+            if self.framed.get() {
+                self.leave();
+            }
+            return !self.framed.get();
+        }
+        (connections.is_draining() || self.port.draining.get()) && !self.framed.get()
     }
 
     fn enter(&self, phase: Phase, now: u64) {
+        self.tired.set(false);
         self.phase.set(phase);
         self.since.set(now);
     }
@@ -263,11 +337,10 @@ impl Conn {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LocalExecutor;
 
-impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
+// As it is: a block around it would hold it twice, and hyper's futures are large.
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for LocalExecutor {
     fn execute(&self, future: F) {
-        tokio::task::spawn_local(async move {
-            future.await;
-        });
+        tokio::task::spawn_local(future);
     }
 }
 
@@ -284,7 +357,8 @@ pub(crate) fn build_http1(limits: &Limits, policy: &HttpPolicy) -> http1::Builde
         // A client that closes its half is taken to be gone, as Envoy does: one that went away
         // looks the same, and must not keep an upstream busy.
         .half_close(false)
-        .max_buf_size(head.max(8 * 1024) + 4 * 1024);
+        // A head is bounded above; this is how much of a body one read may take.
+        .max_buf_size(BODY_BUFFER.min(policy.buffer_limit).max(head.max(8 * 1024) + 4 * 1024));
     builder
 }
 
@@ -301,6 +375,6 @@ pub(crate) fn build_http2(limits: &Limits, policy: &HttpPolicy) -> http2::Builde
         .initial_stream_window_size(limits.h2_window.min(buffer))
         // RFC 9113 section 6.9.2: the connection's can't be less.
         .initial_connection_window_size(limits.h2_window.min(buffer.max(MIN_WINDOW)))
-        .max_send_buf_size(MAX_SEND_BUFFER.min(policy.buffer_limit));
+        .max_send_buf_size(limits.buffer.min(policy.buffer_limit));
     builder
 }

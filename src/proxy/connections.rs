@@ -7,7 +7,11 @@ use std::time::Duration;
 
 use super::connection::Conn;
 use super::options::Limits;
+use super::overload::Level;
 use super::port::Port;
+
+/// How many are asked to rest at a time: less than a millisecond of their work.
+const MAX_TIRED: usize = 500;
 
 /// A worker's connections.
 #[derive(Debug, Default)]
@@ -15,8 +19,12 @@ pub(crate) struct Connections {
     entries: RefCell<Vec<Rc<Conn>>>,
     /// All are to end, also those that are still to come.
     draining: Cell<bool>,
+    /// How much is shed.
+    level: Cell<Level>,
     /// How many there have been.
     opened: Cell<u64>,
+    /// How many there had been at the last tick.
+    opened_by_tick: Cell<u64>,
     /// Those in the middle of a handshake, the oldest first.
     handshakes: RefCell<VecDeque<Rc<Conn>>>,
 }
@@ -53,6 +61,32 @@ impl Connections {
     /// Whether all are to end.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.get()
+    }
+
+    /// How much is shed.
+    pub(crate) fn level(&self) -> Level {
+        self.level.get()
+    }
+
+    /// How many there had been at the last tick.
+    pub(crate) fn opened_by_tick(&self) -> u64 {
+        self.opened_by_tick.get()
+    }
+
+    /// A tick: from here on this much is shed.
+    pub(crate) fn tick(&self, level: Level) {
+        self.opened_by_tick.set(self.opened.get());
+        self.level.set(level);
+    }
+
+    /// Looks at them.
+    pub(crate) fn each(&self, which: Which<'_>, look: impl FnMut(&Rc<Conn>)) {
+        self.entries.borrow().iter().filter(|conn| which.holds(conn)).for_each(look);
+    }
+
+    /// How many there are in all.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.borrow().len()
     }
 
     /// Takes one in.
@@ -107,6 +141,14 @@ impl Connections {
         for conn in self.entries.borrow().iter().filter(|conn| conn.overdue(now, limits, idle)) {
             conn.cut_overdue();
         }
+    }
+
+    /// Lets those rest that have been idle for so long: not all at a time, since each takes a
+    /// moment that others wait.
+    pub(crate) fn tire(&self, now: u64, rest_after: Duration) {
+        let entries = self.entries.borrow();
+        let asked = entries.iter().filter(|conn| conn.tire(now, rest_after));
+        asked.take(MAX_TIRED).for_each(drop);
     }
 
     /// Closes those that are left.

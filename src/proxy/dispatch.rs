@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures_util::future::Either;
+use futures_util::future::{Either, FutureExt as _};
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::Body as _;
 use tower::Service;
@@ -27,6 +27,9 @@ use crate::model::route::{Action, Probe, Redirect};
 use crate::routing::{Found, RequestHead, https_location, redirect_location};
 
 const OVERLOADED: HeaderName = HeaderName::from_static("x-envoy-overloaded");
+
+/// Envoy's, where it is the gateway that has too much to do, and no upstream.
+const LOCAL_OVERLOADED: HeaderName = HeaderName::from_static("x-envoy-local-overloaded");
 
 type Answer = Result<Response<ResponseBody>, Infallible>;
 
@@ -58,10 +61,18 @@ impl Service<Inbound> for Dispatch {
                 return Either::Left(ready(Ok(answer_failure(&exchange, failure))));
             }
         };
-        *exchange.leg.borrow_mut() = Some(Arc::clone(&leg));
-        if inbound.upgrade.is_some() && !may_upgrade(&mut inbound, &leg) {
+        let leg: &Leg = exchange.leg.get_or_init(|| leg);
+        if inbound.upgrade.is_some() && !may_upgrade(&mut inbound, leg) {
             exchange.capture_request(&inbound.head.headers);
             return Either::Left(ready(Ok(answer_failure(&exchange, Failure::Upgrade))));
+        }
+        // What the gateway answers itself, probes above all, costs less than to refuse it.
+        if matches!(leg.route.action, Action::Forward(_))
+            && let Some(failure) = exchange.worker.overloaded()
+        {
+            exchange.capture_request(&inbound.head.headers);
+            exchange.conn.stats.refused_by_overload();
+            return Either::Left(ready(Ok(answer_failure(&exchange, failure))));
         }
         let cors = leg.route.policy.cors.as_deref();
         let head = &inbound.head;
@@ -74,24 +85,26 @@ impl Service<Inbound> for Dispatch {
                 exchange.details.set("cors_response");
                 return Either::Left(ready(Ok(preflight)));
             }
-            return Either::Right(Box::pin(answer_origin(inbound, leg, allowed)));
+            return Either::Right(Box::pin(answer_origin(inbound, allowed)));
         }
         match &leg.route.action {
-            Action::Forward(_) => {
-                Either::Right(Box::pin(async move { Ok(forward(inbound, &leg).await) }))
-            }
+            Action::Forward(_) => Either::Right(Box::pin(forward(inbound).map(Ok))),
             Action::Redirect(_) | Action::Probe(_) | Action::Mirror(_) => {
-                Either::Left(ready(Ok(answer_itself(&inbound, &leg))))
+                Either::Left(ready(Ok(answer_itself(&inbound, leg))))
             }
         }
     }
 }
 
 /// The answer to another site's script, which may read it.
-async fn answer_origin(inbound: Inbound, leg: Arc<Leg>, allowed: Allowed) -> Answer {
+async fn answer_origin(inbound: Inbound, allowed: Allowed) -> Answer {
+    let exchange = Rc::clone(&inbound.exchange);
+    let Some(leg) = exchange.leg.get() else {
+        return Ok(answer_failure(&exchange, Failure::NoRoute));
+    };
     let mut response = match &leg.route.action {
-        Action::Forward(_) => forward(inbound, &leg).await,
-        Action::Redirect(_) | Action::Probe(_) | Action::Mirror(_) => answer_itself(&inbound, &leg),
+        Action::Forward(_) => forward(inbound).await,
+        Action::Redirect(_) | Action::Probe(_) | Action::Mirror(_) => answer_itself(&inbound, leg),
     };
     if let Some(cors) = &leg.route.policy.cors {
         cors::decorate(cors, &allowed, response.headers_mut());
@@ -236,6 +249,10 @@ pub(crate) fn answer_failure(exchange: &Exchange, failure: Failure) -> Response<
     let headers = response.headers_mut();
     if failure == Failure::Overflow {
         headers.insert(OVERLOADED, HeaderValue::from_static("true"));
+    }
+    if matches!(failure, Failure::Overloaded | Failure::TooManyRequests) {
+        headers.insert(LOCAL_OVERLOADED, HeaderValue::from_static("true"));
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     // HTTP/2 has no such header: hyper would refuse to send it.
     if failure.closes() && exchange.version <= http::Version::HTTP_11 {

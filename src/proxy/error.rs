@@ -30,6 +30,8 @@ pub(crate) enum Flag {
     Overflow,
     /// The upstream reset the stream.
     RemoteReset,
+    /// The gateway sheds load.
+    OverloadManager,
 }
 
 impl Flag {
@@ -47,6 +49,7 @@ impl Flag {
             Self::StreamIdle => "SI",
             Self::Overflow => "UO",
             Self::RemoteReset => "UR",
+            Self::OverloadManager => "OM",
         }
     }
 }
@@ -122,6 +125,15 @@ pub(crate) enum Failure {
     /// A limit of the cluster (`circuit_breakers`) is reached.
     #[error("upstream connect error or disconnect/reset before headers. reset reason: overflow")]
     Overflow,
+    /// The gateway is short of memory.
+    #[error("envoy overloaded")]
+    Overloaded,
+    /// The gateway is short of memory, and the client sends its body too slowly.
+    #[error("envoy overloaded: slow request body")]
+    SlowBody,
+    /// As many requests are upstream as there is memory for.
+    #[error("envoy overloaded: too many requests")]
+    TooManyRequests,
     /// The upstream reset the stream.
     #[error(
         "upstream connect error or disconnect/reset before headers. reset reason: remote reset"
@@ -179,6 +191,8 @@ impl Failure {
             | Self::ConnectTimeout
             | Self::TlsFailure
             | Self::Overflow
+            | Self::Overloaded
+            | Self::TooManyRequests
             | Self::RemoteReset
             | Self::RefusedStream
             | Self::UpstreamReset => StatusCode::SERVICE_UNAVAILABLE,
@@ -186,7 +200,7 @@ impl Failure {
                 StatusCode::BAD_GATEWAY
             }
             Self::Timeout | Self::PerTryTimeout | Self::AnswerIdle => StatusCode::GATEWAY_TIMEOUT,
-            Self::StreamIdle => StatusCode::REQUEST_TIMEOUT,
+            Self::StreamIdle | Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
         }
     }
 
@@ -209,6 +223,7 @@ impl Failure {
             Self::NoHealthyUpstream | Self::NameNotResolved => Flag::NoHealthyUpstream,
             Self::ConnectFailure | Self::ConnectTimeout | Self::TlsFailure => Flag::ConnectFailure,
             Self::Overflow => Flag::Overflow,
+            Self::Overloaded | Self::TooManyRequests | Self::SlowBody => Flag::OverloadManager,
             Self::RemoteReset | Self::RefusedStream => Flag::RemoteReset,
             Self::UpstreamReset => Flag::UpstreamReset,
             Self::UpstreamProtocol | Self::NoTunnel | Self::AnswerTooLarge => {
@@ -246,6 +261,9 @@ impl Failure {
             Self::TlsFailure => {
                 "upstream_reset_before_response_started{connection_failure,TLS_error}"
             }
+            Self::Overloaded => "overload",
+            Self::TooManyRequests => "overload{too_many_requests}",
+            Self::SlowBody => "overload{slow_request_body}",
             Self::Overflow => "upstream_reset_before_response_started{overflow}",
             Self::RemoteReset => "upstream_reset_before_response_started{remote_reset}",
             Self::RefusedStream => {
@@ -267,6 +285,7 @@ impl Failure {
                 | Self::RequestBody
                 | Self::Connect
                 | Self::TooLarge
+                | Self::SlowBody
         )
     }
 }

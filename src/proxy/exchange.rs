@@ -1,11 +1,11 @@
 //! One request and its response: what the access log, the metrics and the deadlines know of it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 use smallvec::SmallVec;
@@ -39,8 +39,6 @@ pub(crate) struct Exchange {
     pub(crate) coding: Cell<Option<Coding>>,
     /// When it began.
     pub(crate) started: Instant,
-    /// When it began, for people.
-    pub(crate) wall: SystemTime,
     /// It is a request; else a connection that is passed on as bytes.
     pub(crate) is_http: bool,
     /// The request's protocol.
@@ -71,7 +69,7 @@ pub(crate) struct Exchange {
     pub(crate) response_done: Cell<bool>,
     /// The response is complete or given up.
     pub(crate) finished: Cell<bool>,
-    /// Waits for the request's body while the response may end.
+    /// Waits for the request's body, while the response may end; `None` while nobody does.
     pub(crate) body_waker: RefCell<Option<Waker>>,
     /// The upstream's address, and ours towards it.
     pub(crate) upstream: Cell<Option<(SocketAddr, SocketAddr)>>,
@@ -79,8 +77,10 @@ pub(crate) struct Exchange {
     pub(crate) transport_failure: RefCell<Option<Box<str>>>,
     /// Where it goes.
     pub(crate) target: RefCell<Option<Rc<Target>>>,
+    /// A piece of the answer has been offered to the client, and the next isn't asked for.
+    pub(crate) offered: Cell<bool>,
     /// The route that took it.
-    pub(crate) leg: RefCell<Option<Arc<Leg>>>,
+    pub(crate) leg: OnceCell<Arc<Leg>>,
     /// When the request went upstream.
     pub(crate) sent_upstream: Cell<Option<Instant>>,
     /// The route's limit, armed at the end of the request.
@@ -105,7 +105,6 @@ impl Exchange {
             client: Cell::new(conn.peer.ip()),
             coding: Cell::new(None),
             started,
-            wall: SystemTime::now(),
             is_http: true,
             version: head.version,
             method: head.method.clone(),
@@ -125,7 +124,8 @@ impl Exchange {
             upstream: Cell::new(None),
             transport_failure: RefCell::default(),
             target: RefCell::default(),
-            leg: RefCell::default(),
+            offered: Cell::new(false),
+            leg: OnceCell::new(),
             sent_upstream: Cell::new(None),
             timeout: Cell::new(None),
             tunnel: RefCell::default(),
@@ -161,6 +161,11 @@ impl Exchange {
         }
     }
 
+    /// Whether nothing but the client's body is waited for.
+    pub(crate) fn waits_for_client(&self) -> bool {
+        self.status.get() == 0 && !self.request_done.get() && self.body_waker.borrow().is_some()
+    }
+
     /// A byte has moved.
     pub(crate) fn touch(&self) {
         self.timing.touch(self.worker.timers.coarse());
@@ -168,8 +173,13 @@ impl Exchange {
 
     /// The request's body is complete: the route's time begins.
     pub(crate) fn end_request(&self) {
+        self.end_request_at(Instant::now());
+    }
+
+    /// The same, for who knows the time already.
+    pub(crate) fn end_request_at(&self, now: Instant) {
         if !self.request_done.replace(true) {
-            self.timing.arm(self.now(), self.timeout.get());
+            self.timing.arm(self.worker.timers.at(now), self.timeout.get());
         }
     }
 

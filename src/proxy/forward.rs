@@ -41,20 +41,22 @@ const EXPECTED_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-r
 const LINKERD: HeaderName = HeaderName::from_static("l5d-dst-override");
 const SERVICE_TIME: HeaderName = HeaderName::from_static("x-envoy-upstream-service-time");
 
-/// Forwards a request along `leg`, which is a forwarding one.
-pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBody> {
+/// Forwards a request along its leg, which is a forwarding one.
+///
+/// What few requests wait for is boxed, here and below: every request's future has room for it.
+pub(crate) async fn forward(inbound: Inbound) -> Response<ResponseBody> {
     let Inbound { mut head, body, upgrade, exchange } = inbound;
-    let route = &*leg.route;
-    let Action::Forward(forward) = &route.action else {
+    let Some((leg, forward)) = exchange.leg.get().and_then(forwarding) else {
         return answer_failure(&exchange, Failure::NoRoute);
     };
+    let route = &*leg.route;
     exchange.timeout.set(route.policy.timeout());
     route.policy.idle_timeout.iter().for_each(|idle| exchange.timing.set_idle(idle.duration()));
     // What is tunnelled has no end that could be waited for.
     let whole = exchange.policy.http.buffer_request.filter(|_| upgrade.is_none());
     let taken = match whole {
         None => Ok(RequestBody::new(body, &exchange)),
-        Some(limit) => gather(body, limit, &mut head.headers, &exchange).await,
+        Some(limit) => Box::pin(gather(body, limit, &mut head.headers, &exchange)).await,
     };
     let body = match taken {
         Ok(body) => body,
@@ -76,10 +78,13 @@ pub(crate) async fn forward(inbound: Inbound, leg: &Leg) -> Response<ResponseBod
     // A tunnel has no copy: its bytes are no request's.
     let mirror = leg.mirror.as_ref().filter(|_| upgrade.is_none());
     let body = prepare_body(body, &mut head, &exchange, mirror, &route.policy);
+    let began = Instant::now();
+    if body.is_complete() {
+        exchange.end_request_at(began);
+    }
     exchange.worker.timers.insert(&exchange);
 
     target.stats.begin();
-    let began = Instant::now();
     exchange.sent_upstream.set(Some(began));
     let sticky = sticky_of(&target, &head.headers, &exchange);
     let wish = Wish {
@@ -118,9 +123,6 @@ fn prepare_body(
     if let Some(mirror) = mirror {
         body = copy(body, head, exchange, mirror, policy);
     }
-    if body.is_complete() {
-        exchange.end_request();
-    }
     body
 }
 
@@ -134,10 +136,24 @@ fn add_own_headers(
     let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     let quiet = exchange.policy.http.suppress_envoy_headers;
     if exchange.flag.get().is_none() && !quiet {
-        headers.insert(SERVICE_TIME, HeaderValue::from(took));
+        headers.insert(SERVICE_TIME, build_number(took));
     }
     if let Some(cookie) = cookie {
         headers.append(header::SET_COOKIE, cookie);
+    }
+}
+
+/// Mostly a digit, which needs no memory of its own.
+fn build_number(number: u64) -> HeaderValue {
+    let digit = usize::try_from(number).ok().and_then(|at| "0123456789".get(at..=at));
+    digit.map_or_else(|| HeaderValue::from(number), HeaderValue::from_static)
+}
+
+/// A leg that forwards, and how.
+fn forwarding(leg: &Arc<Leg>) -> Option<(&Arc<Leg>, &Forward)> {
+    match &leg.route.action {
+        Action::Forward(forward) => Some((leg, forward)),
+        Action::Redirect(_) | Action::Probe(_) | Action::Mirror(_) => None,
     }
 }
 
@@ -314,7 +330,7 @@ async fn translate(
         // The gateway's own answer is in it already.
         _ if exchange.flag.get().is_some() => response,
         Dialect::Native => response,
-        Dialect::Bridged => bridge(response, exchange, BRIDGED).await,
+        Dialect::Bridged => Box::pin(bridge(response, exchange, BRIDGED)).await,
         Dialect::Web { .. } => translate_answer(response, dialect),
     }
 }

@@ -1,5 +1,6 @@
 //! A client's stream as hyper sees it: bytes that were read ahead first, and each arrival noted.
 
+use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -14,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::connection::Conn;
+use super::pieces::poll_write_pieces;
 use super::tls::TlsStream;
 
 /// A client's stream, in cleartext or inside TLS.
@@ -26,6 +28,14 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
+    /// The socket under it.
+    pub(crate) fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0.socket(),
+        }
+    }
+
     /// Whether something is there to be read, of which the runtime may not know yet. Closing over
     /// it would reset the connection under a request.
     pub(crate) fn has_arrived(&self) -> bool {
@@ -96,7 +106,7 @@ impl AsyncWrite for Transport {
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, buffers),
+            Self::Plain(stream) => poll_write_pieces(stream, cx, buffers),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_write_vectored(cx, buffers),
         }
     }
@@ -112,22 +122,33 @@ pub(crate) struct ClientIo {
     inner: TokioIo<Transport>,
     ahead: Bytes,
     conn: Rc<Conn>,
-    /// The socket took not all of the last answer.
-    stuck: bool,
 }
 
 impl ClientIo {
     /// `ahead` has been read already.
     pub(crate) fn new(stream: Transport, ahead: Bytes, conn: Rc<Conn>) -> Self {
-        Self { inner: TokioIo::new(stream), ahead, conn, stuck: false }
+        Self { inner: TokioIo::new(stream), ahead, conn }
+    }
+
+    /// Returns when there may be something to read, or the connection is to end. To be asked of a
+    /// stream that had nothing to read: it looks at the socket, not at what TLS has made of it.
+    pub(crate) async fn stirs(&self) {
+        poll_fn(|cx| {
+            if self.conn.leaving.get() {
+                return Poll::Ready(());
+            }
+            self.conn.wake_with(cx);
+            // An error is told by the read that follows.
+            self.inner.inner().socket().poll_read_ready(cx).map(drop)
+        })
+        .await;
     }
 
     /// Puts bytes back that have been read, but not as HTTP.
-    pub(crate) fn preceded_by(mut self, bytes: Bytes) -> Self {
-        self.ahead = match self.ahead.is_empty() {
-            true => bytes,
-            false => [bytes, self.ahead].concat().into(),
-        };
+    pub(crate) fn preceded_by(mut self, bytes: &[u8]) -> Self {
+        if !bytes.is_empty() {
+            self.ahead = [bytes, &self.ahead].concat().into();
+        }
         self
     }
 }
@@ -142,13 +163,20 @@ impl Read for ClientIo {
             let length = self.ahead.len().min(buffer.remaining());
             buffer.put_slice(&self.ahead[..length]);
             self.ahead.advance(length);
+            if self.ahead.is_empty() {
+                // Else its buffer would stay as long as the connection.
+                self.ahead = Bytes::new();
+            }
             return Poll::Ready(Ok(()));
         }
         let this = &mut *self;
         let polled = Pin::new(&mut this.inner).poll_read(cx, buffer);
         if polled.is_ready() {
             this.conn.arrived();
-        } else if this.conn.is_leaving() && !this.stuck && !this.inner.inner().has_arrived() {
+        } else if this.conn.is_leaving()
+            && !this.conn.stuck.get()
+            && !this.inner.inner().has_arrived()
+        {
             // No bytes: an end.
             return Poll::Ready(Ok(()));
         }
@@ -163,12 +191,14 @@ impl Write for ClientIo {
         buffer: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(self.inner.inner_mut()).poll_write(cx, buffer);
-        self.stuck = polled.is_pending();
+        self.conn.stuck.set(polled.is_pending());
         polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(self.inner.inner_mut()).poll_flush(cx)
+        let polled = Pin::new(self.inner.inner_mut()).poll_flush(cx);
+        self.conn.stuck.set(polled.is_pending());
+        polled
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -185,7 +215,7 @@ impl Write for ClientIo {
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(self.inner.inner_mut()).poll_write_vectored(cx, buffers);
-        self.stuck = polled.is_pending();
+        self.conn.stuck.set(polled.is_pending());
         polled
     }
 }

@@ -35,6 +35,8 @@ mod listen;
 mod log_format;
 mod mirror;
 mod options;
+pub mod overload;
+mod pieces;
 mod policy;
 mod port;
 mod proxy_protocol;

@@ -7,6 +7,11 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::overload::Overload;
+
+/// hyper's own.
+const BUFFER: usize = 400 * 1024;
+
 /// Asked by the readiness probe that the data port answers (`/ambassador/v0/check_ready`).
 pub type ReadyCheck = Arc<dyn Fn() -> bool + Send + Sync>;
 
@@ -35,6 +40,8 @@ pub struct ProxyOptions {
     pub verify_upstreams: bool,
     /// Limits towards clients.
     pub limits: Limits,
+    /// The memory that the limits were planned by, and how much is shed.
+    pub overload: Arc<Overload>,
 }
 
 impl Default for ProxyOptions {
@@ -50,6 +57,7 @@ impl Default for ProxyOptions {
             access_log_sink: LogSink::Stdout,
             verify_upstreams: false,
             limits: Limits::default(),
+            overload: Arc::default(),
         }
     }
 }
@@ -98,6 +106,15 @@ impl fmt::Debug for LogSink {
 /// Limits towards clients and on idle connections.
 #[derive(Debug, Clone)]
 pub struct Limits {
+    /// Clients' connections, all workers'. Beyond, those that have waited longest give way.
+    pub connections: usize,
+    /// Requests that are upstream, all workers'. Beyond, 503.
+    pub requests: usize,
+    /// Bytes of one answer that wait for its reader: in what is read of the upstream, in what is
+    /// written to the client, and in the kernel.
+    pub buffer: usize,
+    /// Clusters that a worker counts one by one; those that come later are counted together.
+    pub series: usize,
     /// Headers of a request; 431 above. Envoy: 100.
     pub headers: usize,
     /// From a head's first byte to its last. Envoy has none, so that a slow head holds a connection.
@@ -120,13 +137,28 @@ pub struct Limits {
     /// Receive window of an HTTP/2 stream and connection, in bytes: what a slow upstream lets one
     /// client park in memory.
     pub h2_window: u32,
+    /// Without a request for this long an HTTP/1.1 connection gives its buffers back. The next
+    /// request makes them anew, in about the time of one system call. nginx does so at once.
+    pub rest_after: Duration,
     /// An unused upstream connection is closed after this time.
     pub upstream_idle_timeout: Duration,
+}
+
+impl Limits {
+    /// Bytes that the kernel keeps for a client that doesn't read: `buffer`, where it is less than
+    /// where memory is plenty; there, the kernel knows best.
+    pub(crate) fn unsent(&self) -> Option<u32> {
+        u32::try_from(self.buffer).ok().filter(|_| self.buffer < BUFFER)
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            connections: usize::MAX,
+            requests: usize::MAX,
+            buffer: BUFFER,
+            series: usize::MAX,
             headers: 100,
             header_timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(10),
@@ -136,6 +168,7 @@ impl Default for Limits {
             stream_idle_timeout: Duration::from_secs(300),
             h2_streams: 200,
             h2_window: 1024 * 1024,
+            rest_after: Duration::from_secs(2),
             upstream_idle_timeout: Duration::from_secs(60),
         }
     }

@@ -21,7 +21,7 @@ pub(crate) struct Served {
     pub(crate) server: HeaderValue,
     /// The access log's format.
     pub(crate) log: LogFormat,
-    /// How HTTP/1 is served on connections that begin now.
+    /// How HTTP/1 is served on connections that begin now, or go on after a rest.
     pub(crate) http1: http1::Builder,
     /// How HTTP/2 is served on connections that begin now.
     pub(crate) http2: http2::Builder<LocalExecutor>,

@@ -16,6 +16,8 @@ use super::accept;
 use super::connections::Which;
 use super::drain::{SILENT_GRACE, end_connections};
 use super::listen::{Place, PortCommand};
+use super::overload::may_accept;
+use super::timer::TICK;
 use super::worker::Worker;
 use crate::model::listener::Listener;
 use crate::routing::{ListenerTable, RouteTable};
@@ -38,6 +40,8 @@ pub(crate) struct Port {
     pub(crate) stats: Arc<ListenerStats>,
     /// What is counted of its HTTP, under the newest name.
     http: RefCell<Option<(Arc<str>, Arc<DownstreamStats>)>>,
+    /// Its connections.
+    pub(crate) open: Cell<usize>,
     /// Its connections are to end, also those that are still to come.
     pub(crate) draining: Cell<bool>,
     closing: CancellationToken,
@@ -140,6 +144,7 @@ impl Ports {
             place,
             stats: self.worker.stats.listener(&name),
             http: RefCell::default(),
+            open: Cell::new(0),
             draining: Cell::new(false),
             closing: CancellationToken::new(),
             shut: CancellationToken::new(),
@@ -196,6 +201,13 @@ impl Ports {
 /// Accepts until the port closes, and then what the kernel has connected by that time.
 async fn accept_all(worker: &Rc<Worker>, port: &Rc<Port>, listener: TcpListener) {
     loop {
+        if !may_accept(worker, port) {
+            // What comes waits in the kernel, and is accepted when there is room.
+            tokio::select! {
+                () = tokio::time::sleep(TICK) => continue,
+                () = port.closing.cancelled() => break,
+            }
+        }
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = port.closing.cancelled() => break,

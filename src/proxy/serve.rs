@@ -1,6 +1,6 @@
 //! HTTP on a connection: which version, from the first byte to the last.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -68,7 +68,6 @@ fn negotiated(stream: &Transport) -> Option<Protocol> {
 
 /// Speaks HTTP until the connection ends. `ahead` has been read already.
 pub(super) async fn serve(conn: &Rc<Conn>, mut stream: Transport, mut ahead: BytesMut) {
-    let worker = &conn.worker;
     let _open = HttpOpen::new(conn);
     let protocol = match negotiated(&stream) {
         Some(protocol) => protocol,
@@ -82,28 +81,72 @@ pub(super) async fn serve(conn: &Rc<Conn>, mut stream: Transport, mut ahead: Byt
         },
     };
     let io = ClientIo::new(stream, ahead.freeze(), Rc::clone(conn));
-    let service = build_service(worker, conn);
-    let policy = worker.policy();
-    // Errors are the client's: what it had to be told it has been told.
-    let _ = match protocol {
-        Protocol::Http1 => {
-            let connection = policy.http1.serve_connection(io, service);
-            let mut draining = Draining { connection, conn, told: false };
-            let served = (&mut draining).await;
-            let tunnel = conn.tunnel.borrow_mut().take();
-            if let (Ok(()), Some(tunnel)) = (&served, tunnel) {
-                let parts = draining.connection.into_parts();
-                tunnel.run(TokioIo::new(parts.io.preceded_by(parts.read_buf))).await;
-            }
-            served
+    // Boxed, so that a connection carries the size of what it speaks only.
+    match protocol {
+        Protocol::Http1 => Box::pin(serve_http1(conn, io)).await,
+        Protocol::Http2 => Box::pin(serve_http2(conn, io)).await,
+    }
+}
+
+/// Errors are the client's: what it had to be told it has been told.
+async fn serve_http1(conn: &Rc<Conn>, mut io: ClientIo) {
+    loop {
+        let service = build_service(&conn.worker, conn);
+        // Boxed: it isn't there while the connection rests.
+        let mut connection = Box::new(conn.worker.policy().http1.serve_connection(io, service));
+        let ended = poll_fn(|cx| poll_http1(&mut connection, conn, cx)).await;
+        let Ok(end) = ended else { return };
+        let tunnel = conn.tunnel.borrow_mut().take();
+        if tunnel.is_none() && end == End::Connection {
+            return;
         }
-        Protocol::Http2 => {
-            conn.framed.set(true);
-            conn.begin(Phase::Idle);
-            let connection = http2_of(conn, &policy.http2).serve_connection(io, service);
-            Draining { connection, conn, told: false }.await
+        io = {
+            let parts = connection.into_parts();
+            parts.io.preceded_by(&parts.read_buf)
+        };
+        if let Some(tunnel) = tunnel {
+            return tunnel.run(TokioIo::new(io)).await;
         }
-    };
+        io.stirs().await;
+        conn.wake_up();
+    }
+}
+
+/// What has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The connection.
+    Connection,
+    /// What hyper holds of it: it rests until the next request.
+    Engine,
+}
+
+/// Polls a connection until it ends, or is to rest and is between two requests.
+fn poll_http1(
+    connection: &mut http1::Connection<ClientIo, Service>,
+    conn: &Conn,
+    cx: &mut Context<'_>,
+) -> Poll<hyper::Result<End>> {
+    conn.wake_with(cx);
+    if conn.rests() {
+        // hyper knows best: only between two requests does it end at once. Else it goes on, and
+        // the connection ends with the request that it is in.
+        Pin::new(&mut *connection).graceful_shutdown();
+        let ended = connection.poll_without_shutdown(cx);
+        if ended.is_ready() {
+            return ended.map_ok(|()| End::Engine);
+        }
+    }
+    Pin::new(connection).poll(cx).map_ok(|()| End::Connection)
+}
+
+async fn serve_http2(conn: &Rc<Conn>, io: ClientIo) {
+    conn.framed.set(true);
+    conn.begin(Phase::Idle);
+    let service = build_service(&conn.worker, conn);
+    let http2 = http2_of(conn, &conn.worker.policy().http2);
+    let connection = http2.serve_connection(io, service);
+    let _ = Draining { connection, conn, told: false }.await;
 }
 
 /// How HTTP/2 is served on the connection's port.
@@ -133,37 +176,23 @@ impl Drop for HttpOpen {
     }
 }
 
-/// A hyper connection that ends gracefully when its worker drains.
-struct Draining<'a, C> {
-    connection: C,
+/// A connection of HTTP/2 that ends gracefully when its worker drains. One of HTTP/1.1 would close
+/// at once, also where a request has arrived that hyper hasn't read: [`ClientIo`] looks, and gives
+/// it an end of the stream.
+struct Draining<'a> {
+    connection: http2::Connection<ClientIo, Service, LocalExecutor>,
     conn: &'a Conn,
     told: bool,
 }
 
-trait Graceful: Future<Output = hyper::Result<()>> + Unpin {
-    fn end(self: Pin<&mut Self>);
-}
-
-/// hyper would close at once, also where a request has arrived that it hasn't read: [`ClientIo`]
-/// looks, and gives it an end of the stream.
-impl Graceful for http1::Connection<ClientIo, Service> {
-    fn end(self: Pin<&mut Self>) {}
-}
-
-impl Graceful for http2::Connection<ClientIo, Service, LocalExecutor> {
-    fn end(self: Pin<&mut Self>) {
-        self.graceful_shutdown();
-    }
-}
-
-impl<C: Graceful> Future for Draining<'_, C> {
+impl Future for Draining<'_> {
     type Output = hyper::Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         if this.conn.leaving.get() && !this.told {
             this.told = true;
-            Pin::new(&mut this.connection).end();
+            Pin::new(&mut this.connection).graceful_shutdown();
         }
         this.conn.wake_with(cx);
         Pin::new(&mut this.connection).poll(cx)

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::access_log::AccessLog;
 use super::listen::{Control, ControlParts, Handle, PortCommand};
 use super::options::{ProxyOptions, ReadyCheck};
+use super::overload::Monitor;
 use super::tls::TlsConfigs;
 use super::upstream::dns::Dns;
 use super::upstream::state::Registry;
@@ -31,6 +32,8 @@ pub struct Proxy {
     workers: Vec<oneshot::Receiver<()>>,
     metrics: Metrics,
     log: AccessLog,
+    // Until the last connection has ended.
+    _monitor: Monitor,
 }
 
 impl Proxy {
@@ -56,7 +59,9 @@ impl Proxy {
         let log = AccessLog::start(&options)?;
         let tls = Arc::new(TlsConfigs::default());
         let (life, living) = watch::channel(Life::Serving);
-        let stats: Vec<Arc<WorkerStats>> = (0..count).map(|_| Arc::default()).collect();
+        let series = options.limits.series;
+        let stats: Vec<Arc<WorkerStats>> =
+            (0..count).map(|_| Arc::new(WorkerStats::new(series))).collect();
         let (mut workers, mut commands) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for (index, stats) in stats.iter().enumerate() {
             let parts = WorkerParts {
@@ -75,9 +80,12 @@ impl Proxy {
             workers.push(start_worker(index, parts, receiver, living.clone())?);
         }
         let metrics = Metrics::new(stats, levels, (tables.clone(), endpoints), log.drops());
+        let monitor = Monitor::start(&options.overload)?;
+        let unsent = options.limits.unsent();
         let own_address = options.listen_address;
-        let ports = Control::start(ControlParts { tables, own_address, workers: commands, tls })?;
-        Ok(Self { ports, life, workers, metrics, log })
+        let ports = ControlParts { tables, own_address, unsent, workers: commands, tls };
+        let ports = Control::start(ports)?;
+        Ok(Self { ports, life, workers, metrics, log, _monitor: monitor })
     }
 
     /// The address of the first listener that is open, in the order of addresses and ports.

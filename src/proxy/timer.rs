@@ -97,6 +97,11 @@ impl Timing {
         self.touched.set(now);
     }
 
+    /// When a byte last moved.
+    pub(crate) fn touched(&self) -> u64 {
+        self.touched.get()
+    }
+
     /// Why the request's time is over, if it is.
     pub(crate) fn expired(&self) -> Option<Failure> {
         let of_try = || self.try_expired.get().then_some(Failure::PerTryTimeout);
@@ -111,6 +116,13 @@ impl Timing {
         }
     }
 
+    /// Ends the request's time, for this reason.
+    pub(crate) fn expire(&self, failure: Failure) {
+        if self.expired.replace(Some(failure)).is_none() {
+            self.wake();
+        }
+    }
+
     fn check(&self, now: u64) {
         let failure = if now >= self.deadline.get() {
             Failure::Timeout
@@ -122,9 +134,7 @@ impl Timing {
             }
             return;
         };
-        if self.expired.replace(Some(failure)).is_none() {
-            self.wake();
-        }
+        self.expire(failure);
     }
 
     fn wake(&self) {
@@ -172,6 +182,23 @@ impl Timers {
         }
     }
 
+    /// How many are watched.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.borrow().len()
+    }
+
+    /// Looks at those that are watched.
+    pub(crate) fn each(&self, look: impl FnMut(&Rc<Exchange>)) {
+        self.entries.borrow().iter().for_each(look);
+    }
+
+    /// Wakes all.
+    pub(crate) fn wake_all(&self) {
+        for exchange in self.entries.borrow().iter() {
+            exchange.timing.wake();
+        }
+    }
+
     /// Moves the clock and wakes those whose time is over.
     pub(crate) fn tick(&self) {
         let now = self.at(Instant::now());
@@ -181,7 +208,7 @@ impl Timers {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(NEVER)
 }
 

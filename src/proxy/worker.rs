@@ -16,6 +16,7 @@ use super::error::Failure;
 use super::exchange::Exchange;
 use super::listen::PortCommand;
 use super::options::{ProxyOptions, ReadyCheck};
+use super::overload::{Level, hurried, shed};
 use super::policy::{Policies, Served};
 use super::port::{Port, Ports};
 use super::timer::{TICK, Timers};
@@ -30,6 +31,9 @@ use crate::telemetry::metrics::WorkerStats;
 
 /// Ticks between two looks at the idle connections.
 const TICKS_A_SWEEP: u32 = 12;
+
+/// Ticks between two looks at who could give way, where there is pressure.
+const TICKS_A_SHEDDING: u32 = 5;
 
 /// What all parts of a worker share. Never leaves its thread.
 pub(crate) struct Worker {
@@ -58,6 +62,10 @@ pub(crate) struct Worker {
     /// The access log.
     pub(crate) log: WorkerLog,
     policies: Policies,
+    /// Its part of the requests that may be upstream.
+    most_requests: usize,
+    /// Answers wait for memory.
+    paused: Cell<bool>,
 }
 
 impl std::fmt::Debug for Worker {
@@ -104,6 +112,7 @@ impl Worker {
     fn new(parts: WorkerParts) -> Self {
         let timers = Rc::new(Timers::new());
         let policies = Policies::new(&parts.options);
+        let most_requests = parts.options.limits.requests / parts.options.workers.max(1);
         Self {
             upstreams: Upstreams::new(UpstreamsParts {
                 dns: parts.dns,
@@ -111,6 +120,7 @@ impl Worker {
                 stats: Arc::clone(&parts.stats),
                 timers: Rc::clone(&timers),
                 idle: parts.options.limits.upstream_idle_timeout,
+                buffer: parts.options.limits.buffer,
             }),
             options: parts.options,
             tables: RefCell::new(parts.tables),
@@ -124,6 +134,8 @@ impl Worker {
             stats: parts.stats,
             log: parts.log,
             policies,
+            most_requests: most_requests.max(1),
+            paused: Cell::new(false),
         }
     }
 
@@ -131,6 +143,23 @@ impl Worker {
     pub(crate) fn policy(&self) -> Rc<Served> {
         let mut tables = self.tables.borrow_mut();
         self.policies.get(&tables.get().config().http, &self.options)
+    }
+
+    /// Why no further request may go upstream, where none may.
+    pub(crate) fn overloaded(&self) -> Option<Failure> {
+        if self.options.overload.level() >= Level::Refusing {
+            return Some(Failure::Overloaded);
+        }
+        (self.timers.len() >= self.most_requests).then_some(Failure::TooManyRequests)
+    }
+
+    /// Whether there is no memory to read more of an answer now. Who asks is woken when there is.
+    pub(crate) fn pauses(&self) -> bool {
+        let pauses = self.options.overload.level() == Level::Cutting;
+        if pauses {
+            self.paused.set(true);
+        }
+        pauses
     }
 
     /// Counts a request that its upstream took too long for.
@@ -155,6 +184,7 @@ impl Worker {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let limits = &self.options.limits;
+        let hurried = hurried(limits);
         let mut count = 0_u32;
         loop {
             ticks.tick().await;
@@ -162,10 +192,20 @@ impl Worker {
             self.remember_ports();
             self.upstreams.relieve();
             count = count.wrapping_add(1);
+            let level = self.options.overload.level();
+            self.connections.tick(level);
+            if level < Level::Cutting && self.paused.replace(false) {
+                self.timers.wake_all();
+            }
+            if level > Level::Calm && count.is_multiple_of(TICKS_A_SHEDDING) {
+                shed(self, level);
+            }
             if count.is_multiple_of(TICKS_A_SWEEP) {
+                let limits = if level > Level::Calm { &hurried } else { limits };
                 let now = self.timers.coarse();
                 let idle = self.policy().http.idle_timeout.duration();
                 self.connections.sweep(now, limits, idle);
+                self.connections.tire(now, limits.rest_after);
                 self.upstreams.sweep(now);
             }
         }

@@ -1,6 +1,5 @@
 //! The compiled, immutable table.
 
-use std::cmp::Ordering;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -59,7 +58,7 @@ impl RouteTable {
     /// Compiles a configuration. `previous` lends what it has in common with it; the result
     /// answers as one compiled without it.
     pub fn compile(config: &Arc<GatewayConfig>, previous: &Self) -> Self {
-        let (gone, new) = difference(&previous.config.groups, &config.groups);
+        let (gone, new) = difference(&previous.config, config);
         // Where most has changed, patching would cost more than beginning anew.
         let patched = gone.len() + new.len() <= config.groups.len() / 4;
         let all: Groups<'_> = match patched {
@@ -197,31 +196,10 @@ fn answers(group: &RouteGroup, head: &RequestHead<'_>) -> bool {
 
 type Groups<'a> = Vec<&'a Arc<RouteGroup>>;
 
-/// The groups that only the old list has, and those that only the new one has, by address: a
-/// build lends what came out equal. Both lists are in the order of their groups' smallest keys.
-fn difference<'a>(
-    old: &'a [Arc<RouteGroup>],
-    new: &'a [Arc<RouteGroup>],
-) -> (Groups<'a>, Groups<'a>) {
-    let (mut gone, mut come) = (vec![], vec![]);
-    let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
-    loop {
-        match (old.peek(), new.peek()) {
-            (Some(a), Some(b)) if Arc::ptr_eq(a, b) => {
-                old.next();
-                new.next();
-            }
-            (Some(a), Some(b)) => match a.smallest_key().cmp(b.smallest_key()) {
-                Ordering::Less => gone.extend(old.next()),
-                Ordering::Greater => come.extend(new.next()),
-                Ordering::Equal => {
-                    gone.extend(old.next());
-                    come.extend(new.next());
-                }
-            },
-            (Some(_), None) => gone.extend(old.next()),
-            (None, Some(_)) => come.extend(new.next()),
-            (None, None) => return (gone, come),
-        }
-    }
+/// The groups that only the old configuration has, and those that only the new one has, by address:
+/// a build lends what came out equal.
+fn difference<'a>(old: &'a GatewayConfig, new: &'a GatewayConfig) -> (Groups<'a>, Groups<'a>) {
+    let changes = new.groups.changes(&old.groups);
+    let gone = changes.iter().filter_map(|change| change.old).collect();
+    (gone, changes.iter().filter_map(|change| change.new).collect())
 }

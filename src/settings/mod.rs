@@ -20,6 +20,7 @@ pub use reader::SettingsError;
 use crate::model::service::OwnZone;
 use crate::model::snapshot::Defaults;
 use crate::model::tls::SecretKey;
+use crate::proxy::overload::Asked;
 use crate::proxy::{AccessLogFormat, StaticName};
 use crate::source::kubernetes::SecretWatch;
 use crate::source::parse::ParseSettings;
@@ -116,6 +117,9 @@ pub struct Settings {
     pub zone: OwnZone,
     /// Worker threads.
     pub workers: usize,
+    /// What was said about memory, connections and requests; the rest follows from the memory
+    /// (`NUNCIO_MEMORY_BUDGET`, `NUNCIO_MAX_CONNECTIONS`, `NUNCIO_MAX_REQUESTS`).
+    pub asked: Asked,
     /// Upstream names that aren't asked of DNS.
     pub static_names: Vec<StaticName>,
     /// `NUNCIO_UPSTREAM_TLS_VERIFY=require`: upstreams' certificates are verified also where no
@@ -184,6 +188,7 @@ impl Settings {
             workers: flags
                 .workers
                 .unwrap_or_else(|| read.value("ENVOY_CONCURRENCY", "a number of threads", cores)),
+            asked: read.asked(flags),
             zone: read.zone(),
             static_names: flags.resolve.clone(),
             verify_upstreams: read.verify_upstreams(),

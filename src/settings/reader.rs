@@ -6,9 +6,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::Environment;
-use super::flags::parse_access_log;
+use super::flags::{Flags, parse_access_log, parse_bytes};
 use crate::model::service::OwnZone;
 use crate::proxy::AccessLogFormat;
+use crate::proxy::overload::Asked;
 use crate::source::kubernetes::SecretWatch;
 use crate::telemetry::logging::Level;
 
@@ -94,6 +95,25 @@ impl<'a> Reader<'a> {
     pub(super) fn access_log(&mut self) -> AccessLogFormat {
         self.parsed("NUNCIO_ACCESS_LOG", "text, json or off", |text| parse_access_log(text).ok())
             .unwrap_or(AccessLogFormat::Text)
+    }
+
+    /// What was said about memory, connections and requests.
+    pub(super) fn asked(&mut self, flags: &Flags) -> Asked {
+        const COUNT: &str = "a number, at least 1";
+        let budget = |text: &str| parse_bytes(text).ok();
+        let count = |text: &str| text.parse().ok().filter(|count| *count > 0);
+        let bytes = "a number of bytes of at least 16Mi, such as 268435456 or 256Mi";
+        Asked {
+            budget: flags
+                .memory_budget
+                .or_else(|| self.parsed("NUNCIO_MEMORY_BUDGET", bytes, budget)),
+            connections: flags
+                .max_connections
+                .or_else(|| self.parsed("NUNCIO_MAX_CONNECTIONS", COUNT, count)),
+            requests: flags
+                .max_requests
+                .or_else(|| self.parsed("NUNCIO_MAX_REQUESTS", COUNT, count)),
+        }
     }
 
     /// Whether upstreams are verified where no TLSContext says by whom.

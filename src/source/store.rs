@@ -239,7 +239,7 @@ impl Store {
         for object in new {
             let known = self.snapshot.objects.get(&object.key);
             if known.is_none_or(|known| !Arc::ptr_eq(known, object) && known != object) {
-                self.snapshot.objects.insert(object.key.clone(), Arc::clone(object));
+                self.snapshot.objects.insert(Arc::clone(object));
                 self.changes.snapshot = true;
             }
         }

@@ -32,11 +32,13 @@ impl Versions {
     /// Whether whoever has come this far has taken in all that `wanted` names.
     ///
     /// A collection that isn't followed here at all is not waited for: a program of another
-    /// version serves nothing of it, and never will.
+    /// version serves nothing of it, and never will. But who names none hasn't begun.
     pub fn covers(&self, wanted: &Self) -> bool {
-        wanted.iter().all(|(collection, wanted)| {
-            self.0.get(&collection).is_none_or(|number| *number >= wanted)
-        })
+        let has_begun = !self.0.is_empty() || wanted.0.is_empty();
+        has_begun
+            && wanted.iter().all(|(collection, wanted)| {
+                self.0.get(&collection).is_none_or(|number| *number >= wanted)
+            })
     }
 }
 

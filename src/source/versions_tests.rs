@@ -59,6 +59,9 @@ fn what_covers_what() {
         (&[(C, Some(9)), (services, Some(1))], &[(C, Some(5)), (services, Some(2))], false),
         // A version that doesn't follow Services at all.
         (&[(C, Some(9))], &[(C, Some(5)), (services, Some(2))], true),
+        // One that hasn't listed anything yet.
+        (&[], &[(C, Some(5))], false),
+        (&[], &[], true),
     ];
     for (complete, wanted, expected) in rows {
         assert_eq!(

@@ -131,10 +131,11 @@ fn build_filter(level: Level) -> EnvFilter {
     match level {
         // But for the body of an answer that can't be read: it may be a Secret.
         Level::Trace => EnvFilter::new("trace,kube_client::client=off"),
-        // Of its errors the client tells the outermost cause, once for each attempt; we tell them
+        // Nor lower than error of HTTP/2's library, which warns of what clients do: they could fill
+        // a log. Of its errors the Kubernetes client tells the outermost cause, once for each attempt; we tell them
         // whole and once.
         Level::Error => EnvFilter::new("error,kube_client=off"),
-        _ => EnvFilter::new(format!("warn,kube_client=off,nuncio={level}")),
+        _ => EnvFilter::new(format!("warn,h2=error,kube_client=off,nuncio={level}")),
     }
 }
 
@@ -160,7 +161,7 @@ mod tests {
         let handle = level.filter.as_ref().unwrap();
         assert_eq!(
             handle.with_current(EnvFilter::to_string).unwrap(),
-            "kube_client=off,nuncio=debug,warn"
+            "kube_client=off,nuncio=debug,h2=error,warn"
         );
         drop(layer);
         level.set(Level::Trace);

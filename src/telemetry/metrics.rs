@@ -92,9 +92,33 @@ pub(crate) struct DownstreamStats {
     pub(super) time: Histogram,
     pub(super) connections: Count,
     pub(super) connections_active: Count,
+    pub(super) overload_parted: Count,
+    pub(super) overload_closed: Count,
+    pub(super) overload_refused: Count,
+    pub(super) overload_cut: Count,
 }
 
 impl DownstreamStats {
+    /// An answer that ends its connection, for want of memory.
+    pub(crate) fn parted_by_overload(&self) {
+        self.overload_parted.add(1);
+    }
+
+    /// A connection without a request that has to end for others.
+    pub(crate) fn closed_by_overload(&self) {
+        self.overload_closed.add(1);
+    }
+
+    /// A request that was answered 503, for want of memory.
+    pub(crate) fn refused_by_overload(&self) {
+        self.overload_refused.add(1);
+    }
+
+    /// A client that was too slow for the memory it held: it didn't read, or hardly sent its body.
+    pub(crate) fn cut_by_overload(&self) {
+        self.overload_cut.add(1);
+    }
+
     pub(crate) fn begin(&self) {
         self.requests.add(1);
         self.active.add(1);
@@ -220,6 +244,10 @@ fn count_class(classes: &[Count; 5], status: u16) {
 /// All that one worker counts.
 #[derive(Debug, Default)]
 pub(crate) struct WorkerStats {
+    /// How many clusters are counted one by one.
+    most: usize,
+    /// The others.
+    rest: Arc<ClusterStats>,
     downstream: Named<DownstreamStats>,
     pub(super) clusters: Mutex<HashMap<Arc<str>, Arc<ClusterStats>>>,
     listeners: Named<ListenerStats>,
@@ -229,9 +257,29 @@ pub(crate) struct WorkerStats {
 type Named<T> = Mutex<HashMap<Arc<str>, Arc<T>>>;
 
 impl WorkerStats {
-    /// The counters of a cluster; asked for once, when the worker first uses it.
+    /// Nothing yet. Up to `most` clusters are counted one by one.
+    pub(crate) fn new(most: usize) -> Self {
+        Self { most, ..Self::default() }
+    }
+
+    /// How many clusters are counted one by one.
+    pub(super) fn most(&self) -> usize {
+        self.most
+    }
+
+    /// What is counted of those that are too many.
+    pub(super) fn rest(&self) -> Arc<ClusterStats> {
+        Arc::clone(&self.rest)
+    }
+
+    /// The counters of a cluster; asked for once, when the worker first uses it. Where there are
+    /// too many clusters, those of all that come later.
     pub(crate) fn cluster(&self, name: &Arc<str>) -> Arc<ClusterStats> {
-        Arc::clone(self.clusters.lock().entry(Arc::clone(name)).or_default())
+        let mut clusters = self.clusters.lock();
+        if clusters.len() >= self.most && !clusters.contains_key(name) {
+            return Arc::clone(&self.rest);
+        }
+        Arc::clone(clusters.entry(Arc::clone(name)).or_default())
     }
 
     /// The counters of clients' HTTP, by their listener's `stat_prefix`; asked for once a port.

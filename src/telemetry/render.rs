@@ -7,9 +7,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::levels::{ClusterLevels, OPEN, is_open};
 use super::listeners::collect as collect_named;
-use super::metrics::{BOUNDS_MS, ClusterStats, Count, DownstreamStats, Histogram, Metrics};
+use super::metrics::{
+    BOUNDS_MS, ClusterStats, Count, DownstreamStats, Histogram, Metrics, WorkerStats,
+};
 use crate::model::cluster::Upstream;
 use crate::model::service::Endpoints;
+
+/// The name of the clusters that are counted together, which no cluster can have.
+const OTHERS: &str = "(others)";
 
 const CLASSES: [&str; 5] = ["1", "2", "3", "4", "5"];
 
@@ -50,11 +55,15 @@ fn render_server(out: &mut String, metrics: &Metrics) {
 
 type PickDownstream = fn(&DownstreamStats) -> &Count;
 
-const DOWNSTREAM_COUNTS: [(&str, &str, PickDownstream); 4] = [
+const DOWNSTREAM_COUNTS: [(&str, &str, PickDownstream); 8] = [
     ("rq_total", "counter", |one| &one.requests),
     ("rq_active", "gauge", |one| &one.active),
     ("cx_total", "counter", |one| &one.connections),
     ("cx_active", "gauge", |one| &one.connections_active),
+    ("cx_overload_disable_keepalive", "counter", |one| &one.overload_parted),
+    ("cx_overload_closed", "counter", |one| &one.overload_closed),
+    ("cx_overload_cut", "counter", |one| &one.overload_cut),
+    ("rq_overload_close", "counter", |one| &one.overload_refused),
 ];
 
 fn render_downstream(out: &mut String, metrics: &Metrics) {
@@ -227,7 +236,7 @@ fn collect(metrics: &Metrics) -> Vec<Series> {
         let total = totals.entry(Arc::clone(cluster.metrics_name())).or_default();
         *total += count_members(&cluster.upstream, &endpoints);
     }
-    totals
+    let series = totals
         .into_iter()
         .map(|(name, total)| Series {
             labels: format!("envoy_cluster_name=\"{}\"", escape(&name)),
@@ -239,7 +248,23 @@ fn collect(metrics: &Metrics) -> Vec<Series> {
                 .filter_map(|worker| worker.clusters.lock().get(&name).cloned())
                 .collect(),
         })
-        .collect()
+        .collect();
+    bound(series, &metrics.workers)
+}
+
+/// The clusters that are counted one by one, those that nobody uses last, and all others as one.
+fn bound(mut series: Vec<Series>, workers: &[Arc<WorkerStats>]) -> Vec<Series> {
+    let most = workers.first().map_or(usize::MAX, |worker| worker.most());
+    if series.len() > most {
+        series.sort_by_key(|one| one.parts.is_empty());
+        let others = series.split_off(most);
+        let total = others.iter().map(|one| one.total).sum();
+        let counted = others.into_iter().flat_map(|one| one.parts);
+        let parts = counted.chain(workers.iter().map(|worker| worker.rest())).collect();
+        let labels = format!("envoy_cluster_name=\"{OTHERS}\"");
+        series.push(Series { labels, total, levels: Vec::new(), parts });
+    }
+    series
 }
 
 /// A name is resolved by those who use it: as in Envoy's DNS clusters, one until it is known.

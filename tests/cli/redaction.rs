@@ -256,7 +256,7 @@ fn nothing_that_is_secret_is_in_a_dump() {
     assert!(explanation.tls.as_ref().is_some_and(|tls| tls.certificate.is_some()));
     dumps.push(format!("{store:?}{build:?}{table:?}{explanation:?}"));
     dumps.push(format!("{store:#?}{build:#?}{table:#?}{explanation:#?}"));
-    for report in &build.reports {
+    for report in build.reports.iter() {
         dumps.push(format!("{:?}", report.conditions()));
     }
     for dump in &dumps {

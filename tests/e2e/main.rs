@@ -16,6 +16,8 @@ mod docs;
 mod faults;
 #[path = "../docs/fences.rs"]
 mod fences;
+#[path = "../shed/floods/mod.rs"]
+mod floods;
 mod flux;
 mod gitops;
 mod grpc;
@@ -30,6 +32,8 @@ mod refusals;
 mod replicas;
 mod scale;
 mod secrets;
+mod shed;
+mod soak;
 mod sticky;
 mod support;
 mod tcp;

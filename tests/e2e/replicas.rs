@@ -9,7 +9,7 @@ use crate::support::client::Client;
 use crate::support::gateway;
 use crate::support::kubectl::kubectl;
 use crate::support::load::let_it_run;
-use crate::support::process::{Fleet, GRACE, binary};
+use crate::support::process::{FAKETIME, Fleet, GRACE, binary};
 use crate::support::status::condition;
 use crate::support::{Namespace, PATIENCE, mapping_of, scenario, wait_until};
 
@@ -19,8 +19,6 @@ const CHANGES: usize = 40;
 const TAKEOVER: Duration = Duration::from_secs(40);
 /// How long replicas with wrong clocks are watched: several times as long as a lease holds.
 const WATCHED: Duration = Duration::from_secs(45);
-/// Where Debian's package `faketime` has its library.
-const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
 /// A scenario that needs processes in the cluster's network.
 fn processes(name: &str, variables: &[&[(&str, &str)]], test: impl FnOnce(&Fleet)) {

@@ -2,8 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use h2::RecvStream;
@@ -17,6 +17,10 @@ use nuncio::model::route::Route;
 use crate::support::{
     Backend, Gateway, block_on, connect, connect_h2, read_all, route_with, status,
 };
+
+/// Which of a backend's connections a request came by, among its extensions.
+#[derive(Clone, Copy)]
+struct CameBy(usize);
 
 /// A backend that speaks HTTP/2 with prior knowledge.
 pub(crate) struct H2 {
@@ -59,7 +63,7 @@ impl H2 {
             block_on(async move {
                 let listener = tokio::net::TcpListener::from_std(listener).expect("a socket");
                 while let Ok((socket, _)) = listener.accept().await {
-                    counted.fetch_add(1, Ordering::SeqCst);
+                    let came_by = CameBy(counted.fetch_add(1, Ordering::SeqCst));
                     let (numbered, serve) = (Arc::clone(&numbered), Arc::clone(&serve));
                     tokio::spawn(async move {
                         let mut builder = h2::server::Builder::new();
@@ -71,7 +75,8 @@ impl H2 {
                             return;
                         };
                         let mut count = 0;
-                        while let Some(Ok((request, respond))) = connection.accept().await {
+                        while let Some(Ok((mut request, respond))) = connection.accept().await {
+                            request.extensions_mut().insert(came_by);
                             let number = numbered.fetch_add(1, Ordering::SeqCst);
                             tokio::spawn(serve(request, respond, number));
                             count += 1;
@@ -182,6 +187,41 @@ fn connections_are_opened_as_streams_fill_up() {
     // A new connection takes one stream until its upstream's SETTINGS have come: how many are opened
     // meanwhile is the machine's load.
     assert!((4..=CLIENTS).contains(&connections), "{connections} connections");
+}
+
+#[test]
+fn streams_gather_on_one_connection() {
+    const LIMIT: usize = 3;
+    const CLIENTS: usize = 4 * LIMIT;
+    let many = Arc::new(tokio::sync::Barrier::new(CLIENTS));
+    let few = Arc::new(tokio::sync::Barrier::new(LIMIT));
+    let came_by: Arc<Mutex<Vec<usize>>> = Arc::default();
+    let seen = Arc::clone(&came_by);
+    let backend = H2::limited(1000, 3, false, move |request, respond, number| {
+        let together = Arc::clone(if number < CLIENTS { &many } else { &few });
+        if let Some(CameBy(connection)) = request.extensions().get() {
+            seen.lock().expect("not poisoned").push(*connection);
+        }
+        async move {
+            together.wait().await;
+            echo(request, respond).await;
+        }
+    });
+    let gateway = Gateway::start(vec![http2_route(backend.address)]);
+    for count in [CLIENTS, LIMIT] {
+        let mut clients: Vec<_> = (0..count).map(|_| connect(gateway.address())).collect();
+        for client in &mut clients {
+            client.write_all(post("x").as_bytes()).expect("writes");
+        }
+        for client in &mut clients {
+            assert_eq!(status(&read_all(client)), "200");
+        }
+    }
+    // All connections were empty when the last came: the second and the third joined the first.
+    let came_by = came_by.lock().expect("not poisoned");
+    let last = &came_by[CLIENTS..];
+    assert!(last.len() == LIMIT && last.iter().all(|one| *one == last[0]), "{came_by:?}");
+    assert!(backend.connections() >= CLIENTS / LIMIT, "{came_by:?}");
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod http2_upstreams;
 mod http_policy;
 mod lifecycle;
 mod limits;
+mod overload;
 mod ports;
 mod retries;
 mod shadow;

@@ -37,9 +37,10 @@ fn mirrored(route: Route, mirror: &Backend, percent: u8) -> Gateway {
         written: None,
         mirror: None,
     });
-    let served = Leg { mirror: Some(leg), ..Leg::clone(config.groups[0].first()) };
-    let group = RouteGroup { legs: vec![Arc::new(served)], ..(*config.groups[0]).clone() };
-    let config = GatewayConfig { groups: vec![Arc::new(group)], ..config };
+    let first = config.groups.iter().next().expect("a route");
+    let served = Leg { mirror: Some(leg), ..Leg::clone(first.first()) };
+    let group = RouteGroup { legs: vec![Arc::new(served)], ..(**first).clone() };
+    let config = GatewayConfig { groups: [Arc::new(group)].into_iter().collect(), ..config };
     let table = RouteTable::compile(&Arc::new(config), &RouteTable::default());
     gateway.tables.publish(Arc::new(table));
     gateway

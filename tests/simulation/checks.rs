@@ -5,12 +5,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use nuncio::controller::rebuild::Built;
-use nuncio::model::key::{Kind, Origin};
+use nuncio::controller::replicas;
+use nuncio::model::key::{Kind, ObjectKey, Origin};
 use nuncio::model::report::Report;
+use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::network::Network;
 use crate::replica::Replica;
 use crate::server::{ApiServer, Write};
 
@@ -57,6 +60,75 @@ fn must_be_of_the_lease(writes: &[Write]) {
     assert!(writes.iter().all(|write| write.replica == holder), "{writes:#?}");
     let other: Vec<&Write> = writes.iter().filter(|write| write.key.plural != "leases").collect();
     assert!(other.is_empty(), "{other:#?}");
+}
+
+/// Promises that were not kept: what a replica said that it serves while it served less.
+#[derive(Clone, Default)]
+pub(crate) struct Promises(Arc<Mutex<Vec<String>>>);
+
+/// Looks, whenever a status is sent, at what the leader has heard of the other replicas: one that
+/// says that it has come as far as the version in which this generation was written must serve it.
+pub(crate) fn watch_promises(server: &ApiServer, network: &Network) -> Promises {
+    let promises = Promises::default();
+    let (broken, network) = (promises.clone(), network.clone());
+    server.show_statuses_to(move |leader, key, patch, storage| {
+        let (Some(object), Some(generation)) = (storage.get(key), promised(patch)) else { return };
+        let leader = network.pod(leader).expect("who writes has a pod");
+        // What was deleted and made anew is another object, whose generations begin anew: a status
+        // can't be written on condition of a uid.
+        if !serves(&leader.built.borrow(), object, generation) {
+            return;
+        }
+        let (known, pods) = (Arc::clone(&leader.replicas.borrow()), network.by_name());
+        let written = storage.written_at(key, generation);
+        let says = |replica: &replicas::Replica| {
+            let said = replica.said.as_ref().map(|said| said.served.iter());
+            let mut said = said.into_iter().flatten();
+            said.any(|(collection, at)| collection.as_str() == key.plural && at >= Some(written))
+        };
+        for (name, replica) in known.by_name.iter().filter(|(_, replica)| says(replica)) {
+            // One that was started anew since it spoke isn't ready before it has listed everything.
+            let pod = pods.get(&**name).filter(|pod| pod.ready_at.is_some());
+            if pod.is_some_and(|pod| !serves(&pod.built.borrow(), object, generation)) {
+                let key = (&key.plural, &key.namespace, &key.name, generation, written);
+                broken.0.lock().push(format!("{name} doesn't serve {key:?}: {replica:?}"));
+            }
+        }
+    });
+    promises
+}
+
+/// The generation that is called served.
+fn promised(patch: &Value) -> Option<i64> {
+    // What an AnnotatedResource tells of has no generation to compare.
+    let told = condition(patch, "Programmed").filter(|_| patch["kind"] != "AnnotatedResource")?;
+    (told["status"] == "True").then(|| told["observedGeneration"].as_i64())?
+}
+
+impl Promises {
+    pub(crate) fn must_be_none(&self) {
+        let broken = self.0.lock();
+        assert!(broken.is_empty(), "{broken:#?}");
+    }
+}
+
+/// Whether a gateway has taken in that generation of this object, or a later one.
+fn serves(built: &Built, object: &Value, generation: i64) -> bool {
+    let metadata = &object["metadata"];
+    let is_of = |key: &ObjectKey| {
+        matches!(key.origin, Origin::Resource)
+            && object["kind"] == key.kind.as_str()
+            && metadata["namespace"] == *key.namespace
+            && metadata["name"] == *key.name
+    };
+    match built.reports().iter().find(|report| is_of(&report.object.key)) {
+        // It may know already that the object is gone, or another gateway's, by a later change.
+        None => metadata["generation"] != generation,
+        Some(report) => {
+            report.object.uid.as_deref() == metadata["uid"].as_str()
+                && report.object.generation >= Some(generation)
+        }
+    }
 }
 
 pub(crate) fn one_leads(replicas: &[Replica]) {
@@ -113,10 +185,14 @@ fn ready_by_kind(server: &ApiServer) -> BTreeMap<(String, String, String), Optio
     })
 }
 
+fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
+    let conditions = object["status"]["conditions"].as_array()?;
+    conditions.iter().find(|condition| condition["type"] == kind)
+}
+
 /// The condition `Ready`, if it speaks of the present generation.
 fn ready(object: &Value) -> Option<bool> {
-    let conditions = object["status"]["conditions"].as_array()?;
-    let ready = conditions.iter().find(|condition| condition["type"] == "Ready")?;
+    let ready = condition(object, "Ready")?;
     let is_present = ready["observedGeneration"] == object["metadata"]["generation"];
     is_present.then(|| ready["status"] == "True")
 }

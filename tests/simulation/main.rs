@@ -9,6 +9,7 @@
 
 mod checks;
 mod faults;
+mod network;
 mod replica;
 mod server;
 mod storage;
@@ -17,9 +18,11 @@ mod users;
 use std::time::Duration;
 
 use fastrand::Rng;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use checks::{Served, Total};
+use network::Network;
 use replica::Replica;
 use server::ApiServer;
 use storage::Storage;
@@ -58,11 +61,16 @@ async fn simulate(seed: u64) -> Total {
     fastrand::seed(seed);
     let mut random = Rng::with_seed(seed.wrapping_add(1));
     let server = ApiServer::new(seed.wrapping_add(2));
+    let network = Network::default();
+    let told_early = checks::watch_promises(&server, &network);
+    let mut kubernetes = JoinSet::new();
+    kubernetes.spawn(network.clone().keep_slice(server.clone()));
     let mut replicas: Vec<Replica> =
-        (0..REPLICAS).map(|number| Replica::start(&server, number)).collect();
-    let changes = storm(&mut random, &server, &mut replicas).await;
+        (0..REPLICAS).map(|number| Replica::start(&server, &network, number)).collect();
+    let changes = storm(&mut random, &server, &network, &mut replicas).await;
 
     server.disturb(faults::Faults::end);
+    network.heal();
     server.change(users::put_secrets_right);
     sleep(REST).await;
     let rest = Instant::now();
@@ -75,7 +83,7 @@ async fn simulate(seed: u64) -> Total {
     }
 
     let before = server.writes().len();
-    let fresh = Replica::start(&server, REPLICAS);
+    let fresh = Replica::start(&server, &network, REPLICAS);
     sleep(WATCHED).await;
     checks::wrote_nothing_but_the_lease(&server, before);
     let oracle = Served::of(&fresh.built);
@@ -84,18 +92,24 @@ async fn simulate(seed: u64) -> Total {
     }
     checks::told(&server, &oracle);
     fresh.end().await;
+    told_early.must_be_none();
     Total::of(&server, changes)
 }
 
 /// A minute in which everything happens; returns how many changes people made.
-async fn storm(random: &mut Rng, server: &ApiServer, replicas: &mut [Replica]) -> usize {
+async fn storm(
+    random: &mut Rng,
+    server: &ApiServer,
+    network: &Network,
+    replicas: &mut [Replica],
+) -> usize {
     let (end, mut changes) = (Instant::now() + Duration::from_secs(60), 0);
     while Instant::now() < end {
         match random.u32(0..100) {
             0..4 => {
                 let number = random.usize(..REPLICAS);
                 // Killed: it gives nothing back, and its requests stop in the middle.
-                replicas[number] = Replica::start(server, number);
+                replicas[number] = Replica::start(server, network, number);
             }
             4..8 => {
                 let number = random.usize(..REPLICAS);
@@ -106,7 +120,8 @@ async fn storm(random: &mut Rng, server: &ApiServer, replicas: &mut [Replica]) -
                 let down = random.bool();
                 server.disturb(|faults| faults.set_down(down));
             }
-            10..13 => server.change(Storage::compact),
+            10..13 => network.cut(random.usize(..REPLICAS), random.bool()),
+            13..16 => server.change(Storage::compact),
             _ => {
                 for _ in 0..random.u32(1..5) {
                     server.change(|storage| users::change(random, storage));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use nuncio::controller::lead::Leadership;
 use nuncio::controller::lease::LeaseOptions;
 use nuncio::controller::rebuild::{self, Arrival, Built, Outputs, Wanted};
-use nuncio::controller::replicas::Replicas;
+use nuncio::controller::replicas::{ReplicaOptions, Replicas};
 use nuncio::controller::{self, ControllerInputs, ControllerOptions, ControllerOutputs};
 use nuncio::model::service::Endpoints;
 use nuncio::publish;
@@ -24,6 +24,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::network::{self, Network};
 use crate::server::ApiServer;
 
 /// The gateway's own namespace.
@@ -39,7 +40,7 @@ pub(crate) struct Replica {
 }
 
 impl Replica {
-    pub(crate) fn start(server: &ApiServer, number: usize) -> Self {
+    pub(crate) fn start(server: &ApiServer, network: &Network, number: usize) -> Self {
         let client = server.client(number);
         let settings = settings();
         let (events, mut received) = mpsc::channel::<Event>(1024);
@@ -47,7 +48,8 @@ impl Replica {
         let (tables, _) = publish::channel(RouteTable::default());
         let (endpoints, _) = publish::channel(Endpoints::default());
         let (built_sender, built) = watch::channel(Arc::new(Built::default()));
-        let (served, _) = watch::channel(Versions::default());
+        let (served, comes) = watch::channel(Versions::default());
+        let (knows, replicas) = watch::channel(Arc::new(Replicas::default()));
         let (wanted, wants) = watch::channel(Wanted::default());
         let (leads, leader) = watch::channel(Leadership::default());
         let handles = KubernetesHandles::default();
@@ -79,11 +81,10 @@ impl Replica {
             observed,
             timings: Arc::new(Timings::default()),
         };
-        let outputs = ControllerOutputs {
-            leader: leads,
-            replicas: watch::channel(Arc::new(Replicas::default())).0,
-        };
-        tasks.spawn(controller::run(client, options_of(number), inputs, outputs, stop.clone()));
+        let outputs = ControllerOutputs { leader: leads, replicas: knows };
+        let options = options_of(number, network);
+        tasks.spawn(controller::run(client, options, inputs, outputs, stop.clone()));
+        tasks.spawn(network.enter(number, built.clone(), comes, replicas));
         Self { number, built, leader, stop, tasks }
     }
 
@@ -102,18 +103,28 @@ impl Replica {
     }
 }
 
-/// Each alone: that a status waits for other replicas needs their admin ports.
-fn options_of(number: usize) -> ControllerOptions {
+/// The name that a gateway goes by as a candidate for the lease.
+pub(crate) fn identity(number: usize) -> String {
+    format!("replica-{number}")
+}
+
+fn options_of(number: usize, network: &Network) -> ControllerOptions {
     ControllerOptions {
         lease: LeaseOptions {
             namespace: HOME.to_owned(),
             name: "nuncio-default".to_owned(),
-            identity: format!("replica-{number}"),
+            identity: identity(number),
             install: None,
         },
         ambassador_id: "default".to_owned(),
         single_namespace: None,
-        replicas: None,
+        replicas: Some(ReplicaOptions {
+            namespace: HOME.to_owned(),
+            service: network::SERVICE.to_owned(),
+            pod: network::pod_name(number),
+            instance: identity(number),
+            dial: network.dial(number),
+        }),
         replica_grace: Duration::from_secs(30),
     }
 }

@@ -23,6 +23,9 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 type Reply = UnsyncBoxBody<Bytes, Failure>;
 type Answer = Result<Response<Reply>, Failure>;
 
+/// Sees what a replica is about to tell of an object.
+type Witness = Box<dyn Fn(usize, &Key, &Value, &Storage) + Send>;
+
 /// How long a client that can't reach the server waits before it knows.
 const UNREACHABLE: Duration = Duration::from_secs(3);
 
@@ -35,14 +38,15 @@ pub(crate) struct Write {
 }
 
 /// The server; clones are the same one.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct ApiServer(Arc<Shared>);
 
-#[derive(Debug)]
 struct Shared {
     storage: Mutex<Storage>,
     faults: Mutex<Faults>,
     writes: Mutex<Vec<Write>>,
+    /// Is shown each status that a replica sends.
+    witness: Mutex<Option<Witness>>,
     changed: watch::Sender<u64>,
 }
 
@@ -64,6 +68,7 @@ impl ApiServer {
             storage: Mutex::default(),
             faults: Mutex::new(Faults::new(seed)),
             writes: Mutex::default(),
+            witness: Mutex::default(),
             changed: watch::channel(0).0,
         }))
     }
@@ -86,6 +91,14 @@ impl ApiServer {
         result
     }
 
+    /// Shows `witness` each status that is sent from now on, at the moment in which it is.
+    pub(crate) fn show_statuses_to(
+        &self,
+        witness: impl Fn(usize, &Key, &Value, &Storage) + Send + 'static,
+    ) {
+        *self.0.witness.lock() = Some(Box::new(witness));
+    }
+
     /// Changes what goes wrong; watches that wait look whether they are cut.
     pub(crate) fn disturb(&self, change: impl FnOnce(&mut Faults)) {
         change(&mut self.0.faults.lock());
@@ -103,6 +116,10 @@ impl ApiServer {
 
     async fn answer(&self, replica: usize, request: Request<Body>) -> Answer {
         let asked = Asked::read(request).await?;
+        if let Some(witness) = self.0.witness.lock().as_ref().filter(|_| asked.is_status) {
+            let key = asked.key(asked.name.as_deref().unwrap_or_default());
+            witness(replica, &key, &asked.body, &self.0.storage.lock());
+        }
         let (delay, fate) = self.faults(Faults::request);
         tokio::time::sleep(delay).await;
         let (reaches, down) = self.faults(|faults| (faults.reaches(replica), faults.is_down()));
@@ -275,7 +292,6 @@ impl Asked {
 }
 
 /// A watch that somebody follows.
-#[derive(Debug)]
 struct Watch {
     server: ApiServer,
     replica: usize,

@@ -39,6 +39,8 @@ pub(crate) struct Storage {
     history: Vec<Change>,
     version: u64,
     compacted: u64,
+    /// At which version each generation was written.
+    generations: BTreeMap<(Key, i64), u64>,
 }
 
 impl Storage {
@@ -51,6 +53,11 @@ impl Storage {
         self.objects.get(key)
     }
 
+    /// At which version the present object got this generation, or its predecessor of that name.
+    pub(crate) fn written_at(&self, key: &Key, generation: i64) -> u64 {
+        self.generations.get(&(key.clone(), generation)).copied().unwrap_or_default()
+    }
+
     /// The objects of a kind, of one namespace or all.
     pub(crate) fn list(&self, plural: &str, namespace: Option<&str>) -> Vec<(&Key, &Value)> {
         let of_namespace = |key: &Key| namespace.is_none_or(|namespace| key.namespace == namespace);
@@ -60,13 +67,15 @@ impl Storage {
     /// Writes everything but the status, which stays as it stands.
     pub(crate) fn put(&mut self, key: &Key, mut object: Value) -> Value {
         let before = self.objects.get(key);
-        let generation = match before {
+        let generation: i64 = match before {
             None => 1,
             Some(before) => {
-                let generation = before["metadata"]["generation"].as_u64().unwrap_or_default();
-                generation + u64::from(before["spec"] != object["spec"])
+                let generation = before["metadata"]["generation"].as_i64().unwrap_or_default();
+                generation + i64::from(before["spec"] != object["spec"])
             }
         };
+        let is_new = before
+            .is_none_or(|before| before["metadata"]["generation"].as_i64() != Some(generation));
         let uid = before.map_or_else(
             || json!(format!("uid-{}-{}", key.name, self.version)),
             |before| before["metadata"]["uid"].clone(),
@@ -80,7 +89,11 @@ impl Storage {
         metadata["generation"] = json!(generation);
         metadata["uid"] = uid;
         metadata["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
-        self.store(key, object)
+        let object = self.store(key, object);
+        if is_new {
+            self.generations.insert((key.clone(), generation), self.version);
+        }
+        object
     }
 
     /// Writes the status alone; `None` if there is no such object.

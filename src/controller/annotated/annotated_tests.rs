@@ -9,6 +9,7 @@ use crate::controller::testing::{
     Call, Server, barrier, build, built, built_at, document, lease, other, report, server,
 };
 use crate::model::report::{Report, Verdict};
+use crate::model::sorted::Sorted;
 
 const LIST: &str = "/apis/nuncio.dev/v1alpha1/annotatedresources";
 
@@ -139,7 +140,7 @@ async fn each_document_gets_an_object_and_then_its_status() {
     changed.document =
         Some(json!({"kind": "Mapping", "name": "a", "prefix": "/x"}).to_string().into());
     let mut reports = scene.builds.borrow().build.reports.clone();
-    reports[0] = Arc::new(report(changed, Verdict::Accepted));
+    reports.insert(Arc::new(report(changed, Verdict::Accepted)));
     scene.builds.send_replace(built(Some(Arc::new(Build { reports, ..Build::default() }))));
     scene.serve().await;
     assert_eq!(scene.kept.statuses(), [(2, 2, "ready"), (1, 1, "not ready")]);
@@ -155,8 +156,8 @@ async fn each_document_gets_an_object_and_then_its_status() {
     assert!(scene.kept.log[0].starts_with("delete service-svc-a-"), "{:?}", scene.kept.log);
 }
 
-fn reports_without_first(scene: &Scene) -> Vec<Arc<Report>> {
-    scene.builds.borrow().build.reports[1..].to_vec()
+fn reports_without_first(scene: &Scene) -> Sorted<Arc<Report>> {
+    scene.builds.borrow().build.reports.iter().skip(1).cloned().collect()
 }
 
 #[tokio::test(start_paused = true)]

@@ -20,7 +20,6 @@ use super::replicas::{Barrier, Replicas, Room, Standing};
 use super::status::plan::StatusForm;
 use crate::model::Build;
 use crate::model::key::Origin;
-use crate::model::report::Report;
 use crate::source::kubernetes::{explain_watch, observed_status};
 use plan::{
     Desired, Existing, GATEWAY, MANAGED_BY, Subject, Terms, Wanted, fingerprint, label_value,
@@ -96,13 +95,16 @@ impl AnnotatedWriter {
     fn take_build(&mut self, built: Option<Arc<Built>>) {
         let before = std::mem::replace(&mut self.built, built);
         self.room.set_replicas(Arc::clone(&self.replicas.borrow()));
-        let (build, now) = (build_of(self.built.as_deref()), Instant::now());
-        if before.is_some() && has_same_annotations(build_of(before.as_deref()), build) {
+        let now = Instant::now();
+        if let (Some(before), Some(built)) = (&before, &self.built)
+            && has_same_annotations(&before.build, &built.build)
+        {
             return;
         }
-        let reports = build.map_or(&[][..], |build| &build.reports);
         let before = std::mem::take(&mut self.desired);
-        self.desired = plan_desired(reports, &self.gateway, &before);
+        if let Some(built) = &self.built {
+            self.desired = plan_desired(built.reports(), &self.gateway, &before);
+        }
         for (subject, desired) in &self.desired {
             let known = before.get(subject);
             if known.is_none_or(|known| !Arc::ptr_eq(&known.report, &desired.report)) {
@@ -314,20 +316,13 @@ impl std::fmt::Debug for AnnotatedWriter {
     }
 }
 
-fn build_of(built: Option<&Built>) -> Option<&Build> {
-    built.map(|built| &*built.build)
-}
-
 /// Whether the reports on documents of annotations are the same, by their pointers.
-fn has_same_annotations(one: Option<&Build>, other: Option<&Build>) -> bool {
-    fn annotations(build: Option<&Build>) -> impl Iterator<Item = *const Report> {
-        let reports = build.map_or(&[][..], |build| &build.reports);
-        reports
-            .iter()
-            .filter(|report| matches!(report.object.key.origin, Origin::Annotation { .. }))
-            .map(Arc::as_ptr)
-    }
-    annotations(one).eq(annotations(other))
+fn has_same_annotations(before: &Build, build: &Build) -> bool {
+    let changes = build.reports.changes(&before.reports);
+    !changes
+        .into_iter()
+        .filter_map(|change| change.new.or(change.old))
+        .any(|report| matches!(report.object.key.origin, Origin::Annotation { .. }))
 }
 
 fn resource() -> ApiResource {

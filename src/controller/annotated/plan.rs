@@ -12,6 +12,7 @@ use crate::controller::status::plan::{Finding, StatusForm, plan};
 use crate::model::key::{Carrier, CarrierKind, Origin};
 use crate::model::object::Object;
 use crate::model::report::Report;
+use crate::model::sorted::Sorted;
 use crate::source::ObservedStatus;
 
 /// The label that says whose objects these are.
@@ -71,13 +72,13 @@ pub(super) struct Terms<'a> {
 /// The AnnotatedResources of all documents of annotations in `reports`, for the gateway
 /// `gateway`. Entries of `before` whose report is the same are taken over.
 pub(super) fn plan_desired(
-    reports: &[Arc<Report>],
+    reports: &Sorted<Arc<Report>>,
     gateway: &str,
     before: &BTreeMap<Subject, Desired>,
 ) -> BTreeMap<Subject, Desired> {
     let mut twins: HashMap<u64, u32> = HashMap::new();
     let mut desired = BTreeMap::new();
-    for report in reports {
+    for report in reports.iter() {
         let Origin::Annotation { carrier, .. } = &report.object.key.origin else { continue };
         if carrier.uid.is_empty() {
             continue;

@@ -14,11 +14,11 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::barrier::Said;
+use super::dial::Dial;
 use crate::source::Collection;
 use crate::source::versions::Versions;
 
@@ -85,6 +85,8 @@ pub(super) struct Stream {
     pub(super) name: Arc<str>,
     /// Its admin port.
     pub(super) address: SocketAddr,
+    /// How it is reached.
+    pub(super) dial: Dial,
     /// Who takes it in.
     pub(super) words: mpsc::Sender<Word>,
 }
@@ -114,13 +116,11 @@ pub(super) async fn follow(stream: Stream) {
 
 /// Listens to one connection; returns why that has ended.
 async fn listen(stream: &Stream, has_spoken: &mut bool) -> String {
-    let socket = match timeout(CONNECT_DEADLINE, TcpStream::connect(stream.address)).await {
+    let socket = match timeout(CONNECT_DEADLINE, stream.dial.dial(stream.address)).await {
         Ok(Ok(socket)) => socket,
         Ok(Err(error)) => return reason(&error),
         Err(_) => return "it can't be reached".to_owned(),
     };
-    // Lines are small, and each is waited for.
-    let _ = socket.set_nodelay(true);
     let (sender, connection) = match http1::handshake(TokioIo::new(socket)).await {
         Ok(both) => both,
         Err(_) => return ENDED.to_owned(),

@@ -26,6 +26,7 @@ fn scene() -> Scene {
         service: "nuncio-admin".to_owned(),
         pod: "a".to_owned(),
         instance: "a_1".to_owned(),
+        dial: Dial::default(),
     };
     let (sender, replicas) = watch::channel(Arc::new(Replicas::not_leading()));
     let (builds, build_reader) = watch::channel(built(None));

@@ -5,6 +5,7 @@
 //! change costs a write for each replica.
 
 mod barrier;
+mod dial;
 mod follow;
 mod room;
 mod slices;
@@ -26,6 +27,7 @@ use super::lead::{Builds, Duty, next_after};
 use super::rebuild::Built;
 use crate::telemetry::timings::Timings;
 pub use barrier::{Judgement, Link, Membership, Replica, Replicas, Said};
+pub use dial::{Dial, Pipe};
 use follow::{Heard, Stream, Word, follow};
 pub use follow::{Line, PATH};
 pub(super) use room::Room;
@@ -68,6 +70,8 @@ pub struct ReplicaOptions {
     pub pod: String,
     /// The name that this replica goes by as a candidate for the lease.
     pub instance: String,
+    /// How their admin ports are reached.
+    pub dial: Dial,
 }
 
 /// Follows the other replicas while the lease is held.
@@ -154,7 +158,8 @@ impl Follower {
             let Member { address, serving } = *member;
             let replica = Replica { address, serving, link: Link::Connecting, said: None };
             self.known.by_name.insert(Arc::clone(name), replica);
-            let stream = Stream { name: Arc::clone(name), address, words: words.clone() };
+            let (name_of, dial) = (Arc::clone(name), self.options.dial.clone());
+            let stream = Stream { name: name_of, address, dial, words: words.clone() };
             self.streams.insert(Arc::clone(name), self.tasks.spawn(follow(stream)));
         }
         self.publish();

@@ -59,8 +59,8 @@ impl StatusWriter {
         let old = std::mem::replace(&mut self.built, built);
         self.room.set_replicas(Arc::clone(&self.replicas.borrow()));
         let (Some(built), now) = (&self.built, Instant::now()) else { return };
-        let old = old.as_deref().map(|old| &*old.build);
-        for report in changed_reports(self.kind, old, Some(&built.build)) {
+        let old = old.map_or_else(Arc::default, |old| Arc::clone(&old.build));
+        for report in changed_reports(self.kind, &old, &built.build) {
             let key = &report.object.key;
             match report.is_accepted() {
                 true => self.room.enter(key.clone(), &built.needed, now),
@@ -119,11 +119,10 @@ impl Duty for StatusWriter {
         // The definition may have been replaced meanwhile.
         self.form = StatusForm::of(self.kind);
         self.room.set_replicas(Arc::clone(&self.replicas.borrow_and_update()));
-        let now = Instant::now();
-        let build = built.as_deref().map(|built| &*built.build);
-        for report in changed_reports(self.kind, None, build) {
+        self.built = built;
+        let (Some(built), now) = (&self.built, Instant::now()) else { return };
+        for report in changed_reports(self.kind, &Build::default(), &built.build) {
             let key = &report.object.key;
-            let Some(built) = &built else { continue };
             // What stands was found true by the replica that led before.
             let stands = plan_status(report, &Standing::Everywhere, &self.observed, self.form);
             if report.is_accepted() && stands.is_some() {
@@ -131,7 +130,6 @@ impl Duty for StatusWriter {
             }
             self.applier.enqueue(key.clone());
         }
-        self.built = built;
     }
 
     async fn work(&mut self, builds: &mut Builds) {
@@ -188,7 +186,7 @@ fn plan_write(
     observed: &ObservedStatuses,
     form: StatusForm,
 ) -> Option<Write> {
-    let report = find(build?, key).filter(|report| is_resource(report))?;
+    let report = build?.reports.get(key).filter(|report| is_resource(report))?;
     let patch = plan_status(report, &room.standing(key)?, observed, form)?;
     let status = serde_json::to_value(patch).ok()?;
     let (namespace, name) = (Arc::clone(&key.namespace), Arc::clone(&key.name));
@@ -206,40 +204,15 @@ fn plan_status(
     plan(finding, Some(&before), report.object.generation, form, jiff::Timestamp::now())
 }
 
-fn find<'a>(build: &'a Build, key: &ObjectKey) -> Option<&'a Arc<Report>> {
-    let at = build.reports.binary_search_by(|report| (*report.object.key).cmp(key)).ok()?;
-    build.reports.get(at)
-}
-
 fn is_resource(report: &Report) -> bool {
     report.object.key.origin == Origin::Resource
 }
 
-/// The reports on objects of a kind, which stand together: keys sort by their kind first.
-fn of_kind(kind: Kind, build: Option<&Build>) -> &[Arc<Report>] {
-    let reports = build.map_or(&[][..], |build| &build.reports);
-    let from = reports.partition_point(|report| report.object.key.kind < kind);
-    let to = reports.partition_point(|report| report.object.key.kind <= kind);
-    reports.get(from..to).unwrap_or_default()
-}
-
-/// The reports on resources of a kind that are other ones in `new`. Reports stand in key order, and an
-/// unchanged one is the same `Arc`, so that this compares pointers and little else.
-fn changed_reports<'a>(kind: Kind, old: Option<&Build>, new: Option<&'a Build>) -> Vec<&'a Report> {
-    let mut before = of_kind(kind, old).iter().peekable();
-    let mut changed = Vec::new();
-    for report in of_kind(kind, new) {
-        if before.next_if(|before| Arc::ptr_eq(before, report)).is_some() {
-            continue;
-        }
-        while before.next_if(|before| before.object.key < report.object.key).is_some() {}
-        let same = before.next_if(|before| before.object.key == report.object.key);
-        let is_new = same.is_none_or(|same| !Arc::ptr_eq(same, report));
-        if is_new && is_resource(report) {
-            changed.push(&**report);
-        }
-    }
-    changed
+/// The reports on resources of a kind that are other ones in `new`, at the cost of what has changed.
+fn changed_reports<'a>(kind: Kind, old: &'a Build, new: &'a Build) -> Vec<&'a Report> {
+    let is_told = |report: &&'a Report| report.object.key.kind == kind && is_resource(report);
+    let changes = new.reports.changes(&old.reports).into_iter();
+    changes.filter_map(|change| Some(&**change.new?)).filter(is_told).collect()
 }
 
 #[cfg(test)]

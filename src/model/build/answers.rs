@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::Build;
-use super::environment::Context;
+use super::environment::{Context, Environment};
 use crate::model::key::ObjectKey;
 use crate::model::object::{Content, Object};
 use crate::model::written::{GatewayDefaults, HostSpec, PemSource, TlsSpec};
@@ -23,8 +23,7 @@ pub struct TlsOrigin<'a> {
 impl Build {
     /// An object that speaks to this gateway.
     pub fn object(&self, key: &ObjectKey) -> Option<&Arc<Object>> {
-        let found = self.reports.binary_search_by(|report| (*report.object.key).cmp(key));
-        found.ok().map(|position| &self.reports[position].object)
+        Some(&self.reports.get(key)?.object)
     }
 
     /// The Module that is in force, with what it says.
@@ -39,15 +38,14 @@ impl Build {
     /// The TLSContext that an object in `namespace` means by a name: its `namespace/name`, and
     /// what it says.
     pub fn context(&self, name: &Arc<str>, namespace: &str) -> Option<(String, &TlsSpec)> {
-        let Context { namespace, spec, .. } =
-            self.kept.around.environment.context(name, namespace).ok()?;
+        let Context { namespace, spec, .. } = self.environment()?.context(name, namespace).ok()?;
         Some((format!("{namespace}/{name}"), spec))
     }
 
     /// Where the TLS of a TCPMapping was written whose name is no Host's: in the TLSContext that
     /// lists it.
     pub fn tls_of_name(&self, name: &str) -> Option<TlsOrigin<'_>> {
-        let (context, found) = self.kept.around.environment.context_of_host(name)?;
+        let (context, found) = self.environment()?.context_of_host(name)?;
         Some(TlsOrigin {
             certificate: found.spec.certificate.clone(),
             settings: Some(&found.spec),
@@ -55,12 +53,16 @@ impl Build {
         })
     }
 
+    fn environment(&self) -> Option<&Environment> {
+        Some(&self.kept.as_deref()?.around.environment)
+    }
+
     /// Where the TLS of a Host was written.
     pub fn tls_of_host<'a>(&'a self, key: &ObjectKey, spec: &'a HostSpec) -> TlsOrigin<'a> {
         let context = spec.context.as_ref().and_then(|name| self.context(name, &key.namespace));
-        let environment = &self.kept.around.environment;
-        let own = spec.tls.as_ref();
-        let own = own.map(|own| environment.undivided(own).map_or(own, |read| &**read));
+        let environment = self.environment();
+        let read = |own: &'a TlsSpec| environment?.undivided(own);
+        let own = spec.tls.as_ref().map(|own| read(own).map_or(own, |read| &**read));
         let (context, shared) = context.unzip();
         let settings = own.or(shared);
         let secret = spec.certificate.clone().map(PemSource::Secret);

@@ -8,181 +8,193 @@
 //! what attached a route once it is in a group: here one tenant's routes never come to another's
 //! Host because their match is the same.
 
-use std::iter::Peekable;
-use std::slice;
 use std::sync::Arc;
 
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
 use smallvec::SmallVec;
 
-use super::Candidate;
-use super::routes::{Prepared, Served};
-use crate::model::config::{Attachment, Leg, RouteGroup, Share};
-use crate::model::object::Object;
+use super::routes::{Prepared, Routes, Served};
+use super::{Candidate, Kept, probes};
+use crate::model::config::{Leg, RouteGroup, Share};
+use crate::model::key::ObjectKey;
 use crate::model::report::{Conflict, Verdict};
 use crate::model::route::{Action, Route};
-use crate::model::written::WrittenRoute;
+use crate::model::sorted::{Keyed, Sorted};
 
 const WHOLE: u8 = 100;
 
-/// Merges the routes that are served by match; those that don't fit get their verdict changed.
-/// Groups come in the order of their members' smallest key, and are `previous`' own where equal.
-pub(super) fn build_groups(
-    candidates: &mut [Candidate<'_>],
-    prepared: &[Arc<Prepared>],
-    previous: &[Arc<RouteGroup>],
-) -> Vec<Arc<RouteGroup>> {
-    let mut lender = Lender { previous: previous.iter().peekable() };
-    let routes = routes(candidates, prepared);
-    let mut conflicts = Vec::new();
-    let groups = group_by_match(&routes)
-        .into_iter()
-        .filter_map(|mut set| {
-            set.sort_by_key(|index| {
-                let object = routes[*index].object;
-                (object.created.unwrap_or(i64::MAX), &object.key)
-            });
-            let members = admit(&routes, &set, &mut conflicts)?;
-            lender.lend(&routes, &members).or_else(|| build_group(&routes, &members))
-        })
-        .collect();
-    for (index, verdict) in conflicts {
-        candidates[index].verdict = verdict;
+/// Routes that can't live in their group, with what is to be told of them.
+type Conflicts = Vec<(Arc<ObjectKey>, Verdict)>;
+
+/// All groups, after some of them have been made anew.
+pub(super) struct Regrouped {
+    /// The groups, the gateway's own among them.
+    pub(super) groups: Sorted<Arc<RouteGroup>>,
+    conflicts: Conflicts,
+}
+
+/// Makes the groups of these digests anew, and takes over the others that `base` had. `previous`
+/// are its groups, and lend those that came out equal.
+pub(super) fn regroup(
+    routes: &Routes,
+    digests: &[u64],
+    base: Option<&Kept>,
+    previous: &Sorted<Arc<RouteGroup>>,
+) -> Regrouped {
+    let (mut made, mut old, mut conflicts) = (Vec::new(), Vec::new(), Vec::new());
+    for digest in digests {
+        made.extend(build_groups(routes.of_digest(*digest), previous, &mut conflicts));
+        // A group has the key of one of its members.
+        let members = base.into_iter().flat_map(|base| base.routes.of_digest(*digest));
+        old.extend(members.map(|member| &*member.object.key));
     }
-    groups
+    made.sort_unstable_by(|a, b| a.key().cmp(b.key()));
+    let mut groups = base.map(|_| previous.clone()).unwrap_or_default();
+    for key in old {
+        if made.binary_search_by(|group| group.key().cmp(key)).is_err() {
+            groups.remove(key);
+        }
+    }
+    groups.extend(made);
+    groups.extend(probes::groups());
+    Regrouped { groups, conflicts }
 }
 
-/// A route that is served, with the index of its candidate.
+impl Regrouped {
+    /// Tells the candidates that can't live in their group.
+    pub(super) fn tell(&mut self, candidates: &mut [Candidate<'_>]) {
+        self.conflicts.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        if self.conflicts.is_empty() {
+            return;
+        }
+        for candidate in candidates {
+            let key = &candidate.object.key;
+            if let Ok(at) = self.conflicts.binary_search_by(|(other, _)| other.cmp(key)) {
+                candidate.verdict = self.conflicts[at].1.clone();
+            }
+        }
+    }
+}
+
+/// The groups of these routes, which are all that have one digest. `previous` lends those that came
+/// out equal.
+fn build_groups<'a>(
+    routes: impl Iterator<Item = &'a Arc<Prepared>>,
+    previous: &Sorted<Arc<RouteGroup>>,
+    conflicts: &mut Conflicts,
+) -> SmallVec<[Arc<RouteGroup>; 1]> {
+    let mut sets: SmallVec<[Set<'a>; 1]> = SmallVec::new();
+    for member in routes.filter_map(|route| Member::of(route)) {
+        // Digests of different matches can be equal.
+        match sets.iter_mut().find(|set| set[0].goes_with(member)) {
+            Some(set) => set.push(member),
+            None => sets.push(SmallVec::from_slice(&[member])),
+        }
+    }
+    let group = |mut set: Set<'a>| {
+        set.sort_by_key(|member| {
+            let object = &member.prepared.object;
+            (object.created.unwrap_or(i64::MAX), &object.key)
+        });
+        let members = admit(&set, conflicts)?;
+        lend(&members, previous).or_else(|| build_group(&members))
+    };
+    sets.into_iter().filter_map(group).collect()
+}
+
+/// A route that is served.
+#[derive(Clone, Copy)]
 struct Member<'a> {
-    candidate: usize,
-    object: &'a Object,
-    written: &'a Arc<WrittenRoute>,
-    route: &'a Arc<Route>,
-    attachment: &'a Arc<Attachment>,
-    digest: u64,
+    prepared: &'a Prepared,
+    served: &'a Served,
 }
 
-impl Member<'_> {
+impl<'a> Member<'a> {
+    fn of(prepared: &'a Prepared) -> Option<Self> {
+        Some(Self { prepared, served: prepared.outcome.as_ref().ok()? })
+    }
+
+    fn route(self) -> &'a Arc<Route> {
+        &self.served.route
+    }
+
+    fn key(self) -> &'a Arc<ObjectKey> {
+        &self.prepared.object.key
+    }
+
     /// Whether both may stand in one group.
-    fn goes_with(&self, other: &Self) -> bool {
-        let (one, two) = (self.route, other.route);
-        self.digest == other.digest
-            && one.precedence == two.precedence
-            && self.attachment == other.attachment
+    fn goes_with(self, other: Self) -> bool {
+        let (one, two) = (self.route(), other.route());
+        one.precedence == two.precedence
+            && self.served.attachment == other.served.attachment
             && one.matches == two.matches
     }
-}
 
-/// Both lists are in the order of their keys.
-fn routes<'a>(candidates: &[Candidate<'_>], prepared: &'a [Arc<Prepared>]) -> Vec<Member<'a>> {
-    let mut candidates = candidates.iter().enumerate();
-    let mut routes = Vec::with_capacity(prepared.len());
-    for prepared in prepared {
-        let Ok(Served { route, attachment, digest }) = &prepared.outcome else { continue };
-        let (object, written) = (&prepared.object, &prepared.written);
-        let found = candidates.find(|(_, known)| Arc::ptr_eq(known.object, object));
-        let Some((candidate, _)) = found else { break };
-        let digest = digest.0;
-        routes.push(Member { candidate, object, written, route, attachment, digest });
+    fn is_mirror(self) -> bool {
+        matches!(self.route().action, Action::Mirror(_))
     }
-    routes
 }
 
-/// Indices of routes of equal match, precedence and attachment. Most are asked for once.
-type Set = SmallVec<[usize; 2]>;
+/// Routes of equal match, precedence and attachment. Most are asked for once.
+type Set<'a> = SmallVec<[Member<'a>; 1]>;
 
 /// The members of a group.
-struct Members {
+struct Members<'a> {
     /// Those that serve requests, oldest first. Never empty.
-    legs: Set,
+    legs: Set<'a>,
     /// The one that gets copies.
-    mirror: Option<usize>,
+    mirror: Option<Member<'a>>,
 }
 
-impl Members {
-    fn all(&self) -> impl Iterator<Item = usize> {
+impl<'a> Members<'a> {
+    fn all(&self) -> impl Iterator<Item = Member<'a>> {
         self.legs.iter().copied().chain(self.mirror)
     }
 }
 
-/// The sets in the order of their smallest key, which is the order of the routes.
-fn group_by_match(routes: &[Member<'_>]) -> Vec<Set> {
-    let mut sets: Vec<Set> = Vec::with_capacity(routes.len());
-    let mut by_match: HashTable<(u64, usize)> = HashTable::with_capacity(routes.len());
-    for (index, member) in routes.iter().enumerate() {
-        let is_its = |(digest, set): &(u64, usize)| {
-            *digest == member.digest && routes[sets[*set][0]].goes_with(member)
-        };
-        match by_match.entry(member.digest, is_its, |(digest, _)| *digest) {
-            Entry::Occupied(set) => {
-                let (_, set) = *set.get();
-                sets[set].push(index);
-            }
-            Entry::Vacant(vacant) => {
-                vacant.insert((member.digest, sets.len()));
-                sets.push(SmallVec::from_slice(&[index]));
-            }
-        }
-    }
-    sets
-}
-
 /// The members of a set (oldest first) that can live together; `None` where nobody serves.
-fn admit(
-    routes: &[Member<'_>],
-    set: &[usize],
-    conflicts: &mut Vec<(usize, Verdict)>,
-) -> Option<Members> {
-    let mut members = Set::new();
+fn admit<'a>(set: &[Member<'a>], conflicts: &mut Conflicts) -> Option<Members<'a>> {
+    let mut legs = Set::new();
     let mut left = WHOLE;
-    for &index in set.iter().filter(|index| !is_mirror(&routes[**index])) {
-        let route = routes[index].route;
-        let conflict =
-            members.first().and_then(|first| conflict(routes[*first].route, route, left));
-        if let (Some(conflict), Some(last)) = (conflict, members.last()) {
+    for &member in set.iter().filter(|member| !member.is_mirror()) {
+        let route = member.route();
+        let conflict = legs.first().and_then(|first| conflict(first.route(), route, left));
+        if let (Some(conflict), Some(last)) = (conflict, legs.last()) {
             let with = match conflict {
-                Conflict::Redirect => members[0],
+                Conflict::Redirect => legs[0],
                 _ => *last,
             };
-            let with = Arc::clone(&routes[with].object.key);
-            conflicts.push((routes[index].candidate, Verdict::Conflicted { with, conflict }));
+            let with = Arc::clone(with.key());
+            conflicts.push((Arc::clone(member.key()), Verdict::Conflicted { with, conflict }));
             continue;
         }
         left = left.saturating_sub(route.weight.unwrap_or(0));
-        members.push(index);
+        legs.push(member);
     }
-    let mirror = admit_mirror(routes, set, &members, conflicts);
-    (!members.is_empty()).then_some(Members { legs: members, mirror })
-}
-
-fn is_mirror(member: &Member<'_>) -> bool {
-    matches!(member.route.action, Action::Mirror(_))
+    let mirror = admit_mirror(set, &legs, conflicts);
+    (!legs.is_empty()).then_some(Members { legs, mirror })
 }
 
 /// The oldest of those that want copies, if there is anything to copy.
-fn admit_mirror(
-    routes: &[Member<'_>],
-    set: &[usize],
-    members: &[usize],
-    conflicts: &mut Vec<(usize, Verdict)>,
-) -> Option<usize> {
-    let forwards = |index: &usize| matches!(routes[*index].route.action, Action::Forward(_));
-    let something = members.first().is_some_and(forwards);
-    let mut admitted: Option<usize> = None;
-    for &index in set.iter().filter(|index| is_mirror(&routes[**index])) {
+fn admit_mirror<'a>(
+    set: &[Member<'a>],
+    legs: &[Member<'a>],
+    conflicts: &mut Conflicts,
+) -> Option<Member<'a>> {
+    let forwards = |leg: &Member<'_>| matches!(leg.route().action, Action::Forward(_));
+    let something = legs.first().is_some_and(forwards);
+    let mut admitted: Option<Member<'a>> = None;
+    for &member in set.iter().filter(|member| member.is_mirror()) {
         let verdict = match admitted {
             _ if !something => Verdict::NothingToCopy,
-            Some(first) => Verdict::Conflicted {
-                with: Arc::clone(&routes[first].object.key),
-                conflict: Conflict::Mirror,
-            },
+            Some(first) => {
+                Verdict::Conflicted { with: Arc::clone(first.key()), conflict: Conflict::Mirror }
+            }
             None => {
-                admitted = Some(index);
+                admitted = Some(member);
                 continue;
             }
         };
-        conflicts.push((routes[index].candidate, verdict));
+        conflicts.push((Arc::clone(member.key()), verdict));
     }
     admitted
 }
@@ -197,32 +209,32 @@ fn conflict(first: &Route, route: &Route, left: u8) -> Option<Conflict> {
     (own > left).then_some(Conflict::Weight { own, left })
 }
 
-fn build_group(routes: &[Member<'_>], members: &Members) -> Option<Arc<RouteGroup>> {
-    let first = &routes[*members.legs.first()?];
-    let weights: Vec<Option<u8>> =
-        members.legs.iter().map(|index| routes[*index].route.weight).collect();
-    let mirror = members.mirror.map(|index| {
-        let to = routes[index].route.weight.unwrap_or(WHOLE).min(WHOLE);
-        build_leg(&routes[index], Share { from: 0, to }, None)
+fn build_group(members: &Members<'_>) -> Option<Arc<RouteGroup>> {
+    let first = members.legs.first()?;
+    let weights: SmallVec<[Option<u8>; 2]> =
+        members.legs.iter().map(|member| member.route().weight).collect();
+    let mirror = members.mirror.map(|member| {
+        let to = member.route().weight.unwrap_or(WHOLE).min(WHOLE);
+        build_leg(member, Share { from: 0, to }, None)
     });
     let legs = members
         .legs
         .iter()
         .zip(shares(&weights))
-        .map(|(index, share)| build_leg(&routes[*index], share, mirror.clone()))
+        .map(|(member, share)| build_leg(*member, share, mirror.clone()))
         .collect();
-    let attachment = Arc::clone(first.attachment);
-    Some(Arc::new(RouteGroup { precedence: first.route.precedence, attachment, legs }))
+    let attachment = Arc::clone(&first.served.attachment);
+    Some(Arc::new(RouteGroup { precedence: first.route().precedence, attachment, legs }))
 }
 
-fn build_leg(member: &Member<'_>, share: Share, mirror: Option<Arc<Leg>>) -> Arc<Leg> {
+fn build_leg(member: Member<'_>, share: Share, mirror: Option<Arc<Leg>>) -> Arc<Leg> {
     Arc::new(Leg {
         mirror,
-        key: member.object.key.clone(),
-        created: member.object.created,
+        key: Arc::clone(member.key()),
+        created: member.prepared.object.created,
         share,
-        route: Arc::clone(member.route),
-        written: Some(Arc::clone(member.written)),
+        route: Arc::clone(member.route()),
+        written: Some(Arc::clone(&member.prepared.written)),
     })
 }
 
@@ -253,36 +265,24 @@ pub(super) fn shares(weights: &[Option<u8>]) -> Vec<Share> {
         .collect()
 }
 
-/// Lends groups of the previous build, walking it beside the new one: both are in the order of
-/// their smallest keys.
-struct Lender<'a> {
-    previous: Peekable<slice::Iter<'a, Arc<RouteGroup>>>,
+/// The group of the previous build, if it was made of the same members.
+fn lend(members: &Members<'_>, previous: &Sorted<Arc<RouteGroup>>) -> Option<Arc<RouteGroup>> {
+    let smallest = members.all().map(Member::key).min()?;
+    previous.get(smallest).filter(|old| is_made_of(old, members)).cloned()
 }
 
-impl Lender<'_> {
-    /// The previous group, if it was made of the same members.
-    fn lend(&mut self, routes: &[Member<'_>], members: &Members) -> Option<Arc<RouteGroup>> {
-        // Mostly the same group stands at the same place: no text is compared then.
-        if let Some(old) = self.previous.next_if(|old| is_made_of(old, routes, members)) {
-            return Some(Arc::clone(old));
-        }
-        let smallest = &routes[members.all().min()?].object.key;
-        while self.previous.next_if(|old| old.smallest_key() < smallest).is_some() {}
-        let old = self.previous.next_if(|old| is_made_of(old, routes, members))?;
-        Some(Arc::clone(old))
-    }
-}
-
-fn is_made_of(group: &RouteGroup, routes: &[Member<'_>], members: &Members) -> bool {
+fn is_made_of(group: &RouteGroup, members: &Members<'_>) -> bool {
     group.legs.len() == members.legs.len()
         && group.mirror().is_some() == members.mirror.is_some()
-        && group.legs.iter().chain(group.mirror()).zip(members.all()).all(|(leg, index)| {
-            let member = &routes[index];
+        && group.legs.iter().chain(group.mirror()).zip(members.all()).all(|(leg, member)| {
             // The address first: it tells nearly all, and the key's texts are far away.
-            Arc::ptr_eq(member.route, &leg.route)
-                && leg.written.as_ref().is_some_and(|old| Arc::ptr_eq(old, member.written))
-                && member.attachment == &group.attachment
-                && member.object.created == leg.created
-                && member.object.key == leg.key
+            Arc::ptr_eq(member.route(), &leg.route)
+                && leg
+                    .written
+                    .as_ref()
+                    .is_some_and(|old| Arc::ptr_eq(old, &member.prepared.written))
+                && member.served.attachment == group.attachment
+                && member.prepared.object.created == leg.created
+                && *member.key() == leg.key
         })
 }

@@ -11,19 +11,26 @@
 //!    hosts that serve it ([`attach`]);
 //! 5. [`groups`]: routes with the same match become one route group with exact shares, and those
 //!    that can't live in theirs are told so; [`probes`] adds the gateway's own routes;
-//! 6. [`references`]: whether the Services exist that an object names.
+//! 6. [`references`]: whether the Services exist that an object names; [`reports`] says all.
+//!
+//! Steps 2 and 3 are about a handful of objects, and made anew where one of them has changed. The
+//! others are about thousands: they begin with what the previous build made, and look at what has
+//! changed since ([`changes`]), and at what stands beside it.
 //!
 //! [`answers`] says of a finished build where its settings were written.
 
 mod answers;
 mod attach;
+mod changes;
 mod clusters;
 mod environment;
 mod groups;
 mod hosts;
 mod listeners;
+mod others;
 mod probes;
 mod references;
+mod reports;
 mod routes;
 mod secrets;
 mod select;
@@ -36,17 +43,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use self::answers::TlsOrigin;
-use self::attach::Takers;
-use self::environment::Environment;
+use self::changes::Changes;
+use self::others::Others;
 use self::references::Lookup;
-use self::routes::{Prepared, Surroundings};
-use self::secrets::Secrets;
+use self::reports::Reporter;
+use self::routes::{Routes, Surroundings};
 use super::config::GatewayConfig;
-use super::key::Kind;
-use super::listener::{Listener, VirtualHost};
+use super::listener::VirtualHost;
 use super::object::Object;
 use super::report::{Report, Verdict};
 use super::snapshot::{Services, Snapshot};
+use super::sorted::Sorted;
 use super::written::PemSource;
 
 /// The result of a build.
@@ -55,13 +62,13 @@ pub struct Build {
     /// What to serve.
     pub config: Arc<GatewayConfig>,
     /// One report for each object that speaks to this gateway, in key order.
-    pub reports: Vec<Arc<Report>>,
+    pub reports: Sorted<Arc<Report>>,
     /// The Services that the reports' references were judged by.
     pub services: Arc<Services>,
     /// The Secrets and files that objects name, whether they exist or not: to be read, watched and
     /// put into the next snapshot.
     pub wanted: Arc<BTreeSet<PemSource>>,
-    pub(crate) kept: Arc<Kept>,
+    pub(crate) kept: Option<Arc<Kept>>,
 }
 
 /// What is kept for the next build follows from the rest and its inputs.
@@ -75,10 +82,12 @@ impl PartialEq for Build {
 }
 
 /// What is kept of a build for the next one alone.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug)]
 pub(crate) struct Kept {
+    /// What it was made from.
+    snapshot: Snapshot,
     around: Surroundings,
-    routes: Vec<Arc<Prepared>>,
+    routes: Routes,
     hosts: Vec<Arc<VirtualHost>>,
 }
 
@@ -93,117 +102,67 @@ struct Candidate<'a> {
 /// `previous` only lends its parts where they came out equal, so that those who follow can see
 /// by their address what did not change; the result equals that of a build without it.
 pub fn build(snapshot: &Snapshot, previous: &Build) -> Build {
-    let mut candidates = select::select(snapshot);
-    // What isn't a route is a handful among thousands, and looked over many times.
-    let routes_end = candidates.partition_point(|one| one.object.key.kind == Kind::Mapping);
-    let others = &mut candidates[routes_end..];
-    let environment = Environment::build(snapshot, others);
-    let environment = lend(environment, &previous.kept.around.environment);
-    let wanted = secrets::wanted(snapshot, others, &environment);
-    let wanted = lend(wanted, &previous.wanted);
-    let (listeners, hosts) = listeners(snapshot, others, &environment, previous);
-
-    let takers = Takers::new(&listeners, snapshot.defaults.strict_selectors);
-    let around = &previous.kept.around;
-    let takers = match takers.is_same(&around.takers) {
-        true => Arc::clone(&around.takers),
-        false => Arc::new(takers),
+    let kept = previous.kept.as_deref();
+    let changes = Changes::since(snapshot, kept);
+    let others = match kept {
+        Some(kept) if !changes.others => Others::lend(kept, previous),
+        _ => Others::build(snapshot, previous),
     };
-    let same =
-        Arc::ptr_eq(&environment, &around.environment) && Arc::ptr_eq(&takers, &around.takers);
-    let around = Surroundings { environment, takers };
-    let routes = routes::prepare(&mut candidates, &around, &previous.kept.routes, same);
-    let mut groups = groups::build_groups(&mut candidates, &routes, &previous.config.groups);
-    groups.extend(probes::groups());
+    // What was made of routes stands where nothing around them has changed.
+    let base = kept.filter(|_| others.same);
+    let id = &snapshot.defaults.ambassador_id;
+    let mut candidates = match base {
+        Some(_) => select::select(changes.touched(snapshot), id),
+        None => select::select(changes::routes(snapshot), id),
+    };
+    let gone = base.map(|_| changes.gone(&candidates)).unwrap_or_default();
 
-    let http = Arc::clone(&around.environment.defaults.http);
-    let config = GatewayConfig { listeners, http, groups };
+    let mut routes = base.map(|base| base.routes.clone()).unwrap_or_default();
+    let preparing = routes::Preparing::new(&others.around, kept, others.same);
+    let digests = routes.update(&mut candidates, &gone, preparing);
+    let mut regrouped = groups::regroup(&routes, &digests, base, &previous.config.groups);
+    let neighbours = match base {
+        Some(_) => routes.neighbours(&digests, &candidates),
+        None => Vec::new(),
+    };
+    candidates
+        .extend(neighbours.iter().map(|object| Candidate { object, verdict: Verdict::Accepted }));
+    regrouped.tell(&mut candidates);
+
+    let http = Arc::clone(&others.around.environment.defaults.http);
+    let config = GatewayConfig { listeners: others.listeners, http, groups: regrouped.groups };
     let config = match is_same(&config, &previous.config) {
         true => Arc::clone(&previous.config),
         false => Arc::new(config),
     };
-    let environment = &around.environment;
-    let lookup = Lookup { snapshot, environment, config: &config, hosts: &hosts };
-    let reports = reports(&lookup, candidates, &routes, (previous, same));
+    let environment = &others.around.environment;
+    let lookup = Lookup { snapshot, environment, config: &config, hosts: &others.hosts };
+    let reporter = Reporter { lookup, routes: &routes, previous, base };
+    let reports = reporter.reports(candidates, &gone, others.candidates);
     Build {
         reports,
         services: Arc::clone(&snapshot.services),
-        wanted,
-        kept: Arc::new(Kept { around, routes, hosts }),
+        wanted: others.wanted,
+        kept: Some(Arc::new(Kept {
+            snapshot: snapshot.clone(),
+            around: others.around,
+            routes,
+            hosts: others.hosts,
+        })),
         config,
     }
 }
 
-/// What is listened on, and the Hosts that are served or closed.
-fn listeners(
-    snapshot: &Snapshot,
-    candidates: &mut [Candidate<'_>],
-    environment: &Environment,
-    previous: &Build,
-) -> (Vec<Arc<Listener>>, Vec<Arc<VirtualHost>>) {
-    let secrets = Secrets::new(snapshot);
-    let hosts = hosts::build_hosts(candidates, environment, &secrets, &previous.kept.hosts);
-    let tcp = tcp::build_groups(candidates, &hosts, environment, &secrets);
-    let old = &previous.config.listeners;
-    let listeners = listeners::build_listeners(snapshot, candidates, &hosts, tcp, old);
-    (listeners, hosts.into_iter().map(|built| built.host).collect())
-}
-
 /// The old value where the new one equals it.
-fn lend<T: PartialEq>(new: T, old: &Arc<T>) -> Arc<T> {
-    if new == **old { Arc::clone(old) } else { Arc::new(new) }
+fn lend<T: PartialEq>(new: T, old: Option<&Arc<T>>) -> Arc<T> {
+    old.filter(|old| new == ***old).map_or_else(|| Arc::new(new), Arc::clone)
 }
 
 /// Equality by address where parts were lent, which is where they are equal.
 fn is_same(new: &GatewayConfig, old: &GatewayConfig) -> bool {
-    fn alike<T>(new: &[Arc<T>], old: &[Arc<T>]) -> bool {
-        new.len() == old.len() && new.iter().zip(old).all(|(new, old)| Arc::ptr_eq(new, old))
-    }
-    new.http == old.http && alike(&new.listeners, &old.listeners) && alike(&new.groups, &old.groups)
-}
-
-/// One report for each candidate. Those of routes are lent without a look where nothing that they
-/// are judged by has changed.
-fn reports(
-    lookup: &Lookup<'_>,
-    candidates: Vec<Candidate<'_>>,
-    routes: &[Arc<Prepared>],
-    (previous, same): (&Build, bool),
-) -> Vec<Arc<Report>> {
-    let same_services = Arc::ptr_eq(&lookup.snapshot.services, &previous.services);
-    let mut old_reports = previous.reports.iter().peekable();
-    let mut routes = routes.iter().peekable();
-    candidates
-        .into_iter()
-        .map(|Candidate { object, verdict }| {
-            let route = routes.next_if(|route| Arc::ptr_eq(&route.object, object));
-            // Mostly the same object stands at the same place: no text is compared then.
-            let mut old = old_reports.next_if(|old| Arc::ptr_eq(&old.object, object));
-            if old.is_none() {
-                while old_reports.next_if(|old| old.object.key < object.key).is_some() {}
-                old = old_reports.next_if(|old| Arc::ptr_eq(&old.object, object));
-            }
-            let old = old.filter(|old| old.verdict == verdict);
-            let judged_alike = same_services && same && object.key.kind == Kind::Mapping;
-            if let (Some(old), true) = (old, judged_alike) {
-                return Arc::clone(old);
-            }
-            let references = lookup.references(object, &verdict, route.map(|route| &**route));
-            let failure = lookup.failure(object);
-            let warning = lookup.warning(object, &verdict);
-            match old {
-                Some(old)
-                    if old.references == references
-                        && old.failure == failure
-                        && old.warning == warning =>
-                {
-                    Arc::clone(old)
-                }
-                _ => {
-                    let object = Arc::clone(object);
-                    Arc::new(Report { object, verdict, references, failure, warning })
-                }
-            }
-        })
-        .collect()
+    let (one, two) = (&new.listeners, &old.listeners);
+    new.http == old.http
+        && new.groups.is(&old.groups)
+        && one.len() == two.len()
+        && one.iter().zip(two).all(|(new, old)| Arc::ptr_eq(new, old))
 }

@@ -1,22 +1,26 @@
 //! Routes as they are served: their upstreams looked up, what they leave open filled, and the
 //! hosts that serve them.
 
+use std::cmp::Ordering;
 use std::hash::BuildHasher;
 use std::sync::{Arc, LazyLock};
 
 use foldhash::fast::RandomState;
 
-use super::Candidate;
 use super::attach::Takers;
+use super::changes::find;
 use super::clusters::build_cluster;
 use super::environment::Environment;
 use super::shared::Shared;
+use super::{Candidate, Kept};
 use crate::model::common::Common;
 use crate::model::config::Attachment;
+use crate::model::key::ObjectKey;
 use crate::model::object::{Content, Object};
 use crate::model::policy::RoutePolicy;
 use crate::model::report::{Detached, Missing, Verdict};
 use crate::model::route::{Action, Forward, HeaderEdits, Route};
+use crate::model::sorted::{Item, Keyed, Sorted};
 use crate::model::written::WrittenRoute;
 
 /// What becomes of one object's route.
@@ -53,6 +57,46 @@ impl Digest {
     }
 }
 
+impl Keyed for Prepared {
+    fn key(&self) -> &ObjectKey {
+        &self.object.key
+    }
+}
+
+/// A route that is served, in a list by its digest: those that may be one group are neighbours.
+#[derive(Debug, Clone)]
+pub(crate) struct ByMatch {
+    /// The digest.
+    pub(super) digest: u64,
+    /// The route.
+    pub(super) route: Arc<Prepared>,
+}
+
+impl ByMatch {
+    /// Where a route stands; nowhere if it isn't served.
+    pub(super) fn of(route: &Arc<Prepared>) -> Option<Self> {
+        let Digest(digest) = route.outcome.as_ref().ok()?.digest;
+        Some(Self { digest, route: Arc::clone(route) })
+    }
+}
+
+impl Item for ByMatch {
+    type Key = Self;
+
+    fn order(&self, key: &Self) -> Ordering {
+        let by_digest = self.digest.cmp(&key.digest);
+        by_digest.then_with(|| self.route.object.key.cmp(&key.route.object.key))
+    }
+
+    fn order_of(&self, other: &Self) -> Ordering {
+        self.order(other)
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.route, &other.route)
+    }
+}
+
 impl Prepared {
     /// The route, where it is served.
     pub(super) fn served(&self) -> Option<&Arc<Route>> {
@@ -78,36 +122,117 @@ pub(crate) struct Surroundings {
     pub(super) takers: Arc<Takers>,
 }
 
-/// The routes of all accepted candidates, in the order of their keys; those that aren't served
-/// are told so. `previous` lends what came out equal: without a look where `same` says that
-/// nothing around the objects has changed.
-pub(super) fn prepare(
-    candidates: &mut [Candidate<'_>],
-    around: &Surroundings,
-    previous: &[Arc<Prepared>],
+/// All accepted routes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Routes {
+    /// In the order of their keys.
+    pub(super) by_key: Sorted<Arc<Prepared>>,
+    /// Those that are served.
+    by_match: Sorted<ByMatch>,
+}
+
+impl Routes {
+    /// Takes the routes of candidates in, and those of `gone` out; says the digests of all that
+    /// came, went or became another, each once and in order.
+    pub(super) fn update(
+        &mut self,
+        candidates: &mut [Candidate<'_>],
+        gone: &[&ObjectKey],
+        mut preparing: Preparing<'_>,
+    ) -> Vec<u64> {
+        let (mut digests, mut come) = (Vec::new(), Vec::new());
+        for key in gone {
+            let old = self.by_key.remove(key);
+            self.leave(old.as_ref(), &mut digests);
+        }
+        for candidate in candidates {
+            let new = preparing.prepare(candidate);
+            let old = self.by_key.get(&candidate.object.key);
+            if let (Some(old), Some(new)) = (old, &new)
+                && Arc::ptr_eq(old, new)
+            {
+                // It may still not be able to live in its group: that is told anew.
+                digests.extend(ByMatch::of(old).map(|place| place.digest));
+                continue;
+            }
+            let old = old.cloned();
+            self.leave(old.as_ref(), &mut digests);
+            match new {
+                Some(new) => {
+                    come.extend(ByMatch::of(&new));
+                    self.by_key.insert(new);
+                }
+                None => drop(self.by_key.remove(&candidate.object.key)),
+            }
+        }
+        digests.extend(come.iter().map(|one| one.digest));
+        come.sort_unstable_by(ByMatch::order_of);
+        self.by_match.extend(come);
+        digests.sort_unstable();
+        digests.dedup();
+        digests
+    }
+
+    fn leave(&mut self, old: Option<&Arc<Prepared>>, digests: &mut Vec<u64>) {
+        if let Some(place) = old.and_then(ByMatch::of) {
+            self.by_match.remove(&place);
+            digests.push(place.digest);
+        }
+    }
+
+    /// The routes of a digest that are served, in the order of their keys.
+    pub(super) fn of_digest(&self, digest: u64) -> impl Iterator<Item = &Arc<Prepared>> {
+        let from = self.by_match.from(move |one| one.digest < digest);
+        from.take_while(move |one| one.digest == digest).map(|one| &one.route)
+    }
+
+    /// The objects of other routes with these digests.
+    pub(super) fn neighbours(
+        &self,
+        digests: &[u64],
+        candidates: &[Candidate<'_>],
+    ) -> Vec<Arc<Object>> {
+        let routes = digests.iter().flat_map(|digest| self.of_digest(*digest));
+        let others = routes.filter(|route| find(candidates, &route.object.key).is_none());
+        others.map(|route| Arc::clone(&route.object)).collect()
+    }
+}
+
+/// Makes routes of candidates, one after the other.
+pub(super) struct Preparing<'a> {
+    around: &'a Surroundings,
+    /// Lends what came out equal.
+    old: Option<&'a Routes>,
+    /// Nothing around the objects has changed, so that the same object gives the same route.
     same: bool,
-) -> Vec<Arc<Prepared>> {
-    let mut old = previous.iter().peekable();
-    let mut shared = Shared::new();
-    let mut prepared = Vec::with_capacity(previous.len() + 1);
-    for candidate in candidates {
+    shared: Shared,
+    last: Option<Arc<Prepared>>,
+}
+
+impl<'a> Preparing<'a> {
+    /// Nothing yet. `same` says that nothing around the objects has changed since what was kept.
+    pub(super) fn new(around: &'a Surroundings, kept: Option<&'a Kept>, same: bool) -> Self {
+        let old = kept.map(|kept| &kept.routes);
+        Self { around, old, same, shared: Shared::new(), last: None }
+    }
+
+    /// The route of a candidate, if it is accepted; one that isn't served is told so.
+    fn prepare(&mut self, candidate: &mut Candidate<'_>) -> Option<Arc<Prepared>> {
         let (Verdict::Accepted, Content::Route(written)) =
             (&candidate.verdict, &candidate.object.content)
         else {
-            continue;
+            return None;
         };
-        // Mostly the same object stands at the same place: no text is compared then.
-        let mut lent = old.next_if(|old| Arc::ptr_eq(&old.object, candidate.object));
-        if lent.is_none() {
-            while old.next_if(|old| old.object.key < candidate.object.key).is_some() {}
-            lent = old.next_if(|old| old.object.key == candidate.object.key);
-        }
-        let next = match lent {
-            Some(lent) if same && Arc::ptr_eq(&lent.object, candidate.object) => Arc::clone(lent),
-            lent => {
-                shared.learn(prepared.last());
-                let outcome = serve(candidate.object, written, around, &mut shared);
-                borrow(candidate.object, written, outcome, lent)
+        let key = &candidate.object.key;
+        // The old one or, where it is new, the one beside it.
+        let beside = self.old.and_then(|old| old.by_key.from(|one| one.object.key < *key).next());
+        let next = match beside.filter(|old| old.object.key == *key) {
+            Some(old) if self.same && Arc::ptr_eq(&old.object, candidate.object) => Arc::clone(old),
+            old => {
+                self.shared.learn(beside);
+                self.shared.learn(self.last.as_ref());
+                let outcome = serve(candidate.object, written, self.around, &mut self.shared);
+                borrow(candidate.object, written, outcome, old)
             }
         };
         match &next.outcome {
@@ -119,9 +244,9 @@ pub(super) fn prepare(
                 candidate.verdict = Verdict::NotAttached(*detached);
             }
         }
-        prepared.push(next);
+        self.last = Some(Arc::clone(&next));
+        Some(next)
     }
-    prepared
 }
 
 /// Lends of the old what equals the new, so that those who follow see by addresses what changed.

@@ -8,15 +8,14 @@ use super::Candidate;
 use crate::model::key::{Kind, ObjectKey, Origin};
 use crate::model::object::{Content, Object};
 use crate::model::report::{ShadowRule, Verdict};
-use crate::model::snapshot::Snapshot;
 
-/// The objects that speak to this gateway, in key order, with the verdicts that can be told
-/// of each without looking at other matches.
-pub(super) fn select(snapshot: &Snapshot) -> Vec<Candidate<'_>> {
-    let id = &snapshot.defaults.ambassador_id;
-    let mut candidates: Vec<Candidate<'_>> = snapshot
-        .objects
-        .values()
+/// Of these objects, which stand in key order with all that have a name together, those that speak
+/// to the gateway `id`, with the verdicts that can be told of each without looking at other matches.
+pub(super) fn select<'a>(
+    objects: impl Iterator<Item = &'a Arc<Object>>,
+    id: &str,
+) -> Vec<Candidate<'a>> {
+    let mut candidates: Vec<Candidate<'a>> = objects
         .filter(|object| object.selects(id))
         .map(|object| Candidate { object, verdict: own_verdict(object) })
         .collect();

@@ -17,6 +17,7 @@ use crate::model::route::{
 };
 use crate::model::service::{Service, ServicePort};
 use crate::model::snapshot::{Defaults, Snapshot};
+use crate::model::sorted::{Keyed, Sorted};
 use crate::model::written::{UpstreamSpec, WrittenRoute};
 
 fn mapping_to(host: &str) -> Object {
@@ -98,8 +99,7 @@ fn annotation(name: &str, created: i64, carrier_namespace: &str) -> Object {
 }
 
 fn snapshot(objects: Vec<Object>) -> Snapshot {
-    let objects = objects.into_iter().map(|object| (object.key.clone(), Arc::new(object)));
-    Snapshot { objects: objects.collect(), ..Snapshot::default() }
+    Snapshot { objects: objects.into_iter().map(Arc::new).collect(), ..Snapshot::default() }
 }
 
 fn built(objects: Vec<Object>) -> Build {
@@ -115,6 +115,10 @@ fn written(build: &Build) -> impl Iterator<Item = &Arc<RouteGroup>> {
 #[test]
 fn probes_are_always_there() {
     assert_eq!(built(vec![]).config.groups.len(), 2);
+}
+
+fn first<T: Keyed>(list: &Sorted<Arc<T>>) -> &Arc<T> {
+    list.iter().next().unwrap()
 }
 
 fn verdict<'a>(build: &'a Build, name: &str) -> &'a Verdict {
@@ -179,7 +183,7 @@ fn a_redirect_does_not_mix() {
         verdict(&build, "b"),
         Verdict::Conflicted { conflict: Conflict::Redirect, .. }
     ));
-    assert_eq!(build.config.groups[0].legs.len(), 1);
+    assert_eq!(written(&build).next().unwrap().legs.len(), 1);
 }
 
 #[test]
@@ -238,7 +242,7 @@ fn missing_services_are_told() {
     let reference = |port| ServiceRef { service: key.clone(), port };
     let mut snapshot = snapshot(vec![mapping("m", 1, forward("/", None))]);
     let references =
-        |snapshot: &Snapshot| build(snapshot, &Build::default()).reports[0].references.clone();
+        |snapshot: &Snapshot| first(&build(snapshot, &Build::default()).reports).references.clone();
     assert_eq!(references(&snapshot), References::Resolved, "nobody knows");
 
     snapshot.defaults = Defaults { services_known: true, ..Defaults::default() };
@@ -261,7 +265,7 @@ fn a_name_with_a_dot_is_the_clusters_where_its_namespace_is() {
     let mut snapshot = snapshot(vec![mapping_to("httpbin.org")]);
     snapshot.defaults = Defaults { services_known: true, ..Defaults::default() };
     let references =
-        |snapshot: &Snapshot| build(snapshot, &Build::default()).reports[0].references.clone();
+        |snapshot: &Snapshot| first(&build(snapshot, &Build::default()).reports).references.clone();
     assert_eq!(references(&snapshot), References::Resolved);
     let neighbour = ServiceKey { namespace: "org".into(), name: "other".into() };
     let service =
@@ -278,13 +282,16 @@ fn unchanged_parts_keep_their_address() {
     let first = build(&snapshot, &Build::default());
     let second = build(&snapshot, &first);
     assert!(Arc::ptr_eq(&first.config, &second.config));
-    assert!(first.reports.iter().zip(&second.reports).all(|(a, b)| Arc::ptr_eq(a, b)));
+    assert!(first.reports.iter().zip(second.reports.iter()).all(|(a, b)| Arc::ptr_eq(a, b)));
 
     let changed = Arc::new(mapping("b", 1, forward("/c", None)));
-    snapshot.objects.insert(changed.key.clone(), changed);
+    snapshot.objects.insert(changed);
     let third = build(&snapshot, &second);
-    assert!(Arc::ptr_eq(&second.config.groups[0], &third.config.groups[0]));
-    assert!(!Arc::ptr_eq(&second.config.groups[1], &third.config.groups[1]));
-    assert!(Arc::ptr_eq(&second.reports[0], &third.reports[0]));
+    for (change, of) in [
+        (third.config.groups.changes(&second.config.groups).len(), "groups"),
+        (third.reports.changes(&second.reports).len(), "reports"),
+    ] {
+        assert_eq!(change, 1, "{of}");
+    }
     assert_eq!(third, build(&snapshot, &Build::default()), "what is lent changes nothing");
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::model::cluster::ServiceRef;
 use crate::model::key::{ObjectKey, ServiceKey};
 use crate::model::object::Object;
+use crate::model::sorted::Keyed;
 use crate::model::tls::TlsFault;
 use crate::model::written::PemSource;
 
@@ -27,6 +28,12 @@ pub struct Report {
     pub failure: Option<Arc<str>>,
     /// What will go wrong later, where nobody does anything.
     pub warning: Option<Warning>,
+}
+
+impl Keyed for Report {
+    fn key(&self) -> &ObjectKey {
+        &self.object.key
+    }
 }
 
 /// Whether an object is part of the configuration.

@@ -162,6 +162,7 @@ fn poll_client(
                 exchange.received.set(exchange.received.get() + data.len() as u64);
             }
             exchange.touch();
+            exchange.body_waker.borrow_mut().take();
             // After the last byte that was announced nobody asks again.
             if incoming.is_end_stream() || incoming.size_hint().exact() == Some(0) {
                 exchange.end_request();

@@ -122,6 +122,9 @@ impl Source {
                 return Poll::Ready((Some(Err(BodyError::Expired(failure))), true));
             }
             exchange.timing.register(cx.waker());
+            if exchange.worker.pauses() {
+                return Poll::Pending;
+            }
         }
         let frame = ready!(Pin::new(&mut *incoming).poll_frame(cx));
         let frame = frame.map(|frame| frame.map_err(BodyError::Transport));
@@ -213,7 +216,11 @@ impl Body for ResponseBody {
             None => this.source.poll(cx, exchange),
             Some(coded) => coded.poll(&mut this.source, cx, exchange),
         };
-        let (frame, ended) = ready!(polled);
+        let Poll::Ready((frame, ended)) = polled else {
+            // It is the upstream that is waited for.
+            exchange.inspect(|exchange| exchange.offered.set(false));
+            return Poll::Pending;
+        };
         let frame = match &this.encoder {
             Some(encoder) => frame.map(|frame| frame.map(|frame| encode(frame, encoder))),
             None => frame,
@@ -224,6 +231,7 @@ impl Body for ResponseBody {
                     let length = frame.data_ref().map_or(0, Bytes::len) as u64;
                     exchange.sent.set(exchange.sent.get() + length);
                     exchange.touch();
+                    exchange.offered.set(true);
                     exchange.response_done.set(ended);
                 }
                 // Why its time is over has been told.

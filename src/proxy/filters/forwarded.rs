@@ -129,14 +129,20 @@ fn is_hop(name: &HeaderName) -> bool {
 
 /// One pass over the names; mostly nothing or one is to be removed.
 fn remove_matching(headers: &mut HeaderMap, matches: impl Fn(&HeaderName) -> bool) {
-    let mut doomed: SmallVec<[HeaderName; 4]> =
-        headers.keys().filter(|name| matches(name)).cloned().collect();
+    let mut doomed: SmallVec<[HeaderName; 4]> = SmallVec::new();
+    for name in headers.keys() {
+        if matches(name) {
+            doomed.push(name.clone());
+        }
+    }
     if doomed.contains(&header::CONNECTION) {
         for value in headers.get_all(header::CONNECTION) {
             let tokens = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
             // What frames or addresses the message can't be disowned.
             doomed.extend(
                 tokens
+                    // What it says as a rule, which names no header that isn't taken off anyway.
+                    .filter(|token| !token.eq_ignore_ascii_case(b"keep-alive"))
                     .filter_map(|token| HeaderName::from_bytes(token).ok())
                     .filter(|name| *name != header::HOST && *name != header::CONTENT_LENGTH),
             );

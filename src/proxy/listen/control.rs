@@ -33,6 +33,8 @@ pub(crate) struct ControlParts {
     pub(crate) tables: Reader<RouteTable>,
     /// The address of listeners that name none.
     pub(crate) own_address: IpAddr,
+    /// Bytes that the kernel keeps for a client that doesn't read, where they are limited.
+    pub(crate) unsent: Option<u32>,
     /// The workers.
     pub(crate) workers: Vec<UnboundedSender<PortCommand>>,
     /// The compiled TLS of the table.
@@ -151,7 +153,7 @@ impl Control {
     }
 
     fn bind(&self, address: SocketAddr) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
-        let sockets = bind(address, self.parts.workers.len())?;
+        let sockets = bind(address, self.parts.workers.len(), self.parts.unsent)?;
         let bound = sockets.first().map_or(Ok(address), TcpListener::local_addr)?;
         Ok((bound, sockets))
     }

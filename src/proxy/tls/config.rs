@@ -54,6 +54,8 @@ pub(super) fn build_config(
     let key = certified(&termination.certificate, &provider)?;
     let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::new(key))));
     config.alpn_protocols = protocols(&termination.parameters, speaks);
+    // As Envoy: what is cheap for a server comes first, whatever a client would rather have.
+    config.ignore_client_order = true;
     // Tickets' keys belong to this very Termination: one that was given out where clients need no
     // certificate, or before a list of revoked ones, opens nothing here. They change every six
     // hours. Sessions are kept by the clients only.

@@ -20,9 +20,17 @@ pub(crate) struct Session {
     pub(crate) termination: Arc<Termination>,
     /// The certificate that the client has shown; it has been checked.
     pub(crate) client: Option<ClientCertificate>,
-    /// The authority whose requests have been found to belong here, with the listener as it was.
-    allowed: RefCell<Option<(Arc<Listener>, HeaderValue)>>,
+    allowed: RefCell<Option<Allowed>>,
     pub(super) forwarded: OnceCell<super::client::Forwarded>,
+}
+
+/// An authority whose requests have been found to belong here.
+#[derive(Debug)]
+struct Allowed {
+    /// The listener as it was.
+    listener: Arc<Listener>,
+    /// A copy: a part of the request would keep all that was read with it.
+    authority: Box<[u8]>,
 }
 
 impl Session {
@@ -53,15 +61,17 @@ impl Session {
         host: &HostTable,
         authority: &HeaderValue,
     ) -> bool {
-        if let Some((known, last)) = &*self.allowed.borrow()
-            && Arc::ptr_eq(known, listener.spec())
-            && last == authority
+        if let Some(last) = &*self.allowed.borrow()
+            && Arc::ptr_eq(&last.listener, listener.spec())
+            && *last.authority == *authority.as_bytes()
         {
             return true;
         }
         let is_same = self.compare(listener, host);
         if is_same {
-            *self.allowed.borrow_mut() = Some((Arc::clone(listener.spec()), authority.clone()));
+            let listener = Arc::clone(listener.spec());
+            let authority = authority.as_bytes().into();
+            *self.allowed.borrow_mut() = Some(Allowed { listener, authority });
         }
         is_same
     }

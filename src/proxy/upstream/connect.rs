@@ -6,7 +6,9 @@
 //! happens once to a connection that lay idle, which the upstream was closing as a rule, and once to
 //! a new one: a pod that ends with both costs no request.
 
+use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -66,11 +68,10 @@ enum Lane {
 }
 
 /// How one attempt went wrong.
-#[expect(clippy::large_enum_variant, reason = "moved at most a few times, and rarely")]
 enum Attempt {
-    /// The request, to go elsewhere: nothing of it was written, or looked at, or it may be sent
-    /// twice.
-    Unsent(Request<RequestBody>, Ticket),
+    /// The request is back to go elsewhere: nothing of it was written, or looked at, or it may be
+    /// sent twice.
+    Unsent,
     /// It may have been seen.
     Failed(Failure),
 }
@@ -83,6 +84,8 @@ pub(super) struct Journey<'a> {
     pub(super) target: &'a Rc<Target>,
     /// What it asks for.
     pub(super) wish: Wish<'a>,
+    /// The request, unless it is on its way: here, so that no future below has a place for it.
+    pub(super) request: Option<Request<RequestBody>>,
     turn: usize,
     tried: SmallVec<[SocketAddr; 2]>,
     /// A connection that lay idle has ended under it.
@@ -93,40 +96,39 @@ pub(super) struct Journey<'a> {
 }
 
 /// Sends a request to one of the cluster's endpoints and waits for the answer's head.
-pub(crate) async fn exchange_with(
-    exchange: &Rc<Exchange>,
-    target: &Rc<Target>,
-    wish: Wish<'_>,
+pub(crate) fn exchange_with<'a>(
+    exchange: &'a Rc<Exchange>,
+    target: &'a Rc<Target>,
+    wish: Wish<'a>,
     request: Request<RequestBody>,
-) -> Result<Answered, Failure> {
+) -> impl Future<Output = Result<Answered, Failure>> + 'a {
+    // What an HTTP/2 upstream hasn't looked at goes out again, with its body.
+    let is_kept = wish.retry.is_some() || target.speaks_http2();
     let mut journey = Journey {
         exchange,
         target,
         wish,
+        request: Some(if is_kept { request.map(RequestBody::keep) } else { request }),
         turn: target.next_turn(),
         tried: SmallVec::new(),
         was_stale: false,
         was_reset: false,
         unprocessed: 0,
     };
-    match wish.retry {
-        Some(retry) => with_retries(journey, retry, request).await,
-        // What an HTTP/2 upstream hasn't looked at goes out again, with its body.
-        None if target.speaks_http2() => journey.go(request.map(RequestBody::keep)).await,
-        None => journey.go(request).await,
+    async move {
+        match wish.retry {
+            Some(retry) => Box::pin(with_retries(&mut journey, retry)).await,
+            None => journey.go().await,
+        }
     }
 }
 
 impl Journey<'_> {
     /// Goes from endpoint to endpoint until one answers.
-    pub(super) async fn go(
-        &mut self,
-        mut request: Request<RequestBody>,
-    ) -> Result<Answered, Failure> {
+    pub(super) async fn go(&mut self) -> Result<Answered, Failure> {
         let (exchange, target) = (self.exchange, self.target);
         let addresses = self.addresses().await?;
-        let view = target.view(&addresses);
-        let members = &view.members;
+        let members = &target.view(&addresses).members;
         if members.len() == 0 {
             return Err(Failure::NoHealthyUpstream);
         }
@@ -134,23 +136,25 @@ impl Journey<'_> {
             target.stats.pending_overflowed();
             return Err(Failure::Overflow);
         };
-        let (mut budget, mut last) = (None, Failure::NoHealthyUpstream);
+        let (mut until, mut last) = (None, Failure::NoHealthyUpstream);
         let count = members.len().min(MAX_ADDRESSES);
         let mut step = 0;
         while step < count {
             let Some(endpoint) = self.pick(members, step == 0) else { break };
             self.tried.push(endpoint.address);
             ticket.go_to(endpoint);
-            let want = self.want(endpoint.address, &request)?;
-            match self.send_open(endpoint, want.over, (request, ticket)).await {
-                Ok(answered) => return Ok(answered),
+            let want = self.want(endpoint.address)?;
+            match self.send_open(endpoint, want.over).await {
+                Ok((response, connection)) => {
+                    return Ok(Answered { response, lease: Lease { connection, ticket } });
+                }
                 Err(Attempt::Failed(failure)) => return Err(failure),
-                Err(Attempt::Unsent(unsent, back)) => (request, ticket) = (unsent, back),
+                Err(Attempt::Unsent) => {}
             }
-            let until = *budget
-                .get_or_insert_with(|| Instant::now() + target.cluster.policy.connect_timeout());
+            let until = *until.get_or_insert_with(|| deadline(target));
             let limit = share(until, count - step);
-            let connection = match within(exchange, open(exchange, target, want, limit)).await? {
+            let opening = Box::pin(open(exchange, target, want, limit));
+            let connection = match within(exchange, opening).await? {
                 Ok(connection) => connection,
                 Err(Failure::Overflow) => return Err(Failure::Overflow),
                 Err(Failure::NoTunnel) if want.over == Over::Stream => {
@@ -167,13 +171,12 @@ impl Journey<'_> {
             };
             let unprocessed = self.unprocessed;
             let lane = Lane::New { elsewhere: step + 1 < count };
-            match self.send_over(connection, endpoint, (request, ticket), lane).await {
-                Ok(answered) => return Ok(answered),
-                Err(Attempt::Failed(failure)) => return Err(failure),
-                Err(Attempt::Unsent(unsent, back)) => {
-                    (request, ticket) = (unsent, back);
-                    last = Failure::UpstreamReset;
+            match self.send_over(connection, endpoint, lane).await {
+                Ok((response, connection)) => {
+                    return Ok(Answered { response, lease: Lease { connection, ticket } });
                 }
+                Err(Attempt::Failed(failure)) => return Err(failure),
+                Err(Attempt::Unsent) => last = Failure::UpstreamReset,
             }
             if self.unprocessed == unprocessed {
                 step += 1;
@@ -205,10 +208,12 @@ impl Journey<'_> {
     }
 
     /// The connection that it needs to `address`.
-    fn want(&self, address: SocketAddr, request: &Request<RequestBody>) -> Result<Want, Failure> {
-        let over = match self.wish.upgrade {
-            None => Over::Usual,
-            Some(upgrade) => self.target.over(address, upgrade.fits_stream(request.method()))?,
+    fn want(&self, address: SocketAddr) -> Result<Want, Failure> {
+        let over = match (self.wish.upgrade, &self.request) {
+            (Some(upgrade), Some(request)) => {
+                self.target.over(address, upgrade.fits_stream(request.method()))?
+            }
+            _ => Over::Usual,
         };
         Ok(Want { address, priority: self.wish.priority, over })
     }
@@ -218,12 +223,11 @@ impl Journey<'_> {
         &mut self,
         endpoint: &Arc<Endpoint>,
         over: Over,
-        (mut request, mut ticket): (Request<RequestBody>, Ticket),
-    ) -> Result<Answered, Attempt> {
+    ) -> Result<(Response<Incoming>, Connection), Attempt> {
         while let Some(connection) = self.target.checkout(endpoint.address, over) {
             let was_stale = self.was_stale;
-            match self.send_over(connection, endpoint, (request, ticket), Lane::Kept).await {
-                Err(Attempt::Unsent(unsent, back)) => (request, ticket) = (unsent, back),
+            match self.send_over(connection, endpoint, Lane::Kept).await {
+                Err(Attempt::Unsent) => {}
                 other => return other,
             }
             // It was closed while it lay idle. Its neighbours probably were, too.
@@ -231,18 +235,18 @@ impl Journey<'_> {
                 break;
             }
         }
-        Err(Attempt::Unsent(request, ticket))
+        Err(Attempt::Unsent)
     }
 
     /// Sends a request. If its connection ends before an answer, its nature and what has happened
     /// to it before decide whether the same request comes back to be sent elsewhere.
     async fn send_over(
         &mut self,
-        connection: Connection,
+        mut connection: Connection,
         endpoint: &Arc<Endpoint>,
-        (request, ticket): (Request<RequestBody>, Ticket),
         lane: Lane,
-    ) -> Result<Answered, Attempt> {
+    ) -> Result<(Response<Incoming>, Connection), Attempt> {
+        let request = self.request.take().expect("it comes back wherever it isn't lost for good");
         let harmless = request.body().is_empty() && request.method().is_idempotent();
         let again = match lane {
             Lane::Kept => harmless && !self.was_stale,
@@ -253,8 +257,11 @@ impl Journey<'_> {
             false if again => copy(&request),
             false => None,
         };
-        let sending = send(self.exchange, connection, request, self.wish.upgrade);
-        let sent = match within(self.exchange, sending).await {
+        let within_time = {
+            let sending = pin!(send(self.exchange, &mut connection, request, self.wish.upgrade));
+            within(self.exchange, sending).await
+        };
+        let sent = match within_time {
             Ok(sent) => sent,
             Err(failure) => {
                 self.target.state.observe(endpoint, None);
@@ -262,17 +269,17 @@ impl Journey<'_> {
             }
         };
         let failure = match sent {
-            Sent::Answered(response, connection) => {
+            Sent::Answered(response) => {
                 self.target.state.observe(endpoint, Some(response.status().as_u16()));
-                return Ok(Answered { response, lease: Lease { connection, ticket } });
+                return Ok((response, connection));
             }
-            Sent::Unsent(request) => return Err(Attempt::Unsent(request, ticket)),
+            Sent::Unsent(request) => return Err(self.take_back(request)),
             Sent::Unprocessed if self.unprocessed < MAX_UNPROCESSED => {
                 // Its body may have grown too long since.
                 if let Some(spare) = spare.as_ref().and_then(copy) {
                     self.unprocessed += 1;
                     self.target.stats.retried();
-                    return Err(Attempt::Unsent(spare, ticket));
+                    return Err(self.take_back(spare));
                 }
                 Failure::RefusedStream
             }
@@ -284,7 +291,7 @@ impl Journey<'_> {
                         Lane::New { .. } => self.was_reset = true,
                     }
                     self.target.stats.retried();
-                    return Err(Attempt::Unsent(spare, ticket));
+                    return Err(self.take_back(spare));
                 }
                 Failure::UpstreamReset
             }
@@ -296,6 +303,11 @@ impl Journey<'_> {
         Err(Attempt::Failed(failure))
     }
 
+    fn take_back(&mut self, request: Request<RequestBody>) -> Attempt {
+        self.request = Some(request);
+        Attempt::Unsent
+    }
+
     async fn addresses(&self) -> Result<Arc<[SocketAddr]>, Failure> {
         let (exchange, target) = (self.exchange, self.target);
         let known = target.source.known(&exchange.worker.endpoints);
@@ -303,7 +315,7 @@ impl Journey<'_> {
             Some(addresses) => addresses,
             None => {
                 let limit = target.cluster.policy.connect_timeout();
-                let waiting = tokio::time::timeout(limit, target.source.wait());
+                let waiting = Box::pin(tokio::time::timeout(limit, target.source.wait()));
                 within(exchange, waiting).await?.map_err(|_| Failure::NameNotResolved)?
             }
         }
@@ -318,6 +330,11 @@ fn copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
     copy.headers_mut().clone_from(request.headers());
     *copy.version_mut() = request.version();
     Some(copy)
+}
+
+/// Until when the cluster's endpoints may be tried.
+fn deadline(target: &Target) -> Instant {
+    Instant::now() + target.cluster.policy.connect_timeout()
 }
 
 /// The time for one address when `left` of them share what is left until `until`. The half is

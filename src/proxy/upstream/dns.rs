@@ -134,6 +134,8 @@ impl Dns {
         {
             return answers.subscribe();
         }
+        // Nor is it remembered.
+        names.retain(|_, answers| answers.receiver_count() > 0);
         let (sender, receiver) = watch::channel(Answer::Pending);
         names.insert(key, sender.clone());
         let ask = Ask { host: Arc::clone(host), policy, answers: sender };

@@ -21,11 +21,15 @@ use crate::model::policy::Priority;
 use crate::proxy::connection::LocalExecutor;
 use crate::proxy::error::Failure;
 use crate::proxy::exchange::Exchange;
+use crate::proxy::pieces::Pieces;
 use crate::telemetry::metrics::ClusterStats;
 
 /// What an HTTP/2 upstream may send ahead on one stream, and on one connection.
 const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * STREAM_WINDOW;
+
+/// hyper's least: a head has to fit.
+const LEAST_BUFFER: usize = 64 * 1024;
 
 /// The largest head of an HTTP/2 answer (Envoy: 60 KiB).
 const MAX_HEAD: u32 = 60 * 1024;
@@ -209,7 +213,9 @@ async fn start(
     if target.speaks_http2() && over != Over::Http1 {
         return start_http2(target, address, (socket, permit), local).await;
     }
-    let handshake = http1::Builder::new().handshake(TokioIo::new(socket));
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(target.buffer.max(LEAST_BUFFER));
+    let handshake = builder.handshake(TokioIo::new(Pieces(socket)));
     let (sender, driver) = handshake.await.map_err(|_| Failure::ConnectFailure)?;
     let open = Rc::new(Open::new(&target.stats, permit));
     let weak = Rc::downgrade(&open);
@@ -234,7 +240,7 @@ async fn start_http2(
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_header_list_size(MAX_HEAD)
         .initial_max_send_streams(STREAMS_AHEAD)
-        .handshake(TokioIo::new(socket));
+        .handshake(TokioIo::new(Pieces(socket)));
     let (sender, mut driver) = handshake.await.map_err(|_| Failure::ConnectFailure)?;
     let peer = Rc::new(Peer::default());
     peer.limit.set(driver.current_max_send_streams());

@@ -13,15 +13,15 @@ use crate::proxy::error::Failure;
 /// Doublings after which a pause is at its longest anyway.
 const MAX_DOUBLINGS: u32 = 16;
 
-/// Sends `request` until an outcome is none that `retry` names, or the retries are used up, or
+/// Sends the journey's request, whose body is kept, until an outcome is none that `retry` names, or the retries are used up, or
 /// there are too many of them in the cluster, or its body is too long to be kept.
 pub(super) async fn with_retries(
-    mut journey: Journey<'_>,
+    journey: &mut Journey<'_>,
     retry: &RetryPolicy,
-    request: Request<RequestBody>,
 ) -> Result<Answered, Failure> {
     let (exchange, target) = (journey.exchange, journey.target);
-    let (head, body) = request.map(RequestBody::keep).into_parts();
+    let request = journey.request.take().expect("a journey begins with its request");
+    let (head, body) = request.into_parts();
     let mut next = Some(body);
     let mut held = None;
     let mut count = 0;
@@ -33,7 +33,8 @@ pub(super) async fn with_retries(
         next = body.again();
         let limit = retry.per_try_timeout;
         exchange.timing.begin_try(exchange.now(), limit, exchange.request_done.get());
-        let outcome = journey.go(Request::from_parts(head.clone(), body)).await;
+        journey.request = Some(Request::from_parts(head.clone(), body));
+        let outcome = journey.go().await;
         drop(held.take());
         if outcome.as_ref().err() == Some(&Failure::PerTryTimeout) {
             target.stats.try_timed_out();

@@ -13,10 +13,19 @@ use crate::proxy::error::{Failure, Flag};
 use crate::proxy::exchange::Exchange;
 use crate::proxy::upgrade::Upgrade;
 
+/// Headers whose values hardly ever come again. In HPACK's table they would push out those that do,
+/// and each would be compared with all that came before it: they go as literals that are never
+/// indexed (RFC 7541 section 6.2.3).
+const UNIQUE: [HeaderName; 3] = [
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("grpc-timeout"),
+];
+
 /// What came of a request.
 pub(super) enum Sent {
     /// An answer.
-    Answered(Response<Incoming>, Connection),
+    Answered(Response<Incoming>),
     /// Nothing: it was never written.
     Unsent(Request<RequestBody>),
     /// The upstream says that it hasn't looked at it (RFC 9113, sections 6.8 and 8.7).
@@ -29,7 +38,7 @@ pub(super) enum Sent {
 /// switch to, said in the connection's way.
 pub(super) async fn send(
     exchange: &Rc<Exchange>,
-    mut connection: Connection,
+    connection: &mut Connection,
     request: Request<RequestBody>,
     upgrade: Option<&Upgrade>,
 ) -> Sent {
@@ -49,7 +58,7 @@ pub(super) async fn send(
                     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
                         connection.held = None;
                     }
-                    return Sent::Answered(response, connection);
+                    return Sent::Answered(response);
                 }
                 Err(error) => error,
             }
@@ -64,7 +73,7 @@ pub(super) async fn send(
             };
             let mut sender = shared.sender.clone();
             match sender.try_send_request(request).await {
-                Ok(response) => return Sent::Answered(response, connection),
+                Ok(response) => return Sent::Answered(response),
                 Err(error) => error,
             }
         }
@@ -77,7 +86,7 @@ pub(super) async fn send(
     }
     let reason = error.error().source().and_then(|source| source.downcast_ref::<h2::Error>());
     match reason {
-        Some(reason) => judge(reason, &connection),
+        Some(reason) => judge(reason, connection),
         None if error.error().is_parse() => Sent::Failed(Failure::UpstreamProtocol),
         None => Sent::Failed(Failure::UpstreamReset),
     }
@@ -117,7 +126,7 @@ fn judge(error: &h2::Error, connection: &Connection) -> Sent {
 }
 
 /// A request in HTTP/2's form: scheme and authority in its target, nothing of one hop's.
-fn frame(request: Request<RequestBody>, scheme: Scheme) -> Option<Request<RequestBody>> {
+fn frame<B>(request: Request<B>, scheme: Scheme) -> Option<Request<B>> {
     let (mut head, body) = request.into_parts();
     if head.uri.authority().is_none() {
         let host = head.headers.remove(header::HOST)?;
@@ -132,6 +141,11 @@ fn frame(request: Request<RequestBody>, scheme: Scheme) -> Option<Request<Reques
     head.version = Version::HTTP_2;
     for name in [header::TRANSFER_ENCODING, header::CONNECTION, header::UPGRADE] {
         head.headers.remove(name);
+    }
+    for name in UNIQUE {
+        if let Some(value) = head.headers.get_mut(name) {
+            value.set_sensitive(true);
+        }
     }
     if is_grpc(&head.headers) {
         // What gRPC servers ask of their clients, and proxies in front of us may have taken off.
@@ -149,4 +163,23 @@ fn scheme_of(exchange: &Exchange) -> Scheme {
     let target = exchange.target.borrow();
     let secure = target.as_ref().is_some_and(|target| target.cluster.tls.is_some());
     if secure { Scheme::HTTPS } else { Scheme::HTTP }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_differs_in_each_request_is_never_indexed() {
+        let request = Request::get("/")
+            .header("host", "a.example")
+            .header("x-request-id", "1")
+            .header("grpc-timeout", "4711u")
+            .header("x-same", "1")
+            .body(())
+            .unwrap();
+        let framed = frame(request, Scheme::HTTP).unwrap();
+        let is_literal = |name| framed.headers()[name].is_sensitive();
+        assert_eq!(["x-request-id", "grpc-timeout", "x-same"].map(is_literal), [true, true, false]);
+    }
 }

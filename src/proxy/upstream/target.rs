@@ -33,6 +33,7 @@ pub(crate) struct Upstreams {
     stats: Arc<WorkerStats>,
     timers: Rc<Timers>,
     idle: Duration,
+    buffer: usize,
 }
 
 /// What a worker's clusters are made from.
@@ -48,6 +49,8 @@ pub(crate) struct UpstreamsParts {
     pub(crate) timers: Rc<Timers>,
     /// An unused connection is closed after this time, unless its cluster says otherwise.
     pub(crate) idle: Duration,
+    /// Bytes of an answer that are read ahead of the client.
+    pub(crate) buffer: usize,
 }
 
 /// One cluster.
@@ -68,6 +71,8 @@ pub(crate) struct Target {
     /// How long these last.
     pub(super) lifetimes: Lifetimes,
     pub(super) timers: Rc<Timers>,
+    /// Bytes that are read ahead of the client.
+    pub(super) buffer: usize,
     view: RefCell<Option<Rc<View>>>,
     turn: Cell<usize>,
     used: Cell<u64>,
@@ -165,8 +170,8 @@ impl Lease {
 impl Upstreams {
     /// None yet.
     pub(crate) fn new(parts: UpstreamsParts) -> Self {
-        let UpstreamsParts { dns, registry, stats, timers, idle } = parts;
-        Self { targets: RefCell::default(), dns, registry, stats, timers, idle }
+        let UpstreamsParts { dns, registry, stats, timers, idle, buffer } = parts;
+        Self { targets: RefCell::default(), dns, registry, stats, timers, idle, buffer }
     }
 
     /// The worker's view of a cluster.
@@ -188,6 +193,7 @@ impl Upstreams {
                 total: policy.max_lifetime.and_then(Limit::duration),
             },
             timers: Rc::clone(&self.timers),
+            buffer: self.buffer,
             view: RefCell::default(),
             turn: Cell::new(fastrand::usize(..1 << 16)),
             used: Cell::new(self.timers.coarse()),
@@ -208,6 +214,13 @@ impl Upstreams {
             if target.pool.waiting.get() == 0 {
                 (0..waiting).take_while(|_| target.pool.close_one()).for_each(drop);
             }
+        }
+    }
+
+    /// Closes all connections that are unused.
+    pub(crate) fn close_idle(&self) {
+        for target in self.targets.borrow().values() {
+            while target.pool.close_one() {}
         }
     }
 

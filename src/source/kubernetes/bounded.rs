@@ -17,8 +17,26 @@ pub(crate) const LEVELS: usize = 100;
 /// # Errors
 /// If it is no JSON.
 pub(crate) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(Value, bool), D::Error> {
+    read_place(deserializer, Place::Any)
+}
+
+/// The same of an object, without the `managedFields` of its metadata: they are most of what the
+/// API server sends of an object with a status, and nobody reads them.
+///
+/// # Errors
+/// If it is no JSON.
+pub(super) fn read_object<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<(Value, bool), D::Error> {
+    read_place(deserializer, Place::Object)
+}
+
+fn read_place<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    place: Place,
+) -> Result<(Value, bool), D::Error> {
     let is_cut = Cell::new(false);
-    let value = Level { left: LEVELS, is_cut: &is_cut }.deserialize(deserializer)?;
+    let value = Level { left: LEVELS, is_cut: &is_cut, place }.deserialize(deserializer)?;
     Ok((value, is_cut.get()))
 }
 
@@ -32,16 +50,28 @@ pub(super) fn reaches(value: &Value, level: usize) -> bool {
     }
 }
 
+/// Where a value stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// It is an object of Kubernetes'.
+    Object,
+    /// It is the metadata of one.
+    Metadata,
+    /// Anywhere else.
+    Any,
+}
+
 /// A value with so many levels below it.
 #[derive(Clone, Copy)]
 struct Level<'a> {
     left: usize,
     is_cut: &'a Cell<bool>,
+    place: Place,
 }
 
 impl Level<'_> {
-    fn below(self) -> Self {
-        Self { left: self.left.saturating_sub(1), ..self }
+    fn below(self, place: Place) -> Self {
+        Self { left: self.left.saturating_sub(1), place, ..self }
     }
 }
 
@@ -96,7 +126,7 @@ impl<'de> Visitor<'de> for Level<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(self.below())? {
+        while let Some(item) = items.next_element_seed(self.below(Place::Any))? {
             list.push(item);
         }
         Ok(Value::Array(list))
@@ -104,8 +134,16 @@ impl<'de> Visitor<'de> for Level<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
-        while let Some(name) = fields.next_key()? {
-            map.insert(name, fields.next_value_seed(self.below())?);
+        while let Some(name) = fields.next_key::<String>()? {
+            let place = match (self.place, &*name) {
+                (Place::Object, "metadata") => Place::Metadata,
+                (Place::Metadata, "managedFields") => {
+                    fields.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+                _ => Place::Any,
+            };
+            map.insert(name, fields.next_value_seed(self.below(place))?);
         }
         Ok(Value::Object(map))
     }
@@ -146,6 +184,22 @@ mod tests {
         }
         let text = format!("{{\"a\": {}, \"b\": 1}}", nested(10_000));
         assert_eq!(read_text(&text).0["b"], 1, "what stands beside it is read");
+    }
+
+    #[test]
+    fn only_the_metadata_of_an_object_is_pruned() {
+        let text = json!({
+            "metadata": {"name": "a", "managedFields": [{"manager": "b"}], "labels": {"c": "d"}},
+            "spec": {"managedFields": 1, "metadata": {"managedFields": 2}},
+        });
+        let text = text.to_string();
+        let (value, _) = read_object(&mut serde_json::Deserializer::from_str(&text)).unwrap();
+        let pruned = json!({
+            "metadata": {"name": "a", "labels": {"c": "d"}},
+            "spec": {"managedFields": 1, "metadata": {"managedFields": 2}},
+        });
+        assert_eq!(value, pruned);
+        assert_ne!(read_text(&text).0, pruned, "and only where that is asked for");
     }
 
     #[test]

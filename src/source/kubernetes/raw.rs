@@ -41,7 +41,7 @@ impl Raw {
 
 impl<'de> Deserialize<'de> for Raw {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (mut body, is_cut) = bounded::read(deserializer)?;
+        let (mut body, is_cut) = bounded::read_object(deserializer)?;
         let text = |field: &str| body["metadata"][field].as_str().map(str::to_owned);
         let meta = ObjectMeta {
             name: text("name"),
@@ -88,7 +88,6 @@ impl Resource for Raw {
 /// Drops what is large and never read, one object at a time, so that a page of a list stays small.
 fn prune(body: &mut Value) {
     if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.remove("managedFields");
         metadata.remove("resourceVersion");
         if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
             annotations.remove("kubectl.kubernetes.io/last-applied-configuration");

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::support::Namespace;
 use crate::support::certificate::Certificate;
 use crate::support::release::Release;
+use crate::support::writer::{Step, Verb};
 
 /// Changes of each kind.
 pub(super) const CHANGES: usize = 1200;
@@ -31,22 +32,6 @@ const PORTS: usize = 2;
 const REPLICAS: [u32; 5] = [4, 1, 3, 2, 4];
 /// Between two of these.
 const SCALED: Duration = Duration::from_secs(12);
-
-/// One request to the API server.
-#[derive(Debug)]
-pub(super) struct Step {
-    pub(super) verb: Verb,
-    /// The whole, or for a change what of it is changed.
-    pub(super) object: Value,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verb {
-    Create,
-    /// As a merge patch.
-    Change,
-    Delete,
-}
 
 /// A row: what is changed how often.
 pub(super) struct Kind<'a> {

@@ -20,6 +20,7 @@ pub(crate) mod process;
 pub(crate) mod release;
 pub(crate) mod status;
 pub(crate) mod traffic;
+pub(crate) mod writer;
 
 use kubectl::kubectl;
 

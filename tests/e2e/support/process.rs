@@ -19,6 +19,8 @@ use super::{Namespace, PATIENCE, wait_until};
 const NODE: [u8; 4] = [10, 77, 0, 1];
 /// The Service by which they find each other.
 const SERVICE: &str = "replicas-admin";
+/// Where Debian's package `faketime` has its library.
+pub(crate) const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 /// How long a status waits for a replica that doesn't confirm it.
 pub(crate) const GRACE: Duration = Duration::from_secs(6);
 

@@ -9,6 +9,7 @@ use super::kubectl::{Outcome, run};
 use super::{Namespace, PATIENCE, gateway, wait_until};
 
 const RELEASE: &str = "nuncio";
+const SELECTOR: &str = "app.kubernetes.io/name=nuncio";
 
 /// The release `nuncio` in a namespace, until it is dropped. It serves the objects of all
 /// namespaces that are for its `ambassador_id`, which is the namespace's name.
@@ -86,16 +87,41 @@ impl<'a> Release<'a> {
 
     /// Its pods: the name of each, and its own address with this port.
     pub(crate) fn pods(&self, port: u16) -> Vec<(String, SocketAddr)> {
-        let selector = "app.kubernetes.io/name=nuncio";
-        let outcome = self.namespace.try_kubectl(&["get", "pods", "-l", selector, "-o", "json"]);
-        let list = outcome.json().expect("pods");
         let of = |pod: &Value| {
             let name = pod["metadata"]["name"].as_str()?.to_owned();
             let ip: IpAddr = pod["status"]["podIP"].as_str()?.parse().ok()?;
             Some((name, SocketAddr::new(ip, port)))
         };
+        self.list(|pod| pod["metadata"]["deletionTimestamp"].is_null())
+            .iter()
+            .filter_map(of)
+            .collect()
+    }
+
+    /// The name of each pod and its uid, also of those that are about to end.
+    pub(crate) fn identities(&self) -> Vec<(String, String)> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let of = |pod: &Value| (text(&pod["metadata"]["name"]), text(&pod["metadata"]["uid"]));
+        self.list(|_| true).iter().map(of).collect()
+    }
+
+    /// Its pods as they are that are wanted.
+    pub(crate) fn list(&self, is_wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
+        let outcome = self.namespace.try_kubectl(&["get", "pods", "-l", SELECTOR, "-o", "json"]);
+        let list = outcome.json().expect("pods");
         let pods = list["items"].as_array().expect("a list").iter();
-        pods.filter(|pod| pod["metadata"]["deletionTimestamp"].is_null()).filter_map(of).collect()
+        pods.filter(|pod| is_wanted(pod)).cloned().collect()
+    }
+
+    /// Waits until a rollout is over and the pods before it are gone.
+    #[track_caller]
+    pub(crate) fn settle(&self) {
+        self.namespace.kubectl(&["rollout", "status", "deployment/nuncio", "--timeout=300s"]);
+        wait_until("the old pods are gone", 3 * PATIENCE, || {
+            let wanted = self.namespace.get("deployment/nuncio")?["spec"]["replicas"].as_u64();
+            let left = self.list(|_| true).len() as u64;
+            if Some(left) == wanted { Ok(()) } else { Err(format!("{left} of {wanted:?}")) }
+        });
     }
 
     /// What the access log says of requests for a path, oldest first for each pod.
@@ -111,8 +137,7 @@ impl<'a> Release<'a> {
     }
 
     fn try_logs(&self) -> Outcome {
-        let selector = "app.kubernetes.io/name=nuncio";
-        self.namespace.try_kubectl(&["logs", "-l", selector, "--tail=-1"])
+        self.namespace.try_kubectl(&["logs", "-l", SELECTOR, "--tail=-1"])
     }
 }
 

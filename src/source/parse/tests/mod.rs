@@ -109,7 +109,7 @@ fn cluster(object: &Object) -> Arc<Cluster> {
         Arc::make_mut(&mut Arc::make_mut(route).matches).host = Some(HostMatch::Any);
     }
     let defaults = Defaults { namespace: settings().namespace, ..Defaults::default() };
-    let objects = [(object.key.clone(), Arc::new(object))].into();
+    let objects = [Arc::new(object)].into_iter().collect();
     let snapshot = Snapshot { objects, defaults, ..Snapshot::default() };
     let clusters = build(&snapshot, &Build::default()).config.clusters();
     clusters.into_values().next().expect("a cluster")

@@ -1,4 +1,5 @@
-// echo is a backend for tests: it answers every request with an account of it in JSON.
+// echo is a backend for tests: it answers every request with an account of it in JSON, but for
+// gRPC, WebSockets, and requests for `?bytes=COUNT`.
 package main
 
 import (
@@ -46,6 +47,9 @@ func main() {
 		panic(err)
 	}
 	server.Run(*addr, *drain, secure(*secret), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if stream(w, r) {
+			return
+		}
 		read, err := io.Copy(io.Discard, r.Body)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)

@@ -53,10 +53,32 @@ func (c *http1) send(deadline time.Time, a *answer) (*http.Response, error) {
 		return nil, plain("read head", err)
 	}
 	a.status = response.StatusCode
-	if a.body, err = io.ReadAll(response.Body); err != nil {
+	if c.options.download > 0 {
+		err = readSlowly(response, c.options.download)
+	} else {
+		a.body, err = io.ReadAll(response.Body)
+	}
+	if err != nil {
 		return nil, plain("read body", err)
 	}
 	return response, nil
+}
+
+const downloadPieces = 20
+
+// readSlowly reads a body whose length is known in as many pieces, and waits after each.
+func readSlowly(response *http.Response, length time.Duration) error {
+	piece := response.ContentLength/downloadPieces + 1
+	for {
+		switch _, err := io.CopyN(io.Discard, response.Body, piece); err {
+		case nil:
+			pause(length / downloadPieces)
+		case io.EOF:
+			return nil
+		default:
+			return err
+		}
+	}
 }
 
 // The first byte of a record by which TLS tells that it ends, or what is wrong.
@@ -94,6 +116,12 @@ func (c *http1) connect(deadline time.Time) error {
 	if err != nil {
 		return err
 	}
+	if tcp, is := conn.(*net.TCPConn); is && c.options.download > 0 {
+		// Otherwise it is the kernel that reads, and fast.
+		if err := tcp.SetReadBuffer(16 << 10); err != nil {
+			return err
+		}
+	}
 	if address.Scheme == "https" {
 		conn = tls.Client(conn, tlsConfig(c.options))
 	}
@@ -107,7 +135,7 @@ func tlsConfig(options *options) *tls.Config {
 	if options.host != "" {
 		name = options.host
 	}
-	return &tls.Config{ServerName: name, InsecureSkipVerify: true}
+	return &tls.Config{ServerName: name, InsecureSkipVerify: true, ClientSessionCache: options.sessions}
 }
 
 func target(scheme, host, port string) string {

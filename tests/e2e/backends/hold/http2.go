@@ -25,7 +25,7 @@ type http2 struct {
 func newHTTP2(options *options) *http2 {
 	protocols := new(http.Protocols)
 	transport := &http.Transport{Protocols: protocols}
-	if options.protocol == "h2" {
+	if options.url.Scheme == "https" {
 		protocols.SetHTTP2(true)
 		transport.TLSClientConfig = tlsConfig(options)
 	} else {
@@ -38,26 +38,35 @@ func (c *http2) exchange(deadline time.Time) (answer, error) {
 	var a answer
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
-	var response *http.Response
-	for response == nil {
-		conn, err := c.reserve(ctx, &a)
-		if err != nil {
-			return a, plain("connect", err)
-		}
-		// A ClientConn sends a request once, whatever comes of it. One that has been told to end since
-		// it was reserved sends nothing.
-		response, err = conn.RoundTrip(newRequest(c.options, ctx))
-		if err != nil && !strings.HasSuffix(err.Error(), unusable) {
-			return a, plain("read head", err)
-		}
+	_, response, err := c.roundTrip(ctx, &a, func() *http.Request { return newRequest(c.options, ctx) })
+	if err != nil {
+		return a, err
 	}
 	defer response.Body.Close()
 	a.status = response.StatusCode
-	var err error
 	if a.body, err = io.ReadAll(response.Body); err != nil {
 		return a, plain("read body", err)
 	}
 	return a, nil
+}
+
+// roundTrip sends a request on a connection that takes it, and gives that and the answer's head.
+func (c *http2) roundTrip(ctx context.Context, a *answer, request func() *http.Request) (*http.ClientConn, *http.Response, error) {
+	for {
+		conn, err := c.reserve(ctx, a)
+		if err != nil {
+			return nil, nil, plain("connect", err)
+		}
+		// A ClientConn sends a request once, whatever comes of it. One that has been told to end since
+		// it was reserved sends nothing.
+		response, err := conn.RoundTrip(request())
+		if err == nil {
+			return conn, response, nil
+		}
+		if !strings.HasSuffix(err.Error(), unusable) {
+			return nil, nil, plain("read head", err)
+		}
+	}
 }
 
 // reserve gives the connection with a stream that is free, a new one where the last was

@@ -30,26 +30,45 @@ type answer struct {
 	closedIdle int
 }
 
+// outcome is what became of one request.
+type outcome struct {
+	// When it should have been sent, and when it was.
+	due, started, ended time.Time
+	// Whether it was begun before hold was told to stop.
+	asked  bool
+	answer answer
+	err    error
+	// The pod of an echo backend.
+	pod string
+	// Why it counts as failed; empty if it doesn't.
+	complaint string
+}
+
 // requester makes one request after the other.
 type requester struct {
 	exchanger exchanger
 	timeout   time.Duration
-	tally     *tally
+	ledger    *ledger
 }
 
-// run goes on until stop, and until it has made `least` requests.
-func (r *requester) run(stop context.Context, interval time.Duration, least int) {
+// run goes on until stop, and until it has made `least` requests. The first is made at `due`.
+func (r *requester) run(stop context.Context, due time.Time, interval time.Duration, least int) {
 	defer r.exchanger.close()
-	next := time.Now()
-	for stop.Err() == nil || r.tally.Requests < least {
-		if stop.Err() == nil {
-			r.tally.Asked++
+	for made := 0; ; made++ {
+		if made < least {
+			pause(time.Until(due))
+		} else if pauseUnless(stop, time.Until(due)); stop.Err() != nil {
+			return
 		}
-		if !r.once() {
+		if interval == 0 {
+			due = time.Now()
+		}
+		o := r.once(due, stop.Err() == nil)
+		r.ledger.add(o)
+		if o.complaint != "" {
 			pause(afterFailure)
 		}
-		next = next.Add(interval)
-		pause(time.Until(next))
+		due = due.Add(interval)
 	}
 }
 
@@ -59,30 +78,36 @@ func pause(length time.Duration) {
 	}
 }
 
-// once makes one request, counts it and says whether it went well.
-func (r *requester) once() bool {
-	r.tally.Requests++
-	started := time.Now()
-	answer, err := r.exchanger.exchange(started.Add(r.timeout))
-	took := time.Since(started)
-	r.tally.SlowestMS = max(r.tally.SlowestMS, took.Milliseconds())
-	r.tally.Connections += answer.opened
-	r.tally.ClosedIdle += answer.closedIdle
-	if err != nil {
-		r.tally.fail(err.Error(), started, took)
-		r.tally.Errors[err.Error()]++
-		return false
+// pauseUnless ends at once when it is to stop.
+func pauseUnless(stop context.Context, length time.Duration) {
+	if length <= 0 {
+		return
 	}
-	r.tally.Status[answer.status]++
+	timer := time.NewTimer(length)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-stop.Done():
+	}
+}
+
+// once makes one request and says what became of it.
+func (r *requester) once(due time.Time, asked bool) outcome {
+	o := outcome{due: due, started: time.Now(), asked: asked}
+	o.answer, o.err = r.exchanger.exchange(o.started.Add(r.timeout))
+	o.ended = time.Now()
+	if o.err != nil {
+		o.complaint = o.err.Error()
+		return o
+	}
 	var echo struct{ Pod string }
-	if json.Unmarshal(answer.body, &echo) == nil && echo.Pod != "" {
-		r.tally.Pods[echo.Pod]++
+	if json.Unmarshal(o.answer.body, &echo) == nil {
+		o.pod = echo.Pod
 	}
-	if answer.status < 200 || answer.status > 299 {
-		r.tally.fail(fmt.Sprintf("status %d: %.120s", answer.status, answer.body), started, took)
-		return false
+	if o.answer.status < 200 || o.answer.status > 299 {
+		o.complaint = fmt.Sprintf("status %d: %.120s", o.answer.status, o.answer.body)
 	}
-	return true
+	return o
 }
 
 // newRequest is the one that is made all the time.
